@@ -1,0 +1,327 @@
+"""Any value to a report, within a bound of time and memory: no large copy, nothing moved off a GPU to be shown."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from tensorcli import report
+from tensorcli.engine import summary
+
+MAX_TEXT = 20_000
+MAX_ITEMS = 50  # of a container
+STATS_FROM = 25  # elements: fewer can be seen at a glance
+
+# torch's own formatting first converts the whole of such a tensor: `_lean_text` formats their corners alone.
+_CONVERTED = {torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
+_PRINT_THRESHOLD = 1000  # elements above which torch shows corners only
+_EDGE = 3
+
+
+def describe(
+    value: Any,
+    *,
+    name: str | None = None,
+    names: Mapping[str, Any] | None = None,
+    max_values: int = 1000,
+    drew_random: bool = False,
+    brief: bool = False,
+    stats: bool = True,
+) -> report.Tensor | report.Value:
+    """A report on any value; never raises.
+
+    `names` are the live variables, to say which share its memory; `brief` leaves out values and text, and the
+    statistics of a large tensor; without `stats` there are none at all.
+    """
+    try:
+        with torch.no_grad():
+            if isinstance(value, torch.Tensor):
+                return tensor(
+                    value, name=name, names=names or {}, max_values=max_values, drew_random=drew_random, brief=brief,
+                    stats=stats
+                )
+            return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief)
+    except Exception as error:
+        return report.Value(
+            name=name, type=type_name(type(value)), text=f"cannot be shown: {type(error).__name__}: {error}"[:MAX_TEXT]
+        )
+
+
+def tensor(
+    x: torch.Tensor, *, name: str | None, names: Mapping[str, Any], max_values: int, drew_random: bool, brief: bool, stats: bool
+) -> report.Tensor:
+    """A report on a tensor of any layout, dtype and device."""
+    numel = _or(0, x.numel)
+    shared = [] if brief and not names else sharing(x, names, own=name)
+    plain = x.layout is torch.strided and not x.is_quantized and not x.is_meta
+    small = numel <= max_values
+    wants_stats = stats and numel >= STATS_FROM and not (brief and numel > 1_000_000)
+    return report.Tensor(
+        name=name,
+        shape=shape_of(x),
+        dtype=dtype_name(x.dtype),
+        device=str(x.device),
+        layout=str(x.layout).removeprefix("torch."),
+        stride=_or(None, lambda: tuple(x.stride())) if x.layout is torch.strided and not x.is_nested else None,
+        contiguous=_or(True, x.is_contiguous),
+        requires_grad=x.requires_grad,
+        grad_fn=type(x.grad_fn).__name__ if x.grad_fn is not None else None,
+        nbytes=_or(0, lambda: _nbytes(x)),
+        storage_nbytes=_or(0, lambda: x.untyped_storage().nbytes()) if plain else _or(0, lambda: _nbytes(x)),
+        shares_memory_with=tuple(shared),
+        view_of=_view_of(x, shared, names),
+        drew_random=drew_random,
+        stats=summary.statistics(x) if wants_stats else None,
+        values=plain_values(x) if small and not brief else None,
+        text="" if brief else tensor_text(x),
+    )
+
+
+def shape_of(x: torch.Tensor) -> tuple[int, ...]:
+    """The sizes as plain integers; -1 where a nested tensor's are ragged."""
+    try:
+        return tuple(int(size) for size in x.shape)
+    except Exception:
+        return tuple(_or(-1, lambda d=d: int(x.size(d))) for d in range(x.dim()))
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The one spelling of a dtype: "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _nbytes(x: torch.Tensor) -> int:
+    match x.layout:
+        case torch.sparse_coo:
+            return _nbytes(x._indices()) + _nbytes(x._values())
+        case torch.sparse_csr | torch.sparse_bsr:
+            return _nbytes(x.crow_indices()) + _nbytes(x.col_indices()) + _nbytes(x.values())
+        case torch.sparse_csc | torch.sparse_bsc:
+            return _nbytes(x.ccol_indices()) + _nbytes(x.row_indices()) + _nbytes(x.values())
+    return x.numel() * x.element_size()
+
+
+def plain_values(x: torch.Tensor) -> Any:
+    """Nested lists of plain numbers, or null where the elements cannot be read."""
+    if x.is_meta or x.is_nested or x.layout is not torch.strided:
+        return None
+    try:
+        return _plain(x.detach().dequantize().tolist() if x.is_quantized else x.detach().tolist())
+    except Exception:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return number(value)
+
+
+def number(value: Any) -> Any:
+    """A number as JSON can carry it: "nan", "inf" and "-inf" where not finite, complex ones as "1+2j"."""
+    if isinstance(value, complex):
+        return f"{value.real:g}{value.imag:+g}j"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
+
+
+def tensor_text(x: torch.Tensor) -> str:
+    """torch's own formatting, bounded; the corners alone of a large tensor."""
+    numel = _or(0, x.numel)
+    if numel > _PRINT_THRESHOLD and not x.is_meta:
+        corners = math.prod(min(size, 2 * _EDGE) for size in shape_of(x))
+        if corners > 4 * _PRINT_THRESHOLD or x.is_quantized or x.is_nested:
+            return f"tensor(..., size={shape_of(x)}, dtype={x.dtype})"
+        if x.layout is torch.strided and (x.dtype in _CONVERTED or x.is_neg() or x.is_conj()):
+            return _lean_text(x)
+    return cut(str(x))
+
+
+def _lean_text(x: torch.Tensor) -> str:
+    from torch._tensor_str import _Formatter, _tensor_str_with_formatter, get_summarized_data
+
+    corners = get_summarized_data(x.detach()).resolve_conj().resolve_neg()
+    if corners.is_complex():
+        return f"tensor(..., size={shape_of(x)}, dtype={x.dtype})"
+    formatter = _Formatter(corners.float())
+    return cut(f"tensor({_tensor_str_with_formatter(x.detach(), 7, True, formatter)}, dtype={x.dtype})")
+
+
+def cut(text: str, *, limit: int = MAX_TEXT) -> str:
+    """The text, or its beginning and how much was left out."""
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text) - limit:,} more characters)"
+
+
+# Memory: who shares storage with whom.
+
+
+def extent(value: Any) -> tuple[str, int, int] | None:
+    """The stretch of memory a tensor's storage or an array's root takes: (device, first byte, end)."""
+    try:
+        if isinstance(value, torch.Tensor):
+            storage = value.untyped_storage()
+            start, nbytes, device = storage.data_ptr(), storage.nbytes(), str(value.device)
+        elif isinstance(value, np.ndarray):
+            while isinstance(value.base, np.ndarray):
+                value = value.base
+            start, end = np.lib.array_utils.byte_bounds(value)
+            nbytes, device = end - start, "cpu"
+        else:
+            return None
+    except Exception:  # sparse, nested, meta and functional tensors have no address
+        return None
+    return (device, start, start + nbytes) if start and nbytes else None
+
+
+def sharing(value: Any, names: Mapping[str, Any], *, own: str | None) -> list[str]:
+    """The variables on the same memory as `value`: other than `own`, or than the value itself where it has no name."""
+    mine = extent(value)
+    if mine is None:
+        return []
+    return [
+        name
+        for name, other in names.items()
+        if isinstance(other, torch.Tensor | np.ndarray)
+        and name != own
+        and not (own is None and other is value)
+        and (theirs := extent(other)) is not None
+        and theirs[0] == mine[0]
+        and theirs[1] < mine[2]
+        and mine[1] < theirs[2]
+    ]
+
+
+def _view_of(x: torch.Tensor, shared: Iterable[str], names: Mapping[str, Any]) -> str | None:
+    base = x._base
+    if base is None:
+        return None
+    shared = list(shared)
+    exact = [name for name in shared if names[name] is base]
+    return next(iter(exact + shared), None)
+
+
+# Everything else.
+
+
+def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values: int, brief: bool) -> report.Value:
+    if isinstance(value, np.ndarray):
+        return report.Value(
+            name=name,
+            type="numpy.ndarray",
+            text="" if brief else cut(np.array_repr(value) if value.size <= 1000 else _large_array_text(value)),
+            shape=tuple(value.shape),
+            dtype=str(value.dtype),
+            nbytes=int(value.nbytes),
+            shares_memory_with=tuple(sharing(value, names, own=name)),
+        )
+    items = None
+    if isinstance(value, tuple | list | dict) and not isinstance(value, torch.Size) and _holds_tensors(value):
+        items = tuple(
+            _with_key(describe(item, names=names, max_values=max_values, brief=brief), key)
+            for key, item in keyed(value)[:MAX_ITEMS]
+        )
+    return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)
+
+
+def _large_array_text(value: "np.ndarray[Any, Any]") -> str:
+    if math.prod(min(size, 2 * _EDGE) for size in value.shape) > 4 * _PRINT_THRESHOLD:
+        return f"array(..., shape={value.shape}, dtype={value.dtype})"
+    return np.array_repr(value)
+
+
+def _holds_tensors(value: Any) -> bool:
+    return any(isinstance(item, torch.Tensor | np.ndarray) for _, item in keyed(value)[:MAX_ITEMS])
+
+
+def keyed(value: Any) -> list[tuple[str, Any]]:
+    """The items of a tuple, list or dict, with its key, its field's name or its index."""
+    if isinstance(value, dict):
+        return [(cut(repr(key) if not isinstance(key, str) else key, limit=80), item) for key, item in value.items()]
+    fields = getattr(type(value), "_fields", None) or _return_fields(type(value))
+    return [(fields[i] if i < len(fields) else str(i), item) for i, item in enumerate(value)]
+
+
+def _return_fields(kind: type) -> tuple[str, ...]:
+    if kind.__module__ != "torch.return_types":
+        return ()
+    return tuple(re.findall(r"(?:^|[(,\s])(\w+)=", _or("", lambda: kind.__doc__ or ""))) or _struct_fields(kind)
+
+
+def _struct_fields(kind: type) -> tuple[str, ...]:
+    """The field names of a C struct sequence, in order."""
+    members = [name for name, entry in vars(kind).items() if type(entry).__name__ == "member_descriptor"]
+    return tuple(members)
+
+
+def _with_key(item: report.Tensor | report.Value, key: str) -> report.Tensor | report.Value:
+    import msgspec
+
+    return msgspec.structs.replace(item, key=key)
+
+
+def type_name(kind: type) -> str:
+    """A type's name as people import it: "int", "torch.Size", "numpy.ndarray", "torch.nn.Linear"."""
+    if kind.__module__ in ("builtins", "__main__") or kind.__module__.startswith("tensorcli"):
+        return kind.__qualname__
+    top = kind.__module__.partition(".")[0]
+    for space in (torch, torch.nn, torch.optim, np):
+        if getattr(space, kind.__name__, None) is kind:
+            return f"{space.__name__}.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__qualname__}" if top != "torch" or "return_types" in kind.__module__ else (
+        f"torch.{kind.__qualname__}"
+    )
+
+
+def text_of(value: Any, *, depth: int = 3) -> str:
+    """A bounded `repr`: tensors as their header, long containers and strings cut, no addresses."""
+    match value:
+        case torch.Tensor():
+            return f"{dtype_name(value.dtype)} {list(shape_of(value))}"
+        case np.ndarray():
+            return f"array {value.dtype} {list(value.shape)}"
+        case str() | bytes():
+            return cut(repr(value[: MAX_TEXT + 1]))
+        case int() if value.bit_length() > 4 * 4000:
+            return f"an integer of {value.bit_length():,} bits"
+        case list() | tuple() | dict() | set() | frozenset() if type(value) in _BRACKETS or _is_named(value):
+            return _container_text(value, depth)
+    return cut(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)))
+
+
+_BRACKETS = {list: "[]", tuple: "()", dict: "{}", set: "{}", frozenset: ("frozenset({", "})")}
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, tuple) and not isinstance(value, torch.Size)
+
+
+def _container_text(value: Any, depth: int) -> str:
+    if depth == 0:
+        return "..."
+    if not value:
+        return repr(value)
+    more = len(value) - MAX_ITEMS
+    inner: Callable[[Any], str] = lambda item: text_of(item, depth=depth - 1)  # noqa: E731
+    named = _is_named(value) and type(value) is not tuple
+    if isinstance(value, dict):
+        parts = [f"{inner(key)}: {inner(item)}" for key, item in list(value.items())[:MAX_ITEMS]]
+    elif named:
+        parts = [f"{key}={inner(item)}" for key, item in keyed(value)[:MAX_ITEMS]]
+    else:
+        parts = [inner(item) for item in list(value)[:MAX_ITEMS]]
+    parts += [f"... {more:,} more"] if more > 0 else []
+    start, end = (f"{type_name(type(value))}(", ")") if named else _BRACKETS[type(value)]
+    comma = "," if type(value) is tuple and len(value) == 1 else ""
+    return cut(f"{start}{', '.join(parts)}{comma}{end}")
+
+
+def _or(default: Any, ask: Callable[[], Any]) -> Any:
+    """What `ask` gives, or the default where this kind of tensor cannot say."""
+    try:
+        return ask()
+    except Exception:
+        return default

@@ -1,0 +1,146 @@
+"""Where this runs: the machine, its libraries and its devices, as torch and the drivers report them."""
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tensorcli import report
+
+
+def no_cuda_reason() -> str | None:
+    """Why there is no CUDA device, and what to do about it; None where there is one."""
+    if torch.cuda.is_available():
+        return None
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA: install a CUDA build from pytorch.org to use a GPU"
+    if not _driver():
+        return f"torch was built for CUDA {torch.version.cuda}, but no NVIDIA driver was found: install one from nvidia.com"
+    return "the NVIDIA driver reports no device that torch can use: see CUDA_VISIBLE_DEVICES and nvidia-smi"
+
+
+def _nvml() -> Any:
+    """NVML, started; None where it, or the driver, is missing."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:
+        return None
+    return pynvml
+
+
+def _asked(question: Any, *arguments: Any) -> Any:
+    """NVML's answer, or None: any field may be missing on some device."""
+    try:
+        answer = question(*arguments)
+    except Exception:
+        return None
+    return answer.decode() if isinstance(answer, bytes) else answer
+
+
+def _driver() -> str | None:
+    nvml = _nvml()
+    return _asked(nvml.nvmlSystemGetDriverVersion) if nvml else None
+
+
+def cpu_name() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def environment() -> dict[str, Any]:
+    """What a measurement depends on."""
+    cuda = torch.cuda.is_available()
+    return {
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "blas": "mkl" if torch.backends.mkl.is_available() else "other",
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "driver": _driver() if cuda else None,
+        "cuda": torch.version.cuda,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 if cuda else None,
+    }
+
+
+def devices(default: str) -> report.Devices:
+    """Every device, with what is unknown left null."""
+    found = [_cpu(), *(_cuda(index) for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
+    if torch.backends.mps.is_available():
+        found.append(report.Device(device="mps", name="Apple GPU"))
+    return report.Devices(devices=tuple(found), default=default, no_cuda=no_cuda_reason())
+
+
+def _cpu() -> report.Device:
+    total = _meminfo("MemTotal")
+    return report.Device(device="cpu", name=cpu_name(), total_nbytes=total, free_nbytes=available_nbytes())
+
+
+def _cuda(index: int) -> report.Device:
+    properties = torch.cuda.get_device_properties(index)
+    free, total = _asked(torch.cuda.mem_get_info, index) or (None, properties.total_memory)
+    nvml = _nvml()
+    handle = _handle(nvml, properties) if nvml else None
+    known = {}
+    if nvml and handle is not None:
+        rates, power = _asked(nvml.nvmlDeviceGetUtilizationRates, handle), _asked(nvml.nvmlDeviceGetPowerUsage, handle)
+        known = {
+            "utilization": None if rates is None else float(rates.gpu),
+            "temperature": _asked(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+            "power_watts": None if power is None else power / 1000,  # NVML gives milliwatts
+        }
+    return report.Device(
+        device=f"cuda:{index}",
+        name=properties.name,
+        total_nbytes=total,
+        free_nbytes=free,
+        capability=f"{properties.major}.{properties.minor}",
+        driver=_driver(),
+        **known,
+    )
+
+
+def _handle(nvml: Any, properties: Any) -> Any:
+    """NVML's handle of a device of torch's: NVML numbers all devices, torch only the visible ones."""
+    uuid = getattr(properties, "uuid", None)
+    return _asked(nvml.nvmlDeviceGetHandleByUUID, f"GPU-{uuid}") if uuid else None
+
+
+def available_nbytes() -> int | None:
+    """The memory that could be had now without swapping; None where the system does not say.
+
+    The least of what Linux calls available and what the control group still allows.
+    """
+    bounds = [_meminfo("MemAvailable"), _group_nbytes()]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _meminfo(field: str) -> int | None:
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith(field):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _group_nbytes() -> int | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
+        return int(limit) - int(used)
+    except (OSError, ValueError):  # no control group, or "max"
+        return None

@@ -1,0 +1,34 @@
+"""The bound that makes an allocation too large for this machine an error instead of the end of the process."""
+
+import torch
+
+from tensorcli.engine import environment
+
+KEEP_FREE = 256 << 20  # bytes left to the rest of the machine
+
+
+def limit_memory() -> None:
+    """Let this process's data grow by what is free now, and no further. Does nothing where that cannot be said.
+
+    Not on CUDA, whose driver reserves address space far beyond the memory there is.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    free = environment.available_nbytes()
+    used = _data_nbytes()
+    if free is None or used is None or torch.cuda.is_initialized():
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = used + max(free - KEEP_FREE, KEEP_FREE)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def _data_nbytes() -> int | None:
+    """The size of this process's writable private memory, as RLIMIT_DATA counts it."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[5]) * 4096
+    except (OSError, IndexError, ValueError):
+        return None

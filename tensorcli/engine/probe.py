@@ -1,0 +1,318 @@
+"""What every sub-expression of a statement gave: its value's facts, its own time, and what is new memory."""
+
+import ast
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tensorcli import __version__, language, report
+from tensorcli.engine import costs, describe, interrupts, limits
+from tensorcli.engine.output import Sink
+from tensorcli.language import Statement
+
+if TYPE_CHECKING:
+    from tensorcli.engine.session import Session
+
+OPERATIONS: dict[type[ast.AST], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floor_divide",
+    ast.Mod: "remainder", ast.Pow: "pow", ast.MatMult: "matmul", ast.BitAnd: "bitwise_and", ast.BitOr: "bitwise_or",
+    ast.BitXor: "bitwise_xor", ast.LShift: "bitwise_left_shift", ast.RShift: "bitwise_right_shift", ast.USub: "neg",
+    ast.UAdd: "positive", ast.Invert: "bitwise_not", ast.Not: "not", ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt",
+    ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
+}  # fmt: skip
+_TRACED = (
+    ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute, ast.Subscript, ast.Name, ast.BoolOp, ast.IfExp,
+    ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.List, ast.Tuple, ast.Dict, ast.NamedExpr,
+    ast.JoinedStr, ast.Constant,
+)  # fmt: skip
+_CLOSED = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.JoinedStr)
+
+
+@dataclass
+class _Record:
+    """What one traced node gave when it was evaluated."""
+
+    value: Any = None
+    reached: bool = False
+    seconds: float = 0.0
+
+
+@dataclass
+class _Recorder:
+    """Takes times and values while the instrumented statement runs. Its methods are what the statement calls."""
+
+    records: dict[int, _Record] = field(default_factory=dict)
+    _started: list[float] = field(default_factory=list)
+    _inner: list[float] = field(default_factory=list)
+    synchronize: Callable[[], None] | None = None
+
+    def enter(self, number: int) -> int:
+        """Called before a node is evaluated."""
+        self._inner.append(0.0)
+        self._started.append(time.perf_counter())
+        return number
+
+    def leave(self, number: int, value: Any) -> Any:
+        """Called with a node's number and value; gives the value."""
+        if self.synchronize:
+            self.synchronize()
+        elapsed = time.perf_counter() - self._started.pop()
+        inner = self._inner.pop()
+        if self._inner:
+            self._inner[-1] += elapsed
+        self.records[number] = _Record(value, True, max(elapsed - inner, 0.0))
+        return value
+
+
+class _Instrument(ast.NodeTransformer):
+    """Wraps every traced expression so that the recorder sees it. Evaluation order and values stay the same."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, ast.expr] = {}
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, _CLOSED):
+            return self._wrapped(node, node) if isinstance(node, _TRACED) else node
+        if isinstance(node, ast.Call):
+            original = _copy(node)
+            node.func = self._function(node.func)
+            node.args = [self._visited(arg) for arg in node.args]
+            for keyword in node.keywords:
+                keyword.value = self._visited(keyword.value)
+            return self._wrapped(node, original)
+        if isinstance(node, _TRACED) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            original = _copy(node)
+            return self._wrapped(self.generic_visit(node), original)
+        return self.generic_visit(node)
+
+    def _visited(self, node: ast.expr) -> ast.expr:
+        result = self.visit(node)
+        assert isinstance(result, ast.expr)
+        return result
+
+    def _function(self, node: ast.expr) -> ast.expr:
+        """A call's function is no node of its own, but the object of a method is."""
+        if isinstance(node, ast.Attribute) and not _is_path(node):
+            node.value = self._visited(node.value)
+            return node
+        return node if isinstance(node, ast.Name | ast.Attribute) else self._visited(node)
+
+    def _wrapped(self, node: ast.AST, original: ast.AST) -> ast.expr:
+        assert isinstance(node, ast.expr) and isinstance(original, ast.expr)
+        number = len(self.nodes)
+        self.nodes[number] = original
+        return _call(node, ".leave", _call(node, ".enter", ast.Constant(number)), node)
+
+
+def _is_path(node: ast.expr) -> bool:
+    """Whether this is a dotted name in a library: `torch.nn.functional.relu`."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id in ("torch", "np", "nn", "F", "math")
+
+
+def _copy(node: ast.AST) -> ast.AST:
+    """A node as written, for it is about to be rewritten in place."""
+    copy = ast.parse(ast.unparse(node), mode="eval").body
+    return ast.copy_location(copy, node)
+
+
+def _call(at: ast.AST, name: str, *arguments: ast.expr) -> ast.Call:
+    call = ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+    for node in ast.walk(call):
+        if not hasattr(node, "lineno") and isinstance(node, ast.expr):
+            ast.copy_location(node, at)
+    return call
+
+
+def trace(session: "Session", statement: Statement, *, number: int, emit: Callable[[report.AnyReport], None]) -> None:
+    """Run a statement once, instrumented, and emit its Trace, or the Diagnosis of its failure."""
+    written = statement.again()
+    instrument = _Instrument()
+    tree = statement.again().node
+    holder = _holder(tree)
+    if holder is None:
+        title = "only an expression or an assignment has sub-expressions to inspect"
+        emit(report.Diagnosis(source=statement.source, code="not-an-expression", category="syntax", title=title))
+        return
+    holder.value = instrument._visited(holder.value)  # type: ignore[attr-defined]
+    recorder = _Recorder(synchronize=torch.cuda.synchronize if torch.cuda.is_initialized() else None)
+    names = session.names
+    before = torch.get_rng_state()
+    key = f"<input {session.inputs}.{number}>"
+    session.sources[key] = written
+    code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
+    sink = Sink(emit, source=statement.source, statement=number)
+    limits.limit_memory()
+    error: BaseException | None = None
+    start = time.perf_counter()
+    known = session.variables()
+    scope = {**names, ".enter": recorder.enter, ".leave": recorder.leave}
+    with warnings.catch_warnings(), redirect_stdout(sink):
+        warnings.simplefilter("ignore")
+        try:
+            with interrupts.interruptible():
+                start = time.perf_counter()
+                eval(code, scope)
+        except (Exception, KeyboardInterrupt, SystemExit) as caught:
+            error = caught
+        seconds = time.perf_counter() - start
+    sink.finish()
+    names.update({name: value for name, value in scope.items() if name[0] not in "._"})
+    if error is not None:
+        context = session.context(emit)
+        emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
+        return
+    builder = _Builder(recorder.records, instrument.nodes, written, known)
+    root = builder.node(holder_number(instrument))
+    emit(
+        report.Trace(
+            source=statement.source,
+            statement=number,
+            seconds=seconds,
+            root=root,
+            total_seconds=seconds,
+            peak_nbytes=builder.new_nbytes,
+            environment={
+                "torch": str(torch.__version__),
+                "tensorcli": __version__,
+                "device": str(torch.get_default_device()),
+                "threads": torch.get_num_threads(),
+            },
+        )
+    )
+
+
+def _holder(node: ast.stmt) -> ast.stmt | None:
+    """The statement, where it has one value to trace."""
+    return node if getattr(node, "value", None) is not None else None
+
+
+def holder_number(instrument: _Instrument) -> int:
+    """The number of the outermost traced node: it is numbered last."""
+    return len(instrument.nodes) - 1
+
+
+class _Builder:
+    """Records to a tree of report nodes."""
+
+    def __init__(
+        self, records: dict[int, _Record], nodes: dict[int, ast.expr], statement: Statement, names: dict[str, Any]
+    ) -> None:
+        self.records, self.statement, self.names = records, statement, names
+        self.numbers = {language.position(node) + (type(node).__name__,): n for n, node in nodes.items()}
+        self.nodes = nodes
+        self.new_nbytes = 0
+
+    def node(self, number: int) -> report.Node:
+        """The report of one node and what it is made of."""
+        written, record = self.nodes[number], self.records[number]
+        children = [self.node(child) for child in self._children(number)]
+        inputs = [self.records[child].value for child in self._children(number)]
+        relation = _relation(record.value, inputs, written, self.names)
+        fresh = _new_nbytes(record.value, relation)
+        self.new_nbytes += fresh or 0
+        place = self.statement.place_of(written)
+        leaf = isinstance(written, ast.Name | ast.Constant)
+        return report.Node(
+            text=" ".join(place.text.split()),
+            span=report.Span(**place._asdict()),
+            operation=operation(written),
+            result=describe.describe(record.value, names=self.names, brief=True, max_values=0, stats=False),
+            seconds=None if leaf else record.seconds,
+            flops=costs.flops(operation(written), record.value, inputs),
+            new_nbytes=fresh,
+            relation=relation,
+            broadcast=_broadcast(written, record.value, self._children(number), self.records, self.nodes),
+            children=tuple(children),
+        )
+
+    def _children(self, number: int) -> list[int]:
+        """The traced nodes directly within one, in order; constants and plain numbers are left out."""
+        mine = self.nodes[number]
+        inside = [n for n in range(number) if n in self.records and _within(self.nodes[n], mine)]
+        direct = [n for n in inside if not any(_within(self.nodes[n], self.nodes[m]) for m in inside if m != n)]
+        return [n for n in direct if _matters(self.nodes[n], self.records[n].value)]
+
+
+def _within(inner: ast.expr, outer: ast.expr) -> bool:
+    a, b = language.position(inner), language.position(outer)
+    return inner is not outer and b[:2] <= a[:2] and a[2:] <= b[2:] and (a != b or type(inner) is not type(outer))
+
+
+def _matters(node: ast.expr, value: Any) -> bool:
+    if isinstance(node, ast.Constant):
+        return False
+    if isinstance(node, ast.Name | ast.Tuple | ast.List | ast.Attribute | ast.UnaryOp):
+        return _holds_tensor(value) or isinstance(value, torch.nn.Module)
+    return True
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(_holds_tensor(item) for item in value)
+    return isinstance(value, torch.Tensor)
+
+
+def operation(node: ast.expr) -> str:
+    """What a node does, in torch's words: "matmul", "method mean", "index", "name"."""
+    match node:
+        case ast.BinOp(op=operator) | ast.UnaryOp(op=operator):
+            return OPERATIONS[type(operator)]
+        case ast.Compare(ops=[operator]):
+            return OPERATIONS.get(type(operator), "compare")
+        case ast.Call(func=ast.Attribute(attr=name) as func):
+            return name if _is_path(func) else f"method {name}"
+        case ast.Call():
+            return "call"
+        case ast.Attribute(attr=name):
+            return f"attribute {name}"
+        case ast.Subscript():
+            return "index"
+    return type(node).__name__.lower()
+
+
+def _relation(value: Any, inputs: list[Any], node: ast.expr, names: dict[str, Any]) -> str | None:
+    if not isinstance(value, torch.Tensor) or isinstance(node, ast.Name):
+        return None
+    same = next((name for name, other in names.items() if other is value), None)
+    if same:
+        return f"same object as {same}"
+    if any(other is value for other in inputs):
+        return "same object as its input"
+    shared = describe.sharing(value, names, own=None)
+    if shared:
+        return f"view of {shared[0]}"
+    mine = describe.extent(value)
+    if mine and any(isinstance(other, torch.Tensor) and describe.extent(other) == mine for other in inputs):
+        return "view of its input"
+    return "new"
+
+
+def _new_nbytes(value: Any, relation: str | None) -> int | None:
+    if relation != "new":
+        return 0 if relation else None
+    place = describe.extent(value)
+    return place[2] - place[1] if place else None
+
+
+def _broadcast(
+    node: ast.expr, value: Any, children: list[int], records: dict[int, _Record], nodes: dict[int, ast.expr]
+) -> report.Broadcast | None:
+    """The alignment of an element-wise operation that stretched an operand."""
+    elementwise = isinstance(node, ast.BinOp | ast.Compare) and operation(node) != "matmul"
+    if not elementwise or not isinstance(value, torch.Tensor):
+        return None
+    tensors = [(nodes[n], records[n].value) for n in children if isinstance(records[n].value, torch.Tensor)]
+    shapes = [describe.shape_of(tensor) for _, tensor in tensors]
+    result = describe.shape_of(value)
+    if all(shape == result for shape in shapes):
+        return None
+    padded = [(None,) * (len(result) - len(shape)) + shape for shape in shapes]
+    texts = [ast.unparse(written) for written, _ in tensors]
+    return report.Broadcast(operands=tuple(zip(texts, padded, strict=True)), result=result)

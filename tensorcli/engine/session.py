@@ -1,0 +1,408 @@
+"""A session: its names, its seed and its results, and the answer to every request."""
+
+import ast
+import gc
+import random
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from tensorcli import __version__, language, report
+from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace
+from tensorcli.engine.output import Sink
+from tensorcli.language import Statement
+
+Emit = Callable[[report.AnyReport], None]
+
+MAX_HELD_NBYTES = 1 << 30  # of results kept alive by Out alone
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a request says of all its statements."""
+
+    emit: Emit
+    number: int
+    filename: str | None = None
+    first_line: int = 1
+    width: int = 80
+    max_values: int = 1000
+
+
+class Session:
+    """One person's names and settings. `ask` answers requests one at a time and never raises."""
+
+    def __init__(self, *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
+        self.trust = trust
+        self.seed = seed
+        self.inputs = 0
+        self.names: dict[str, Any] = {}
+        self.sources: dict[str, Statement] = {}
+        self._start: dict[str, Any] = {}
+        self._pending: list[report.AnyReport] = []
+        self._reset()
+        self._configure(report.Configure(seed=seed, device=device, dtype=dtype), self._pending.append)
+        self._pending = [answer for answer in self._pending if isinstance(answer, report.Diagnosis)]
+
+    def ask(self, request: report.AnyRequest, emit: Emit) -> None:
+        """Answer a request: every report goes to `emit` as it comes. Never raises for what was asked."""
+        while self._pending:
+            emit(self._pending.pop(0))
+        try:
+            self._answer(request, emit)
+        except KeyboardInterrupt:
+            emit(report.Diagnosis(code="interrupted", category="interrupted", title="interrupted"))
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # a mistake of ours: the session goes on, and the report says where it was
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            emit(
+                report.Diagnosis(
+                    code="engine-fault",
+                    category="engine",
+                    title=f"tensorcli made a mistake of its own: {type(error).__name__}: {error}"[:500],
+                    notes=(f"at {where.name}, line {where.lineno}; the session goes on, please report it",),
+                )
+            )
+
+    def _answer(self, request: report.AnyRequest, emit: Emit) -> None:
+        match request:
+            case report.Evaluate():
+                self._evaluate(request, emit)
+            case report.Time():
+                self._time(request, emit)
+            case report.TimeIt():
+                self._timeit(request, emit)
+            case report.Inspect():
+                self._inspect(request, emit)
+            case report.Bench():
+                from tensorcli.engine.bench import bench
+
+                bench(request, emit)
+            case report.ListDevices():
+                emit(environment.devices(self._device))
+            case report.ListNames():
+                items = [self._described(value, name=name, brief=True) for name, value in self.variables().items()]
+                emit(report.Names(items=tuple(items)))
+            case report.Configure():
+                self._configure(request, emit)
+            case report.Reset():
+                self._reset()
+                self._seed(self.seed)
+                emit(report.Notice(text=f"all names are forgotten; the seed is {self.seed} again"))
+            case report.Complete():
+                from tensorcli.engine.complete import completions
+
+                emit(completions(request.text, request.cursor, self.names, trust=self.trust))
+
+    # Evaluating
+
+    def _evaluate(self, request: report.Evaluate, emit: Emit) -> bool:
+        """Run an input; say whether every statement gave a result."""
+        context = _Context(
+            emit, self.inputs + 1, request.filename, request.first_line, request.width, request.max_values
+        )
+        statements = self._parse(request.text, context)
+        if statements is None:
+            return False
+        self.inputs += 1
+        for number, statement in enumerate(statements, 1):
+            shown = request.echo == "all" or number == len(statements)
+            if not self._run(statement, number, context, shown=shown):
+                return False
+        return True
+
+    def _parse(self, text: str, context: _Context) -> list[Statement] | None:
+        try:
+            return language.parse(text, trust=self.trust)
+        except language.Problem as problem:
+            context.emit(failure.of_problem(problem, filename=context.filename, first_line=context.first_line))
+            return None
+
+    def compile(self, statement: Statement, key: str) -> Any:
+        """Code for a statement whose frames will be found again under `key`."""
+        self.sources[key] = statement
+        while len(self.sources) > 2000:
+            del self.sources[next(iter(self.sources))]
+        return language.compiled(statement, filename=key, trust=self.trust)
+
+    def _run(self, statement: Statement, number: int, context: _Context, *, shown: bool) -> bool:
+        key = f"<input {context.number}.{number}>"
+        before = torch.get_rng_state()
+        sink = Sink(context.emit, source=statement.source, statement=number)
+        value, error = None, None
+        limits.limit_memory()
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
+            warnings.simplefilter("default")
+            try:
+                code = self.compile(statement, key)
+                with interrupts.interruptible():
+                    start = time.perf_counter()
+                    value = eval(code, self.names)  # the gate is language.parse, above
+                    self._synchronize()
+            except (Exception, KeyboardInterrupt, SystemExit) as caught:
+                error = caught
+            seconds = time.perf_counter() - start
+        sink.finish()
+        for text in dict.fromkeys(_advice(entry) for entry in raised):
+            context.emit(report.Notice(source=statement.source, statement=number, text=text))
+        if error is not None:
+            context.emit(self.explained(error, statement, number, context, seconds=seconds, random_state=before))
+            _let_go(error)
+            return False
+        drew = not torch.equal(before, torch.get_rng_state())
+        for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
+            context.emit(
+                msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds)
+            )
+        return True
+
+    def context(self, emit: Emit) -> _Context:
+        """The context of a statement that came without one."""
+        return _Context(emit, self.inputs)
+
+    def explained(
+        self,
+        error: BaseException,
+        statement: Statement,
+        number: int,
+        context: _Context,
+        *,
+        seconds: float,
+        random_state: torch.Tensor,
+    ) -> report.Diagnosis:
+        """The diagnosis of what a statement raised."""
+        return failure.of_error(
+            error,
+            statement,
+            number=number,
+            seconds=seconds,
+            sources=self.sources,
+            names=self.names,
+            filename=context.filename,
+            first_line=context.first_line,
+            random_state=random_state,
+        )
+
+    def _answers(
+        self, statement: Statement, value: Any, context: _Context, *, shown: bool, drew_random: bool
+    ) -> list[report.AnyReport]:
+        """What a statement that succeeded has to say: its value, or the variables it assigned."""
+        self._set_width(context.width)
+        if isinstance(statement.node, ast.Expr):
+            if value is None or not shown:
+                return [report.Nothing()]
+            self._keep(value, context.number)
+            return [self._described(value, max_values=context.max_values, drew_random=drew_random)]
+        bound = [name for name in statement.bound if name in self.names]
+        answers: list[report.AnyReport] = [
+            self._described(
+                self.names[name],
+                name=name,
+                max_values=context.max_values,
+                drew_random=drew_random,
+                brief=_is_large(self.names[name]),
+            )
+            for name in bound
+        ]
+        return answers or [report.Nothing()]
+
+    def _described(self, value: Any, **options: Any) -> report.Tensor | report.Value:
+        return describe.describe(value, names=self.variables(), **options)
+
+    def _keep(self, value: Any, number: int) -> None:
+        """Bind `_`, `_n` and `Out[n]`; the oldest results go when Out alone holds too much memory."""
+        out = self.names["Out"]
+        self.names["_"] = self.names[f"_{number}"] = out[number] = value
+        held = {n: v.untyped_storage().nbytes() for n, v in out.items() if _is_large(v)}
+        for n in sorted(held):
+            if sum(held.values()) <= MAX_HELD_NBYTES or n == number:
+                break
+            held.pop(n), out.pop(n), self.names.pop(f"_{n}", None)
+
+    def variables(self) -> dict[str, Any]:
+        """The user's own variables, in the order they were first assigned."""
+        return {
+            name: value
+            for name, value in self.names.items()
+            if name[0] != "_" and name != "Out" and self._start.get(name, self) is not value
+            and not isinstance(value, namespace.Namespace)
+        }  # fmt: skip
+
+    # Timing and inspecting
+
+    def _time(self, request: report.Time, emit: Emit) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        measured: list[float] = []
+
+        def passing(answer: report.AnyReport) -> None:
+            if isinstance(answer, report.Data) and getattr(answer, "seconds", None) is not None:
+                measured.append(answer.seconds or 0.0)
+            emit(answer)
+
+        evaluate = report.Evaluate(text=request.text, width=request.width, max_values=request.max_values)
+        if self._evaluate(evaluate, passing):
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            emit(report.Timing(source=request.text, seconds=wall, cpu_seconds=cpu))
+
+    def _timeit(self, request: report.TimeIt, emit: Emit) -> None:
+        from tensorcli.engine.measure import timeit
+
+        context = _Context(emit, self.inputs + 1)
+        statements = self._parse(request.text, context)
+        if not statements:
+            return
+        codes = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
+        code = codes[0] if len(codes) == 1 else None
+
+        def run() -> None:
+            if code is not None:
+                eval(code, self.names)
+            else:
+                for each in codes:
+                    eval(each, self.names)
+
+        before = torch.get_rng_state()
+        sink = Sink(lambda _: None, source=None, statement=None)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
+                warnings.simplefilter("ignore")
+                emit(timeit(run, device=self._device, min_seconds=request.min_seconds, source=request.text))
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))
+            _let_go(error)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _inspect(self, request: report.Inspect, emit: Emit) -> None:
+        from tensorcli.engine.probe import trace
+
+        def problems_only(answer: report.AnyReport) -> None:
+            if isinstance(answer, report.Diagnosis | report.Output | report.Notice):
+                emit(answer)
+
+        if request.setup and not self._evaluate(report.Evaluate(text=request.setup), problems_only):
+            return
+        context = _Context(emit, self.inputs + 1)
+        statements = self._parse(request.text, context)
+        if not statements:
+            return
+        self.inputs += 1
+        for number, statement in enumerate(statements[:-1], 1):
+            if not self._run(statement, number, replace(context, emit=problems_only), shown=False):
+                return
+        trace(self, statements[-1], number=len(statements), emit=emit)
+
+    # Settings
+
+    @property
+    def _device(self) -> str:
+        return str(torch.get_default_device())
+
+    def settings(self) -> report.Settings:
+        """The settings as they are now."""
+        held = {}
+        for value in self.variables().values():
+            if isinstance(value, torch.Tensor) and (place := describe.extent(value)):
+                held[place] = place[2] - place[1]
+        return report.Settings(
+            version=__version__,
+            torch=str(torch.__version__),
+            device=self._device,
+            dtype=describe.dtype_name(torch.get_default_dtype()),
+            seed=self.seed,
+            threads=torch.get_num_threads(),
+            trust=self.trust,
+            no_cuda=environment.no_cuda_reason(),
+            memory_nbytes=sum(held.values()),
+            inputs=self.inputs,
+        )
+
+    def _configure(self, request: report.Configure, emit: Emit) -> None:
+        if request.device is not None:
+            problem = _set_device(request.device)
+            if problem:
+                return emit(problem)
+        if request.dtype is not None:
+            if request.dtype not in DTYPES:
+                return emit(
+                    report.Diagnosis(
+                        code="unknown-dtype",
+                        category="dtype",
+                        title=f"{request.dtype} cannot be the default dtype: choose one of {', '.join(DTYPES)}",
+                    )
+                )
+            torch.set_default_dtype(getattr(torch, request.dtype))
+        if request.seed is not None:
+            self.seed = request.seed
+            self._seed(request.seed)
+        emit(self.settings())
+
+    def _seed(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+
+    def _reset(self) -> None:
+        self.names.clear()
+        self._start = namespace.start_names(trust=self.trust)
+        self.names.update(self._start, Out={})
+        self.sources.clear()
+        gc.collect()
+
+    def _set_width(self, width: int) -> None:
+        torch.set_printoptions(linewidth=max(width, 20))
+        np.set_printoptions(linewidth=max(width, 20))
+
+    def _synchronize(self) -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel() > 1_000_000
+
+
+def _advice(entry: warnings.WarningMessage) -> str:
+    """A warning's own words, without where in torch's sources it was triggered."""
+    text = str(entry.message).split(" (Triggered internally")[0].strip()
+    return f"{entry.category.__name__}: {describe.cut(text, limit=1000)}"
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop an exception's frames: they would keep its tensors alive."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
+
+
+def _set_device(name: str) -> report.Diagnosis | None:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        return report.Diagnosis(
+            code="unknown-device", category="device", title=f"there is no device called {name}: try cpu, cuda or cuda:1"
+        )
+    if device.type == "cuda" and (reason := environment.no_cuda_reason()):
+        return report.Diagnosis(code="no-cuda", category="device", title=reason)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        return report.Diagnosis(
+            code="no-cuda", category="device", title=f"there is no {name}: CUDA devices are numbered 0 to {count - 1}"
+        )
+    torch.set_default_device(None if device.type == "cpu" else device)
+    return None
+

@@ -1,0 +1,400 @@
+"""The waist: every request that goes to an engine and every report that comes back, as plain frozen data."""
+
+from typing import Any, Literal, Union
+
+import msgspec
+
+# Numbers that are not finite travel as "nan", "inf" and "-inf", complex ones as "1+2j": JSON has no word for them.
+Number = Union[int, float, str, None]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """Plain, frozen, serialisable data."""
+
+
+class Request(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), tag_field="request"):
+    """Something to ask of an engine."""
+
+
+class Evaluate(Request, frozen=True, kw_only=True):
+    """Run `text`; one report or more per statement.
+
+    `echo` says which expressions answer with their value: "last" only the last statement's, as a notebook's cell
+    does, "all" every one's, as if each had been typed by itself.
+    `filename` and `first_line` say where the text stands in a file, for people to find it again.
+    """
+
+    text: str
+    echo: Literal["last", "all"] = "last"
+    filename: str | None = None
+    first_line: int = 1
+    width: int = 80
+    max_values: int = 1000
+
+
+class Time(Request, frozen=True, kw_only=True):
+    """Run `text` once, as Evaluate does, then report how long it took (`%time`)."""
+
+    text: str
+    width: int = 80
+    max_values: int = 1000
+
+
+class TimeIt(Request, frozen=True, kw_only=True):
+    """Run `text` many times and report a Timing with every sample (`%timeit`)."""
+
+    text: str
+    min_seconds: float = 0.2
+
+
+class Inspect(Request, frozen=True, kw_only=True):
+    """Run `setup`, then `text`, and report a Trace of its sub-expressions."""
+
+    text: str
+    setup: str = ""
+
+
+class Bench(Request, frozen=True, kw_only=True):
+    """Measure one workload. Empty `sizes` means the workload's own; `min_seconds` is spent per variant."""
+
+    workload: str
+    devices: tuple[str, ...] = ("cpu",)
+    dtypes: tuple[str, ...] = ("float32",)
+    sizes: tuple[int, ...] = ()
+    min_seconds: float = 0.2
+    seed: int = 0
+
+
+class ListDevices(Request, frozen=True, kw_only=True):
+    """Report what torch and the driver say of the devices."""
+
+
+class ListNames(Request, frozen=True, kw_only=True):
+    """Report the session's variables (`%whos`)."""
+
+
+class Configure(Request, frozen=True, kw_only=True):
+    """Change what is not null, then report the settings. `seed` reseeds every generator."""
+
+    seed: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+
+class Reset(Request, frozen=True, kw_only=True):
+    """Forget all names and results, and seed again with the session's seed."""
+
+
+class Complete(Request, frozen=True, kw_only=True):
+    """Report what could stand at `cursor` in `text`."""
+
+    text: str
+    cursor: int
+
+
+AnyRequest = Evaluate | Time | TimeIt | Inspect | Bench | ListDevices | ListNames | Configure | Reset | Complete
+
+
+class Report(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), tag_field="kind"):
+    """Something an engine says. `source`, `statement` and `seconds` are set where it answers a statement."""
+
+    source: str | None = None
+    statement: int | None = None
+    seconds: float | None = None
+
+
+class Stats(Data, frozen=True, kw_only=True):
+    """Statistics of a tensor's finite elements; `std` is the population's with Bessel's correction, as torch.std.
+
+    `histogram` counts equal bins from min to max over a sample; `sampled` is the number of elements looked at where
+    the tensor was too large to look at all of them, else null.
+    """
+
+    min: Number = None
+    max: Number = None
+    mean: Number = None
+    std: Number = None
+    nan: int = 0
+    inf: int = 0
+    zeros: int = 0
+    histogram: tuple[int, ...] | None = None
+    sampled: int | None = None
+
+
+class Tensor(Report, frozen=True, kw_only=True):
+    """A torch tensor. `nbytes` is of its elements; sparse, nested and other layouts may have no stride."""
+
+    name: str | None = None
+    key: str | None = None
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    device: str = "cpu"
+    layout: str = "strided"
+    stride: tuple[int, ...] | None = None
+    contiguous: bool = True
+    requires_grad: bool = False
+    grad_fn: str | None = None
+    nbytes: int = 0
+    storage_nbytes: int = 0
+    shares_memory_with: tuple[str, ...] = ()
+    view_of: str | None = None
+    drew_random: bool = False
+    stats: Stats | None = None
+    values: Any = None
+    text: str = ""
+
+
+class Value(Report, frozen=True, kw_only=True):
+    """Anything that is not a tensor. `shape` to `shares_memory_with` are set for a NumPy array."""
+
+    name: str | None = None
+    key: str | None = None
+    type: str = "NoneType"
+    text: str = ""
+    items: tuple[Union["Tensor", "Value"], ...] | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    nbytes: int | None = None
+    shares_memory_with: tuple[str, ...] = ()
+
+
+class Output(Report, frozen=True, kw_only=True):
+    """What a statement printed, exactly."""
+
+    text: str = ""
+
+
+class Nothing(Report, frozen=True, kw_only=True):
+    """A statement with no result."""
+
+
+class Notice(Report, frozen=True, kw_only=True):
+    """A sentence about a statement or the session that is not an error: a warning of torch's, a setting changed."""
+
+    text: str = ""
+
+
+class Span(Data, frozen=True, kw_only=True):
+    """Where a piece of a statement stands in its source: lines from 1, columns from 0 in characters."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+class Operand(Data, frozen=True, kw_only=True):
+    """One operand of what failed; `shape`, `dtype` and `device` are null where it is no tensor."""
+
+    text: str
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    device: str | None = None
+    note: str | None = None
+
+
+class Result(Data, frozen=True, kw_only=True):
+    """What a suggestion gives."""
+
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    device: str | None = None
+
+
+class Suggestion(Data, frozen=True, kw_only=True):
+    """An edit that was tried: `edit` replaces the span (or a part of it), `source` is the whole corrected statement."""
+
+    title: str
+    edit: str
+    source: str
+    result: Result
+
+
+class Diagnosis(Report, frozen=True, kw_only=True):
+    """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in `source`."""
+
+    code: str
+    category: str
+    title: str
+    torch: str | None = None
+    span: Span | None = None
+    within: str | None = None
+    location: str | None = None
+    operands: tuple[Operand, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+    notes: tuple[str, ...] = ()
+    reference: str | None = None
+
+
+class Broadcast(Data, frozen=True, kw_only=True):
+    """How operands were stretched: each one's name and shape, padded on the left with null, and the result's shape."""
+
+    operands: tuple[tuple[str, tuple[int | None, ...]], ...]
+    result: tuple[int, ...]
+
+
+class Node(Data, frozen=True, kw_only=True):
+    """One sub-expression: `seconds` is its own time, without its children's."""
+
+    text: str
+    span: Span | None
+    operation: str
+    result: Tensor | Value
+    seconds: float | None = None
+    flops: int | None = None
+    new_nbytes: int | None = None
+    relation: str | None = None
+    broadcast: Broadcast | None = None
+    notes: tuple[str, ...] = ()
+    children: tuple["Node", ...] = ()
+
+
+class Trace(Report, frozen=True, kw_only=True):
+    """What every sub-expression of a statement gave."""
+
+    root: Node
+    total_seconds: float
+    peak_nbytes: int | None = None
+    predicted: bool = False
+    environment: dict[str, Any] = {}
+
+
+class Ratio(Data, frozen=True, kw_only=True):
+    """How many times faster than the variant `to` this one is, with the 95 % interval."""
+
+    to: str
+    value: float
+    low: float
+    high: float
+
+
+class Agreement(Data, frozen=True, kw_only=True):
+    """How a variant's result compares with the reference `with`."""
+
+    with_: str = msgspec.field(name="with")
+    max_abs_error: Number
+    max_rel_error: Number
+    ok: bool
+
+
+class Variant(Data, frozen=True, kw_only=True):
+    """One way to do a workload, with every raw sample: `seconds` are per call."""
+
+    name: str
+    status: Literal["measured", "extrapolated", "skipped", "failed"]
+    reason: str | None = None
+    seconds: tuple[float, ...] = ()
+    calls_per_sample: int = 1
+    median: float | None = None
+    iqr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    flops: int | None = None
+    nbytes: int | None = None
+    gflops_per_second: float | None = None
+    gbytes_per_second: float | None = None
+    ratio: Ratio | None = None
+    agrees: Agreement | None = None
+
+
+class Case(Data, frozen=True, kw_only=True):
+    """The variants of a workload on one device, in one dtype, at one size."""
+
+    device: str
+    dtype: str
+    size: dict[str, int]
+    variants: tuple[Variant, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Benchmark(Report, frozen=True, kw_only=True, tag="bench"):
+    """What a benchmark measured, and where."""
+
+    workload: str
+    environment: dict[str, Any]
+    cases: tuple[Case, ...]
+
+
+class Timing(Report, frozen=True, kw_only=True):
+    """How long a statement took: once (`seconds` wall, `cpu_seconds`), or many times (`samples`, seconds per call)."""
+
+    cpu_seconds: float | None = None
+    samples: tuple[float, ...] = ()
+    calls_per_sample: int = 1
+    median: float | None = None
+    iqr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Device(Data, frozen=True, kw_only=True):
+    """A device as torch and its driver report it; null is unknown. Power in watts, temperature in Celsius, utilisation in per cent."""
+
+    device: str
+    name: str | None = None
+    total_nbytes: int | None = None
+    free_nbytes: int | None = None
+    capability: str | None = None
+    driver: str | None = None
+    utilization: float | None = None
+    temperature: float | None = None
+    power_watts: float | None = None
+
+
+class Devices(Report, frozen=True, kw_only=True):
+    """The devices there are, the session's default one, and why there is no CUDA where there is none."""
+
+    devices: tuple[Device, ...]
+    default: str
+    no_cuda: str | None = None
+
+
+class Names(Report, frozen=True, kw_only=True):
+    """The session's variables."""
+
+    items: tuple[Tensor | Value, ...]
+
+
+class Settings(Report, frozen=True, kw_only=True):
+    """The session's settings and where it runs; the first thing an engine says."""
+
+    version: str
+    torch: str
+    device: str
+    dtype: str
+    seed: int
+    threads: int
+    trust: bool = False
+    no_cuda: str | None = None
+    memory_nbytes: int | None = None
+    inputs: int = 0
+
+
+class Completion(Data, frozen=True, kw_only=True):
+    """A way to go on: `text` replaces what stands from `start` to the cursor; `detail` is one short line about it."""
+
+    text: str
+    start: int
+    detail: str = ""
+
+
+class Completions(Report, frozen=True, kw_only=True):
+    """Ways to go on, best first."""
+
+    items: tuple[Completion, ...]
+
+
+class Progress(Report, frozen=True, kw_only=True):
+    """How far a long request is; never printed by `--json`."""
+
+    done: int
+    total: int
+    label: str = ""
+
+
+AnyReport = (
+    Tensor | Value | Output | Nothing | Notice | Diagnosis | Trace | Benchmark | Timing | Devices | Names | Settings
+    | Completions | Progress
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""One line of JSON per message: requests and interrupts go in, reports and done come out, in this order and numbered."""
+
+import msgspec
+
+from tensorcli.report import AnyReport, AnyRequest, Data, Settings
+
+
+class Message(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), tag_field="message"):
+    """One line on the wire."""
+
+
+class Ask(Message, frozen=True, kw_only=True):
+    """Answer this request, number `number`."""
+
+    number: int
+    request: AnyRequest
+
+
+class Interrupt(Message, frozen=True, kw_only=True):
+    """Interrupt request `number`; meaningless, and ignored, once it has been answered."""
+
+    number: int
+
+
+class Hello(Message, frozen=True, kw_only=True):
+    """The engine is ready."""
+
+    settings: Settings
+
+
+class Answer(Message, frozen=True, kw_only=True):
+    """One report of the answer to request `number`."""
+
+    number: int
+    report: AnyReport
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """Request `number` is answered."""
+
+    number: int
+
+
+_encoder = msgspec.json.Encoder()
+_to_engine: msgspec.json.Decoder[Ask | Interrupt] = msgspec.json.Decoder(Ask | Interrupt)
+_from_engine: msgspec.json.Decoder[Hello | Answer | Done] = msgspec.json.Decoder(Hello | Answer | Done)
+_report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+
+
+def encode(message: Data) -> bytes:
+    """One line of JSON, with its newline."""
+    return _encoder.encode(message) + b"\n"
+
+
+def to_engine(line: bytes) -> Ask | Interrupt:
+    """Read what a client sent. Raises msgspec.MsgspecError on anything else."""
+    return _to_engine.decode(line)
+
+
+def from_engine(line: bytes) -> Hello | Answer | Done:
+    """Read what an engine sent. Raises msgspec.MsgspecError on anything else."""
+    return _from_engine.decode(line)
+
+
+def report(line: bytes) -> AnyReport:
+    """Read a report as `--json` prints it. Raises msgspec.MsgspecError on anything else."""
+    return _report.decode(line)
