@@ -144,3 +144,40 @@ def _group_nbytes() -> int | None:
         return int(limit) - int(used)
     except (OSError, ValueError):  # no control group, or "max"
         return None
+
+
+def free_nbytes(device: str) -> int | None:
+    """The free memory of a device; None where that is unknown."""
+    match torch.device(device).type:
+        case "cpu":
+            return available_nbytes()
+        case "cuda":
+            free = _asked(torch.cuda.mem_get_info, torch.device(device))
+            return None if free is None else int(free[0])
+        case _:
+            return None
+
+
+def problem_with(device: str) -> report.Diagnosis | None:
+    """Why nothing can be computed on a device, and what to do; None where it can."""
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        title = f"there is no device called {device}: try cpu, cuda or cuda:1"
+        return report.Diagnosis(code="unknown-device", category="device", title=title)
+    count = torch.cuda.device_count()
+    match place.type:
+        case "cpu":
+            return None
+        case "cuda" if reason := no_cuda_reason():
+            return report.Diagnosis(code="no-cuda", category="device", title=reason)
+        case "cuda" if (place.index or 0) >= count:
+            title = f"there is no {device}: the CUDA devices here are numbered 0 to {count - 1}"
+            return report.Diagnosis(code="no-cuda", category="device", title=title)
+        case "cuda":
+            return None
+        case "mps" if torch.backends.mps.is_available():
+            return None
+        case _:
+            title = f"nothing can be computed on {device} here: use cpu{', cuda' if count else ''}"
+            return report.Diagnosis(code="unknown-device", category="device", title=title)

@@ -3,6 +3,7 @@
 import ast
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
@@ -126,7 +127,9 @@ def _operands(
     try:
         if random_state is not None:
             torch.set_rng_state(random_state)
-        return tuple(_operand(part, scope) for part in _parts(node))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they have been said when the statement ran
+            return tuple(_operand(part, scope) for part in _parts(node))
     finally:
         torch.set_rng_state(before)
 

@@ -1,6 +1,15 @@
-"""When Ctrl-C may raise: inside an evaluation, in the main thread, and nowhere else."""
+"""When an interrupt may raise: inside the evaluation it was meant for, in the main thread, and nowhere else.
 
+An interrupt is meant for one request, by number. It raises KeyboardInterrupt at once while that request evaluates,
+waits while the request does something that must not be cut in two, and means nothing once the request is answered.
+All of that is decided in the main thread, by the signal's handler: anywhere else the request could end meanwhile.
+"""
+
+import _thread
+import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,54 +17,122 @@ from types import FrameType
 
 
 class _State:
-    """What the signal handler decides by. Only the main thread writes it."""
+    """What the handlers decide by. Only the main thread writes it, but for `wanted` and `presses`."""
 
-    open = False  # an evaluation may be interrupted now
-    waiting = False  # an interrupt came while it could not be raised
-    raised = False  # this evaluation has been interrupted once and has not ended yet
-
-
-def _on_signal(_signum: int, _frame: FrameType | None) -> None:
-    if not _State.open:
-        _State.waiting = True
-        return
-    _State.raised = True
-    raise KeyboardInterrupt
+    current: int | None = None  # the request being answered
+    wanted: int | None = None  # the request to interrupt, until that is done; it may still have to begin
+    open = False  # user code is running: an interrupt may be raised now
+    presses = 0  # how often Ctrl-C was pressed since the request began
+    alarm: socket.socket | None = None  # where the system announces signals to `_watch`
 
 
-def on_main_thread() -> bool:
-    """Whether signals can be handled here."""
+def _on_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+# For who evaluates.
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it Ctrl-C raises KeyboardInterrupt; does nothing off the main thread, where no signal arrives."""
-    if not on_main_thread():
+    """Around user code: Ctrl-C raises KeyboardInterrupt, one that waited too. Off the main thread it does nothing."""
+    if not _on_main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGINT, _on_signal)
-    _State.waiting = _State.raised = False
+    _State.open = True
     try:
-        _State.open = True
-        try:
-            yield
-        finally:
-            _State.open = False
+        _deliver()
+        yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        _State.open = False
 
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Within it Ctrl-C waits: for what must not be cut in two, such as a line on the wire."""
+    """Within user code, around what must not be cut in two, such as a line on the wire: Ctrl-C waits."""
     was, _State.open = _State.open, False
     try:
         yield
     finally:
         _State.open = was
-    if was and _State.waiting:
-        _State.waiting = False
+    if was:
+        _deliver()
+
+
+def _deliver() -> None:
+    if _State.open and _State.current is not None and _State.wanted == _State.current:
+        # Closed first: an interrupt that comes while this one travels up must find nothing left to cut.
+        _State.open, _State.wanted = False, None
         raise KeyboardInterrupt
 
 
+# For who answers requests.
+
+
+@contextmanager
+def answering(number: int) -> Iterator[None]:
+    """Around the answer to request `number`: it is the one that can be interrupted."""
+    _State.presses = 0
+    _State.current = number
+    try:
+        yield
+    finally:
+        _State.current = None
+
+
+@contextmanager
+def from_keyboard() -> Iterator[None]:
+    """Take interrupts from the terminal. A second one before the request has ended ends the process with 130.
+
+    Nothing else helps against a native call that does not return: Python runs no handler until it does, so a thread
+    waits for the system's own word of the signal. A call that also keeps the interpreter's lock outlasts even that.
+    """
+    if not _on_main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, _on_key)
+    wakeup = signal.set_wakeup_fd(_alarm().fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, previous)
+
+
+def _on_key(_signum: int, _frame: FrameType | None) -> None:
+    _State.wanted = _State.current
+    _deliver()
+
+
+def _alarm() -> socket.socket:
+    if _State.alarm is None:
+        _State.alarm, heard = socket.socketpair()
+        _State.alarm.setblocking(False)
+        threading.Thread(target=_watch, args=(heard,), daemon=True).start()
+    return _State.alarm
+
+
+def _watch(heard: socket.socket) -> None:
+    while signals := heard.recv(1):
+        if signals[0] == signal.SIGINT and _State.current is not None:
+            _State.presses += 1
+            if _State.presses > 1:
+                os._exit(130)
+
+
+def from_wire() -> None:
+    """Take interrupts as messages: from now on a SIGINT only carries what `interrupt` asks for."""
+    signal.signal(signal.SIGINT, _on_wire)
+
+
+def _on_wire(_signum: int, _frame: FrameType | None) -> None:
+    _deliver()
+
+
+def interrupt(number: int) -> None:
+    """Interrupt request `number`, from any thread: one still to begin ends at once, one answered is left alone."""
+    _State.wanted = number
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # it also ends a wait of the main thread's
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

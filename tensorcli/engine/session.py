@@ -48,6 +48,7 @@ class Session:
         self.names: dict[str, Any] = {}
         self.sources: dict[str, Statement] = {}
         self._start: dict[str, Any] = {}
+        self._held: dict[int, int] = {}
         self._pending: list[report.AnyReport] = []
         self._reset()
         self._configure(report.Configure(seed=seed, device=device, dtype=dtype), self._pending.append)
@@ -97,12 +98,15 @@ class Session:
                 self._configure(request, emit)
             case report.Reset():
                 self._reset()
+                gc.collect()  # a module's parameters and hooks may be cycles
                 self._seed(self.seed)
                 emit(report.Notice(text=f"all names are forgotten; the seed is {self.seed} again"))
             case report.Complete():
                 from tensorcli.engine.complete import completions
 
-                emit(completions(request.text, request.cursor, self.names, trust=self.trust))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    emit(completions(request.text, request.cursor, self.names, trust=self.trust))
 
     # Evaluating
 
@@ -221,14 +225,15 @@ class Session:
         return describe.describe(value, names=self.variables(), **options)
 
     def _keep(self, value: Any, number: int) -> None:
-        """Bind `_`, `_n` and `Out[n]`; the oldest results go when Out alone holds too much memory."""
-        out = self.names["Out"]
-        self.names["_"] = self.names[f"_{number}"] = out[number] = value
-        held = {n: v.untyped_storage().nbytes() for n, v in out.items() if _is_large(v)}
-        for n in sorted(held):
-            if sum(held.values()) <= MAX_HELD_NBYTES or n == number:
-                break
-            held.pop(n), out.pop(n), self.names.pop(f"_{n}", None)
+        """Bind `_` and `Out[n]`; the oldest large results go when Out alone holds too much memory."""
+        out = self.names["Out"] if isinstance(self.names.get("Out"), dict) else {}
+        self.names["_"] = out[number] = value
+        if _is_large(value):
+            self._held[number] = value.untyped_storage().nbytes()
+            while sum(self._held.values()) > MAX_HELD_NBYTES and len(self._held) > 1:
+                oldest = next(iter(self._held))
+                del self._held[oldest]
+                out.pop(oldest, None)
 
     def variables(self) -> dict[str, Any]:
         """The user's own variables, in the order they were first assigned."""
@@ -361,7 +366,7 @@ class Session:
         self._start = namespace.start_names(trust=self.trust)
         self.names.update(self._start, Out={})
         self.sources.clear()
-        gc.collect()
+        self._held.clear()
 
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))

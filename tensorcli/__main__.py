@@ -1,0 +1,5 @@
+"""`python -m tensorcli`."""
+
+from tensorcli.cli import main
+
+main()

@@ -1,0 +1,234 @@
+"""The commands: arguments to a request, an engine's reports to the screen, and the exit code."""
+
+import os
+import random
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from tensorcli import __version__
+
+if TYPE_CHECKING:
+    from tensorcli.client import Client
+    from tensorcli.report import AnyRequest
+    from tensorcli.show import Screen
+
+app = typer.Typer(
+    name="tensorcli",
+    help="A tensor playground: type a PyTorch expression, see its shape, dtype, device, memory and values.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog='Example: tensorcli inspect "torch.rand(3, 4) @ torch.rand(4, 2)"',
+)
+
+
+class Dtype(str, Enum):
+    """The default dtypes there can be."""
+
+    float32 = "float32"
+    float64 = "float64"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Print no colours.")]
+Width = Annotated[Optional[int], typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
+Seed = Annotated[Optional[int], typer.Option("--seed", help="Seed of the random numbers.", show_default="random")]
+Device = Annotated[str, typer.Option("--device", help="Default device: cpu, cuda, cuda:1.")]
+DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of floating-point tensors.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
+MaxValues = Annotated[int, typer.Option("--max-values", min=0, help="Most elements whose values --json prints.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tensorcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def main_callback(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Without a command: repl."""
+    if context.invoked_subcommand is None:
+        repl()
+
+
+@app.command(epilog="Example: tensorcli repl --seed 42")
+def repl(
+    seed: Seed = None,
+    device: Device = "cpu",
+    dtype: DefaultDtype = Dtype.float32,
+    trust: Trust = False,
+    json: Json = False,
+    no_color: NoColor = False,
+    width: Width = None,
+) -> None:
+    """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
+    from tensorcli import repl as room
+
+    options = {"seed": _seed(seed), "device": device, "dtype": dtype.value, "trust": trust}
+    screen = _screen(json=json, no_color=no_color, width=width)
+    if sys.stdin is not None and sys.stdin.isatty() and not json:
+        from tensorcli.client import Pipe
+
+        _leave(lambda: room.repl(Pipe(**options), screen, seed=options["seed"]))
+    from tensorcli.client import Here
+
+    _leave(lambda: room.batch(Here(**options), screen, sys.stdin.buffer if sys.stdin else None))
+
+
+@app.command(epilog='Example: tensorcli inspect "x @ w" -s "x = torch.rand(64, 784); w = torch.rand(784, 10)"')
+def inspect(
+    expression: Annotated[str, typer.Argument(help="The expression to look into.", metavar="EXPRESSION")],
+    setup: Annotated[str, typer.Option("--setup", "-s", help="Statements to run first.")] = "",
+    seed: Seed = None,
+    device: Device = "cpu",
+    dtype: DefaultDtype = Dtype.float32,
+    trust: Trust = False,
+    json: Json = False,
+    no_color: NoColor = False,
+    width: Width = None,
+) -> None:
+    """Show every sub-expression's shape, dtype, device, memory and time."""
+    from tensorcli.report import Inspect
+
+    engine = _here(seed=seed, device=device, dtype=dtype, trust=trust)
+    screen = _screen(json=json, no_color=no_color, width=width)
+    _answer(engine, Inspect(text=expression, setup=setup), screen)
+
+
+@app.command(epilog="Example: tensorcli run tutorial.md --keep-going")
+def run(
+    file: Annotated[str, typer.Argument(help="A .py, .md or .ipynb file, or - for stdin.", metavar="FILE|-")],
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on with the next piece after an error.")] = False,
+    seed: Seed = None,
+    device: Device = "cpu",
+    dtype: DefaultDtype = Dtype.float32,
+    trust: Trust = False,
+    max_values: MaxValues = 1000,
+    json: Json = False,
+    no_color: NoColor = False,
+    width: Width = None,
+) -> None:
+    """Run a Python file, a Markdown file's python fences or a notebook's code cells, as one session."""
+    from tensorcli.files import play, read
+
+    screen = _screen(json=json, no_color=no_color, width=width)
+    pieces = read(file)
+    if not isinstance(pieces, list):
+        screen.show(pieces)
+        raise typer.Exit(2)
+    engine = _here(seed=seed, device=device, dtype=dtype, trust=trust)
+    _leave(lambda: play(pieces, engine, screen, keep_going=keep_going, max_values=max_values))
+
+
+@app.command(epilog="Example: tensorcli bench matmul --size 64 --size 512 --device cpu --device cuda")
+def bench(
+    workload: Annotated[str, typer.Argument(help="matmul, dot, ...; list shows them all.", metavar="WORKLOAD|list")],
+    device: Annotated[Optional[list[str]], typer.Option("--device", help="May be given more than once.")] = None,
+    size: Annotated[Optional[list[int]], typer.Option("--size", help="n; may be given more than once.")] = None,
+    dtype: Annotated[Optional[list[str]], typer.Option("--dtype", help="May be given more than once.")] = None,
+    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 0.2,
+    seed: Seed = None,
+    json: Annotated[Optional[Path], typer.Option("--json", help="Also write the report here; - for stdout.")] = None,
+    no_color: NoColor = False,
+    width: Width = None,
+) -> None:
+    """Measure a Python loop against vectorised variants, on each device, every raw sample kept."""
+    from tensorcli.report import Bench
+
+    screen = _screen(json=str(json) == "-", no_color=no_color, width=width)
+    if workload == "list":
+        from tensorcli.workloads import listing
+
+        for line in listing():
+            screen.show(line)
+        raise typer.Exit
+    request = Bench(
+        workload=workload,
+        devices=tuple(device or ["cpu"]),
+        sizes=tuple(size or ()),
+        dtypes=tuple(dtype or ["float32"]),
+        min_seconds=min_time,
+        seed=_seed(seed),
+    )
+    engine = _here(seed=seed)
+    _answer(engine, request, screen, copy=json if json and str(json) != "-" else None)
+
+
+@app.command(epilog="Example: tensorcli devices --json")
+def devices(json: Json = False, no_color: NoColor = False, width: Width = None) -> None:
+    """Show the devices that torch and the driver report, and why there is no CUDA where there is none."""
+    from tensorcli.report import ListDevices
+
+    _answer(_here(), ListDevices(), _screen(json=json, no_color=no_color, width=width))
+
+
+def _seed(seed: int | None) -> int:
+    return random.SystemRandom().randrange(1, 10_000_000) if seed is None else seed
+
+
+def _screen(*, json: bool, no_color: bool, width: int | None) -> "Screen":
+    from tensorcli.show import Screen
+
+    return Screen(json=json, color=False if no_color else None, width=width)
+
+
+def _here(*, seed: int | None = None, device: str = "cpu", dtype: Dtype = Dtype.float32, trust: bool = False) -> "Client":
+    from tensorcli.client import Here
+
+    return Here(seed=_seed(seed), device=device, dtype=dtype.value, trust=trust)
+
+
+def _answer(engine: "Client", request: "AnyRequest", screen: "Screen", *, copy: Path | None = None) -> NoReturn:
+    """Ask one request, show its reports (and copy the answer to a file), and leave."""
+
+    def ask() -> int:
+        def show(answer: Any) -> None:
+            screen.show(answer)
+            if copy is not None and type(answer).__name__ == "Benchmark":
+                from tensorcli.wire import encode
+
+                copy.write_bytes(encode(answer))
+
+        engine.ask(request, show)
+        return screen.exit_code
+
+    _leave(ask)
+
+
+def _leave(action: Callable[[], int]) -> NoReturn:
+    """Do what was asked and end the process with its exit code: at once, without taking torch apart first."""
+    try:
+        code = action()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # the reader left: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        code = 1
+    sys.stderr.flush()
+    if "torch" in sys.modules:
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The `tensorcli` command."""
+    app()

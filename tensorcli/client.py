@@ -1,0 +1,232 @@
+"""The ways to reach an engine: in this process, in a child process, or canned answers for tests."""
+
+import itertools
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+from tensorcli import child, wire
+from tensorcli.report import AnyReport, AnyRequest, Complete, Configure, Diagnosis, Settings
+
+if TYPE_CHECKING:
+    from tensorcli.engine.session import Session
+
+Emit = Callable[[AnyReport], None]
+OnHello = Callable[[Settings], None]
+
+
+class Client(Protocol):
+    """A way to reach an engine. `on_hello`, where set, is called when the engine is ready, from any thread."""
+
+    on_hello: OnHello | None
+
+    @property
+    def settings(self) -> Settings | None:
+        """The engine's settings as last reported; None until it is ready."""
+
+    def ask(self, request: AnyRequest, emit: Emit) -> None:
+        """Ask, and return when the request is answered; never raises for anything a user typed."""
+
+    def close(self) -> None:
+        """Let the engine go."""
+
+
+class Canned:
+    """Answers prepared beforehand, and in `asked` every request that came."""
+
+    def __init__(
+        self,
+        answers: Mapping[AnyRequest, Iterable[AnyReport]] | Callable[[AnyRequest], Iterable[AnyReport]],
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        self._answers = answers
+        self.settings = settings
+        self.on_hello: OnHello | None = None
+        self.asked: list[AnyRequest] = []
+        self.closed = False
+
+    def ask(self, request: AnyRequest, emit: Emit) -> None:
+        """Give the answer prepared for this request, or none."""
+        self.asked.append(request)
+        found = self._answers(request) if callable(self._answers) else self._answers.get(request, ())
+        for report in found:
+            emit(report)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+
+class Here:
+    """An engine in this process, imported when the first request needs it."""
+
+    def __init__(self, *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
+        self._seed, self._device, self._dtype, self._trust = seed, device, dtype, trust
+        self._session: Session | None = None
+        self._numbers = itertools.count(1)
+        self.on_hello: OnHello | None = None
+
+    @property
+    def settings(self) -> Settings | None:
+        """The engine's settings; None until it is imported."""
+        return self._session.settings() if self._session else None
+
+    def ask(self, request: AnyRequest, emit: Emit) -> None:
+        """Answer here. Ctrl-C interrupts the evaluation; a second one before that worked leaves the process."""
+        session = self._session or self._load(emit)
+        if session is None:
+            return
+        from tensorcli.engine import interrupts
+
+        with interrupts.from_keyboard(), interrupts.answering(next(self._numbers)):
+            session.ask(request, emit)
+
+    def close(self) -> None:
+        """Forget the session and all it holds."""
+        self._session = None
+
+    def _load(self, emit: Emit) -> "Session | None":
+        try:
+            from tensorcli.engine.session import Session
+
+            self._session = Session(seed=self._seed, device=self._device, dtype=self._dtype, trust=self._trust)
+        except KeyboardInterrupt:
+            emit(Diagnosis(code="interrupted", category="interrupted", title="interrupted while torch was loading"))
+            return None
+        except Exception as error:
+            emit(_cannot_start(f"{type(error).__name__}: {error}"))
+            return None
+        if self.on_hello:
+            self.on_hello(self._session.settings())
+        return self._session
+
+
+class Pipe:
+    """An engine in a child process, started at once and not waited for; a fresh one follows one that died.
+
+    Without `command` the child is this Python's own engine; "ssh HOST tensorcli engine" would do as well.
+    Threads may ask at the same time.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        dtype: str = "float32",
+        trust: bool = False,
+        command: list[str] | None = None,
+        on_hello: OnHello | None = None,
+    ) -> None:
+        self._command = command or engine_command(seed=seed, device=device, dtype=dtype, trust=trust)
+        self._numbers = itertools.count(1)
+        self.on_hello = on_hello
+        self._engine = child.Engine(self._command, self._hello)
+
+    @property
+    def settings(self) -> Settings | None:
+        """The engine's settings as last reported; None until it has said hello."""
+        return None if self._engine.ended else self._engine.settings
+
+    def ask(self, request: AnyRequest, emit: Emit) -> None:
+        """Send the request and pass on each report as it comes.
+
+        While the answer is due Ctrl-C raises nothing here: it travels to the engine, and a second one ends it.
+        """
+        if self._engine.ended:
+            if isinstance(request, Complete):
+                return
+            if self._engine.settings:
+                emit(self._obituary())
+            self._restart()
+        engine = self._engine
+        if not self._exchange(engine, request, emit):
+            emit(self._obituary())
+            if engine.settings:  # one that never came up would not come up now: wait until something is asked
+                self._restart()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._engine.close()
+
+    def _hello(self, settings: Settings) -> None:
+        if self.on_hello:
+            self.on_hello(settings)
+
+    def _restart(self) -> None:
+        before = self._engine.settings
+        self._engine.close()
+        self._engine = child.Engine(self._command, self._hello)
+        if before:  # what was set with %seed, %device and %dtype still holds
+            again = Configure(seed=before.seed, device=before.device, dtype=before.dtype)
+            self._engine.send(wire.Ask(number=0, request=again))
+
+    def _obituary(self) -> Diagnosis:
+        engine = self._engine
+        if not engine.settings:
+            return _cannot_start(engine.last_words() or f"it {engine.reason}")
+        notes = ["its names are lost, your history is not; a fresh engine has been started"]
+        if words := engine.last_words():
+            notes.append(f"its last words: {words}")
+        return Diagnosis(code="engine-died", category="engine", title=f"the engine {engine.reason}", notes=tuple(notes))
+
+    def _exchange(self, engine: "child.Engine", request: AnyRequest, emit: Emit) -> bool:
+        """Ask `engine`, and say whether it lived to answer."""
+        number, inbox, sent, presses = next(self._numbers), child.Inbox(), False, 0
+
+        def on_interrupt(_signum: int, _frame: FrameType | None) -> None:
+            nonlocal presses
+            presses += 1
+            if presses > 1:
+                engine.kill("was stopped by a second Ctrl-C while it had not answered the first")
+            elif sent:
+                engine.send(wire.Interrupt(number=number))
+            else:
+                inbox.post(None)
+
+        with engine.subscribed(number, inbox), _sigint(on_interrupt):
+            while True:
+                match inbox.get():
+                    case wire.Hello() if not sent:
+                        engine.send(wire.Ask(number=number, request=request))
+                        sent = True
+                        if presses:
+                            engine.send(wire.Interrupt(number=number))
+                    case wire.Answer(report=report):
+                        emit(report)
+                    case wire.Done():
+                        return True
+                    case child.Ended():
+                        return False
+                    case None if not sent:
+                        title = "given up: torch was still starting, and nothing was run"
+                        emit(Diagnosis(code="interrupted", category="interrupted", title=title))
+                        return True
+
+
+def engine_command(*, seed: int, device: str, dtype: str, trust: bool) -> list[str]:
+    """The command line of this Python's own engine. -P: a torch.py in the current directory is not torch."""
+    command = [sys.executable, "-P", "-m", "tensorcli.engine.serve", "--seed", str(seed), "--device", device]
+    return [*command, "--dtype", dtype, *(["--trust"] if trust else [])]
+
+
+def _cannot_start(why: str) -> Diagnosis:
+    return Diagnosis(code="engine-start", category="engine", title=f"the engine cannot start: {why}")
+
+
+@contextmanager
+def _sigint(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Within it SIGINT goes to `handler`; off the main thread, where none arrives, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

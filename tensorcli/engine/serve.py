@@ -1,0 +1,129 @@
+"""The engine at the far end of a pipe: lines of JSON in, lines of JSON out, one request at a time."""
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from tensorcli import wire
+from tensorcli.engine import interrupts
+from tensorcli.report import AnyReport, Diagnosis
+
+if TYPE_CHECKING:
+    from tensorcli.engine.session import Session
+
+CANNOT_START = 3  # the exit code; the reason is the last line on stderr
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m tensorcli.engine.serve`."""
+    parser = argparse.ArgumentParser(prog="tensorcli engine", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--trust", action="store_true")
+    options = parser.parse_args(arguments)
+    serve(seed=options.seed, device=options.device, dtype=options.dtype, trust=options.trust)
+
+
+def serve(*, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
+    """Answer requests from stdin on stdout until stdin closes, then end the process."""
+    requests, answers = _take_the_wire()
+    interrupts.from_wire()
+    waiting: SimpleQueue[wire.Ask] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
+    session = _load(seed=seed, device=device, dtype=dtype, trust=trust)
+    send = _sender(answers)
+    send(wire.Hello(settings=session.settings()))
+    _warm_up()
+    while True:
+        ask = waiting.get()
+        with interrupts.answering(ask.number):
+            session.ask(ask.request, _emitter(ask.number, send))
+        send(wire.Done(number=ask.number))
+
+
+def _take_the_wire() -> tuple[BinaryIO, BinaryIO]:
+    """Keep stdin and stdout for the protocol, and leave nothing, and stderr, in their places.
+
+    User code and native libraries may write to file descriptor 1 or read from 0 whenever they like.
+    """
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _read(requests: BinaryIO, waiting: "SimpleQueue[wire.Ask]") -> None:
+    for line in requests:
+        try:
+            message = wire.to_engine(line)
+        except msgspec.MsgspecError:
+            continue
+        match message:
+            case wire.Ask():
+                waiting.put(message)
+            case wire.Interrupt(number=number):
+                interrupts.interrupt(number)
+    # The client has gone, perhaps in the middle of a long evaluation: nobody is left to answer.
+    os._exit(0)
+
+
+def _load(*, seed: int, device: str, dtype: str, trust: bool) -> "Session":
+    """Import torch and make the session, or say in one line on stderr why not and end."""
+    try:
+        from tensorcli.engine.session import Session
+
+        return Session(seed=seed, device=device, dtype=dtype, trust=trust)
+    except Exception as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
+        os._exit(CANNOT_START)
+
+
+def _warm_up() -> None:
+    """Pay for what the first answer would wait for, while nobody waits: the first formatting of a tensor."""
+    import torch
+
+    from tensorcli.engine import describe
+
+    state = torch.get_rng_state()
+    describe.describe(torch.ones(3, 3))
+    describe.describe(torch.ones(100))
+    torch.set_rng_state(state)
+
+
+def _sender(answers: BinaryIO) -> Callable[[wire.Message], None]:
+    def send(message: wire.Message) -> None:
+        line = wire.encode(message)
+        try:
+            with interrupts.shielded():
+                answers.write(line)
+                answers.flush()
+        except OSError:
+            os._exit(0)
+
+    return send
+
+
+def _emitter(number: int, send: Callable[[wire.Message], None]) -> Callable[[AnyReport], None]:
+    def emit(report: AnyReport) -> None:
+        try:
+            send(wire.Answer(number=number, report=report))
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            title = f"the answer cannot be sent as JSON: {error}"
+            problem = Diagnosis(code="unsendable", category="engine", title=title, statement=report.statement)
+            send(wire.Answer(number=number, report=problem))
+
+    return emit
+
+
+if __name__ == "__main__":
+    main()

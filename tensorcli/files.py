@@ -1,0 +1,112 @@
+"""Files that `run` plays: Python, Markdown and notebooks, as pieces of text with the line each begins on."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tensorcli.commands import submit
+from tensorcli.report import AnyReport, Diagnosis
+
+if TYPE_CHECKING:
+    from tensorcli.client import Client
+    from tensorcli.show import Screen
+
+_FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})\s*([\w+-]*)")
+_LANGUAGES = {"python", "py", "python3", "pycon", "ipython", "ipython3"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of code that is run as one input: where it stands, and which of its expressions answer."""
+
+    text: str
+    filename: str
+    first_line: int
+    echo: Literal["last", "all"]
+
+
+def read(name: str) -> list[Piece] | Diagnosis:
+    """The pieces of a file ("-" is stdin), or what is wrong with it."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        return Diagnosis(code="no-file", category="value", title=f"{name} cannot be read: {error.strerror}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        title = f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
+        return Diagnosis(code="not-utf8", category="value", title=title)
+    return pieces(text, name)
+
+
+def pieces(text: str, name: str) -> list[Piece] | Diagnosis:
+    """The pieces of a text, by its file's ending: .md, .ipynb, or Python."""
+    shown = "stdin" if name == "-" else Path(name).name
+    match Path(name).suffix.lower():
+        case ".md" | ".markdown":
+            return _markdown(text, shown)
+        case ".ipynb":
+            return _notebook(text, shown)
+    return [Piece(text, shown, 1, "all")]
+
+
+def _markdown(text: str, name: str) -> list[Piece]:
+    """The Python fences, in order."""
+    found: list[Piece] = []
+    fence, indent, wanted, first, body = "", 0, False, 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[2].startswith(fence) and not line.strip(" `~"):
+                if wanted:
+                    found.append(Piece("\n".join(body), name, first, "last"))
+                fence = ""
+            else:
+                body.append(line[min(indent, len(line) - len(line.lstrip())) :])
+        elif mark:
+            fence, indent, wanted = mark[2], len(mark[1]), mark[3].lower() in _LANGUAGES
+            first, body = number + 1, []
+    return found
+
+
+def _notebook(text: str, name: str) -> list[Piece] | Diagnosis:
+    """The code cells, in order; lines count within each cell."""
+    try:
+        cells: list[dict[str, Any]] = json.loads(text)["cells"]
+        sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError):
+        return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it has no cells")
+    texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
+    return [Piece(cell, f"{name} cell {number}", 1, "last") for number, cell in enumerate(texts, 1)]
+
+
+def play(found: list[Piece], engine: "Client", screen: "Screen", *, keep_going: bool, max_values: int = 1000) -> int:
+    """Run the pieces as one session, stop at the first diagnosis unless `keep_going`; the exit code."""
+    history: list[str] = []
+    for piece in found:
+        failed = False
+
+        def show(answer: AnyReport) -> None:
+            nonlocal failed
+            failed = failed or isinstance(answer, Diagnosis)
+            screen.show(answer)
+
+        submit(
+            piece.text,
+            engine.ask,
+            show,
+            echo=piece.echo,
+            filename=piece.filename,
+            first_line=piece.first_line,
+            width=screen.width,
+            max_values=max_values,
+            history=history,
+            keep_going=keep_going,
+        )
+        history.append(piece.text)
+        if failed and not keep_going:
+            break
+    return screen.exit_code

@@ -1,0 +1,201 @@
+"""The only printing: reports to a terminal or a file, drawn, or as lines of JSON."""
+
+import io
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from tensorcli import wire
+from tensorcli.report import AnyReport, Diagnosis, Nothing, Output, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+DEFAULT_WIDTH = 80
+
+# What stands for our own drawing on a stream that cannot encode it; sparklines are left out.
+_ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|----..''#~")
+_SPARKLINE = re.compile("[▁-█]*[▁-▇][▁-█]*")
+
+
+class Screen:
+    """Where reports are shown: results on stdout, diagnoses and progress on stderr, or JSON lines on stdout.
+
+    `color` None means: where the stream is a terminal that wants it. `width` None follows the terminal, as it is
+    at each report. BrokenPipeError and other errors of the streams are the caller's.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        color: bool | None = None,
+        width: int | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        self._json, self._color, self._given_width = json, color, width
+        self._out: TextIO = stdout or sys.stdout or io.StringIO()
+        self._err: TextIO = stderr or sys.stderr or io.StringIO()
+        self._consoles: dict[bool, Console] = {}
+        self._line_is_open = False  # the last output ended within a line
+        self._progress_cells = 0
+        self._exit_code = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0; 1 once a diagnosis was shown; 130 once one of an interruption was."""
+        return self._exit_code
+
+    @property
+    def width(self) -> int:
+        """The width to draw in: as given, else COLUMNS, else the terminal's, else 80."""
+        return self._given_width or _columns() or _terminal_width(self._out) or DEFAULT_WIDTH
+
+    def show(self, report: AnyReport) -> None:
+        """Print a report, at once. Raises BrokenPipeError where the reader has left."""
+        if isinstance(report, Diagnosis):
+            code = 130 if report.category == "interrupted" else 1
+            self._exit_code = max(self._exit_code, code)
+        if self._json:
+            self._show_json(report)
+        elif isinstance(report, Progress):
+            self._show_progress(report)
+        else:
+            self._erase_progress()
+            self._show_drawn(report)
+
+    def end_line(self) -> None:
+        """Begin a new line where the last output ended within one: a prompt may follow."""
+        self._erase_progress()
+        if self._line_is_open:
+            self._write(self._out, "\n")
+        self._line_is_open = False
+
+    def _show_json(self, report: AnyReport) -> None:
+        if isinstance(report, Progress):
+            return
+        line = wire.encode(report)
+        binary = getattr(self._out, "buffer", None)
+        if binary is None:
+            self._out.write(line.decode())
+        else:
+            self._out.flush()
+            binary.write(line)
+        self._out.flush()
+
+    def _show_drawn(self, report: AnyReport) -> None:
+        from tensorcli.render import render
+        from tensorcli.render.safe import safe
+
+        match report:
+            case Output():  # as it was printed, in pieces that may end anywhere
+                text = safe(report.text)
+                if text:
+                    self._write(self._out, text)
+                    self._line_is_open = not text.endswith("\n")
+                return
+            case Nothing():
+                return
+        self.end_line()
+        stream = self._err if isinstance(report, Diagnosis) else self._out
+        text = self._drawn(render(report, width=self.width), stream)
+        if text:
+            self._write(stream, text + "\n")
+
+    def _drawn(self, drawing: "RenderableType", stream: TextIO) -> str:
+        """A drawing as text, with escape codes where the stream takes colour."""
+        from rich.text import Text
+
+        color = wants_color(stream) if self._color is None else self._color
+        if isinstance(drawing, str):
+            return drawing
+        if isinstance(drawing, Text) and not color:
+            text = drawing.plain
+        else:
+            console = self._console(color=color)
+            with console.capture() as capture:
+                console.print(drawing, soft_wrap=isinstance(drawing, Text), width=self.width, end="")
+            text = capture.get()
+        return text.removesuffix("\n")
+
+    def _console(self, *, color: bool) -> "Console":
+        if color not in self._consoles:
+            from rich.console import Console
+
+            self._consoles[color] = Console(
+                file=io.StringIO(),
+                force_terminal=color,
+                color_system="standard" if color else None,
+                no_color=not color,
+                legacy_windows=False,
+                markup=False,
+                emoji=False,
+                highlight=False,
+                width=self.width,
+                _environ={},
+            )
+        return self._consoles[color]
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            text = _SPARKLINE.sub("", text).translate(_ASCII)
+            text = "\n".join(line.rstrip(" ") for line in text.split("\n"))
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        if stream is self._err:
+            self._out.flush()
+        stream.write(text)
+        stream.flush()
+
+    # One line on a terminal's stderr, written over itself and gone before anything else is shown.
+
+    def _show_progress(self, progress: Progress) -> None:
+        if not _is_terminal(self._err):
+            return
+        self.end_line()
+        if progress.done < progress.total:
+            from tensorcli.render import render
+
+            # One column less: a full line would make some terminals begin another.
+            text = self._drawn(render(progress, width=self.width - 1), self._err)
+            self._progress_cells = self.width - 1
+            self._write(self._err, "\r" + text)
+
+    def _erase_progress(self) -> None:
+        if self._progress_cells:
+            self._write(self._err, "\r" + " " * self._progress_cells + "\r")
+            self._progress_cells = 0
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that takes colour: NO_COLOR is not set, TERM is not "dumb"."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not _is_terminal(stream):
+        return False
+    if sys.platform == "win32":
+        from rich.console import detect_legacy_windows
+
+        return not detect_legacy_windows()
+    return True
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # no file, or a closed one
+        return False
+
+
+def _columns() -> int | None:
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
+
+
+def _terminal_width(stream: TextIO) -> int | None:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):  # not a terminal, closed, or no file
+        return None

@@ -1,0 +1,94 @@
+"""The table of benchmarks: each module here holds one `WORKLOAD`, and none imports torch before it is run."""
+
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from tensorcli import report
+
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+INTEGERS = ("int64", "int32")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a loop over a size n can be cut: into `count(n)` equal parts of `steps(n)` steps each."""
+
+    count: Callable[[int], int]
+    steps: Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do a workload: `run(*inputs)` gives the result as a tensor.
+
+    A variant with `parts` also takes `run(*inputs, parts=k)` and then does only the first k of them.
+    `scratch_nbytes(n, itemsize)` is what it needs beside inputs and result, where that is more than they.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    parts: Parts | None = None
+    scratch_nbytes: Callable[[int, int], int] | None = None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A benchmark at sizes n. Its first variant is the one that the others are compared with.
+
+    `inputs(n, device=, dtype=, seed=)` gives the tensors; `reference(*inputs)` of float64 ones is what every variant's
+    result must agree with; `terms(n)` is how many products each element of it sums; `flops(n)` and
+    `nbytes(n, itemsize)` are the work and the least traffic of one call.
+    """
+
+    name: str
+    title: str
+    sizes: tuple[int, ...]
+    dtypes: tuple[str, ...]
+    inputs: Callable[..., tuple[Any, ...]]
+    variants: tuple[Variant, ...]
+    reference: Callable[..., Any]
+    terms: Callable[[int], int]
+    flops: Callable[[int], int]
+    nbytes: Callable[[int, int], int]
+
+
+def table() -> dict[str, Workload]:
+    """Every workload by its name."""
+    modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    found: list[Workload] = [module.WORKLOAD for module in modules]
+    return {workload.name: workload for workload in found}
+
+
+def listing() -> Iterator[report.Output]:
+    """What there is to measure, one paragraph a workload."""
+    for workload in table().values():
+        lines = (
+            f"{workload.name}  {workload.title}",
+            f"  sizes     {', '.join(map(str, workload.sizes))}",
+            f"  dtypes    {', '.join(workload.dtypes)}",
+            f"  variants  {', '.join(variant.name for variant in workload.variants)}",
+        )
+        yield report.Output(text="\n".join(lines) + "\n")
+
+
+def uniform(count: int, *shape: int, device: str, dtype: str, seed: int) -> tuple[Any, ...]:
+    """`count` tensors of numbers from [0, 1), of integers from 0 to 9, the same ones on every device.
+
+    None is negative: sums of their products cannot cancel, so that relative errors mean something. The generators
+    of the session are left alone.
+    """
+    import torch
+
+    kind = getattr(torch, dtype)
+    draw = torch.Generator(device="cpu").manual_seed(seed)
+    drawn_as = torch.float64 if dtype == "float64" else torch.float32
+
+    def one() -> torch.Tensor:
+        if kind.is_floating_point:
+            return torch.rand(shape, generator=draw, dtype=drawn_as, device="cpu")
+        return torch.randint(10, shape, generator=draw, dtype=kind, device="cpu")
+
+    return tuple(one().to(device=device, dtype=kind) for _ in range(count))

@@ -1,0 +1,332 @@
+"""The table of workloads, and benchmarks of it under a clock that ticks at each reading."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import msgspec
+import pytest
+import torch
+
+from tensorcli import report, wire
+from tensorcli import workloads as table_module
+from tensorcli.engine import agreement, environment
+from tensorcli.engine import bench as bench_module
+from tensorcli.engine.bench import bench
+from tensorcli.workloads import Variant, table
+
+WORKLOADS = list(table().values())
+NO_CUDA = not torch.cuda.is_available()
+
+
+class Ticking:
+    """A clock that moves by `tick` seconds at each reading."""
+
+    def __init__(self, tick):
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self):
+        self.now += self.tick
+        return self.now
+
+
+def asked(*, tick=1e-3, **fields):
+    """Every report of a benchmark, progress left out; the time to spend is one tick."""
+    reports = []
+    bench(report.Bench(**{"min_seconds": 1e-3} | fields), reports.append, clock=Ticking(tick))
+    for each in reports:
+        assert wire.report(wire.encode(each)) == each
+    return [each for each in reports if not isinstance(each, report.Progress)]
+
+
+def test_the_list_imports_no_torch():
+    code = (
+        "import sys; from tensorcli.workloads import listing; print(*(each.text for each in listing()), sep='', end='');"
+        "sys.exit(any(name.split('.')[0] in ('torch', 'numpy') for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "dot  the dot product of two vectors of n elements\n"
+        "  sizes     1000, 100000\n"
+        "  dtypes    float32, float64, float16, bfloat16, int64, int32\n"
+        "  variants  python loop, multiply and sum, dot, matmul\n"
+        "matmul  the product of two n x n matrices\n"
+        "  sizes     64, 256\n"
+        "  dtypes    float32, float64, float16, bfloat16, int64, int32\n"
+        "  variants  python loop, row times matrix, broadcast and sum, matmul\n"
+    )
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_every_variant_agrees_in_every_dtype(workload):
+    found = asked(workload=workload.name, sizes=(1, 2, 9), dtypes=workload.dtypes)
+    assert [type(each) for each in found] == [report.Benchmark]
+    assert len(found[0].cases) == 3 * len(workload.dtypes)
+    for case in found[0].cases:
+        assert [variant.name for variant in case.variants] == [variant.name for variant in workload.variants]
+        for variant in case.variants:
+            assert (variant.status, variant.reason, variant.agrees.ok) == ("measured", None, True)
+            if case.dtype.startswith("int"):
+                assert variant.agrees.max_abs_error == 0
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_parts_of_a_loop_are_the_loop(workload):
+    looped = [variant for variant in workload.variants if variant.parts]
+    assert looped, "the first variant of each is a loop that can be cut"
+    inputs = workload.inputs(4, device="cpu", dtype="int64", seed=0)
+    for variant in looped:
+        count = variant.parts.count(4)
+        assert torch.equal(variant.run(*inputs, parts=count), variant.run(*inputs))
+        assert not torch.equal(variant.run(*inputs, parts=count // 2), variant.run(*inputs))
+        assert 2 * count * variant.parts.steps(4) == workload.flops(4)
+
+
+def test_work_and_traffic_are_counted():
+    assert (table()["matmul"].flops(64), table()["matmul"].nbytes(64, 4)) == (524_288, 49_152)
+    assert (table()["dot"].flops(1000), table()["dot"].nbytes(1000, 8)) == (2000, 16_008)
+
+
+def test_inputs_are_the_same_each_time_and_leave_the_sessions_generator_alone():
+    before = torch.get_rng_state()
+    first, second = (table()["dot"].inputs(5, device="cpu", dtype="float32", seed=7) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0], first[1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_measured_case_in_full():
+    (answer,) = asked(workload="matmul", sizes=(4,))
+    (case,) = answer.cases
+    assert (answer.workload, case.device, case.dtype, case.size) == ("matmul", "cpu", "float32", {"n": 4})
+    assert answer.environment["torch"] == torch.__version__
+    assert case.warnings == ()
+    for variant in case.variants:
+        assert variant.seconds == pytest.approx([1e-3] * len(variant.seconds))
+        assert len(variant.seconds) >= 6
+        assert (variant.calls_per_sample, variant.flops, variant.nbytes) == (1, 128, 192)
+        assert [variant.median, variant.low, variant.high] == pytest.approx([1e-3] * 3)
+        assert variant.gflops_per_second == pytest.approx(128e-6)
+        assert variant.gbytes_per_second == pytest.approx(192e-6)
+        assert variant.ratio.to == "python loop"
+        assert [variant.ratio.value, variant.ratio.low, variant.ratio.high] == pytest.approx([1.0] * 3)
+
+
+def test_own_sizes_are_measured_where_none_are_asked_for(monkeypatch):
+    small = replace(table()["dot"], sizes=(2, 3))
+    monkeypatch.setattr(bench_module, "table", lambda: {"dot": small})
+    (answer,) = asked(workload="dot")
+    assert [case.size for case in answer.cases] == [{"n": 2}, {"n": 3}]
+
+
+def test_a_long_loop_is_extrapolated():
+    (answer,) = asked(workload="matmul", sizes=(8,), tick=1.0, min_seconds=1.0)
+    loop, *others = answer.cases[0].variants
+    assert (loop.status, loop.reason) == ("extrapolated", "extrapolated from 8 of 512 steps")
+    assert loop.seconds == pytest.approx([64.0] * 6)
+    assert (loop.median, loop.agrees) == (pytest.approx(64.0), None)
+    assert loop.gflops_per_second == pytest.approx(1024 / 64 / 1e9)
+    for variant in others:
+        assert (variant.status, variant.agrees.ok) == ("measured", True)
+        assert variant.ratio.value == pytest.approx(64.0)
+
+
+def test_progress_rises_to_the_end_of_the_last_case():
+    reports = []
+    bench(report.Bench(workload="dot", sizes=(2, 3), min_seconds=1e-3), reports.append, clock=Ticking(1e-3))
+    told = [each for each in reports if isinstance(each, report.Progress)]
+    assert [each.done for each in told] == sorted(each.done for each in told)
+    assert {each.total for each in told} == {200}
+    assert told[0].label == "dot n = 2 cpu: trying python loop"
+    assert 180 < told[-1].done <= 200
+
+
+def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
+    monkeypatch.setattr(environment, "free_nbytes", lambda device: 8 << 20)
+    (answer,) = asked(workload="matmul", sizes=(128, 2048))
+    small, large = answer.cases
+    assert [variant.status for variant in large.variants] == ["skipped"] * 4
+    assert {variant.reason for variant in large.variants} == {"needs 144 MiB, and 8 MiB are free"}
+    assert [variant.status for variant in small.variants] == ["measured", "measured", "measured", "measured"]
+    monkeypatch.setattr(environment, "free_nbytes", lambda device: 2 << 20)
+    (answer,) = asked(workload="matmul", sizes=(96,), tick=1.0, min_seconds=1.0)
+    assert [variant.status for variant in answer.cases[0].variants] == [
+        "extrapolated",
+        "measured",
+        "skipped",
+        "measured",
+    ]
+    assert answer.cases[0].variants[2].reason == "needs 3.38 MiB, and 2 MiB are free"
+
+
+def with_variant(monkeypatch, run, *, first=False):
+    """A workload of two variants, one of them `run`."""
+    dot = table()["dot"]
+    variants = (Variant("odd", run), dot.variants[2])
+    monkeypatch.setattr(
+        bench_module, "table", lambda: {"dot": replace(dot, variants=variants if first else variants[::-1])}
+    )
+
+
+def test_a_variant_that_fails_leaves_the_others_alone(monkeypatch):
+    def run(a, b):
+        raise RuntimeError("no such kernel\nand much more")
+
+    with_variant(monkeypatch, run)
+    (answer,) = asked(workload="dot", sizes=(3,))
+    good, odd = answer.cases[0].variants
+    assert good.status == "measured"
+    assert odd == report.Variant(name="odd", status="failed", reason="no such kernel")
+
+
+def test_there_is_no_ratio_to_what_could_not_be_measured(monkeypatch):
+    with_variant(monkeypatch, lambda a, b: a @ torch.ones(99), first=True)
+    (answer,) = asked(workload="dot", sizes=(3,))
+    odd, good = answer.cases[0].variants
+    assert (odd.status, good.status, good.ratio) == ("failed", "measured", None)
+
+
+def test_a_variant_that_fails_only_later_is_reported(monkeypatch):
+    calls = []
+
+    def run(a, b):
+        calls.append(1)
+        if len(calls) > 3:
+            raise RuntimeError("the device was lost")
+        return a @ b
+
+    with_variant(monkeypatch, run)
+    (answer,) = asked(workload="dot", sizes=(3,))
+    assert {(each.status, each.reason) for each in answer.cases[0].variants} == {("failed", "the device was lost")}
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "words"),
+    [
+        (lambda a, b: a @ b * 1.01, 0.01, "0.01"),
+        (lambda a, b: a @ b * float("nan"), "nan", "nan"),
+        (lambda a, b: a @ b * float("inf"), "inf", "inf"),
+        (lambda a, b: a * b, None, "None"),
+    ],
+)
+def test_a_wrong_result_is_said_to_be_wrong(monkeypatch, run, error, words):
+    with_variant(monkeypatch, run)
+    (answer,) = asked(workload="dot", sizes=(3,))
+    odd = answer.cases[0].variants[1]
+    assert (odd.status, odd.agrees.ok, odd.agrees.with_) == ("measured", False, "float64 dot")
+    assert odd.agrees.max_rel_error == (pytest.approx(error, rel=1e-3) if isinstance(error, float) else error)
+    assert answer.cases[0].warnings[0].startswith('"odd" does not agree with float64 dot: ')
+    assert words in answer.cases[0].warnings[0] or words == "None"
+
+
+def test_the_bound_of_agreement_is_what_rounding_explains(monkeypatch):
+    assert agreement.tolerance(torch.float32, terms=100) == pytest.approx(100 * 2.0**-24, rel=1e-6)
+    assert agreement.tolerance(torch.float16, terms=8) == pytest.approx(8 * 2.0**-11)
+    assert agreement.tolerance(torch.bfloat16, terms=10**6) == agreement.LARGEST_ACCEPTED
+    assert agreement.tolerance(torch.int64, terms=100) == 0.0
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
+    assert agreement.tolerance(torch.float32, terms=1) == pytest.approx(2 * 2.0**-11, rel=1e-3)
+
+
+def diagnosis(**fields):
+    (found,) = asked(**fields)
+    assert isinstance(found, report.Diagnosis)
+    return found.code, found.category, found.title
+
+
+def test_an_unknown_workload_is_answered_with_the_known_ones():
+    assert diagnosis(workload="matmull") == (
+        "unknown-workload",
+        "name",
+        "there is no workload called matmull: did you mean matmul?",
+    )
+    assert diagnosis(workload="conv")[2] == "there is no workload called conv: there are dot, matmul"
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_size_below_one_cannot_be_measured(size):
+    said = ("bad-size", "value", f"a size of {size} cannot be measured: n must be at least 1")
+    assert diagnosis(workload="dot", sizes=(size,)) == said
+
+
+def test_other_requests_that_make_no_sense():
+    assert diagnosis(workload="dot", dtypes=("complex64",)) == (
+        "unknown-dtype",
+        "dtype",
+        "dot is not measured in complex64: choose from float32, float64, float16, bfloat16, int64, int32",
+    )
+    assert diagnosis(workload="dot", min_seconds=0.0)[0] == "bad-time"
+    assert diagnosis(workload="dot", devices=("gpu",))[::2] == (
+        "unknown-device",
+        "there is no device called gpu: try cpu, cuda or cuda:1",
+    )
+    assert diagnosis(workload="dot", devices=("meta",))[0] == "unknown-device"
+
+
+@pytest.mark.parametrize(
+    ("available", "built_for", "driver", "count", "said"),
+    [
+        (False, None, None, 0, "was built without CUDA: install a CUDA build from pytorch.org"),
+        (False, "13.0", None, 0, "no NVIDIA driver was found: install one"),
+        (False, "13.0", "580.1", 0, "the NVIDIA driver reports no device"),
+        (True, "13.0", "580.1", 1, "there is no cuda:3: the CUDA devices here are numbered 0 to 0"),
+    ],
+)
+def test_why_there_is_no_cuda_is_said_in_one_sentence_and_the_cpu_is_measured(
+    monkeypatch, available, built_for, driver, count, said
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    monkeypatch.setattr(environment, "_driver", lambda: driver)
+    assert diagnosis(workload="dot", sizes=(2,), devices=("cuda:3",))[:2] == ("no-cuda", "device")
+    problem, answer = asked(workload="dot", sizes=(2,), devices=("cuda:3", "cpu"))
+    assert said in problem.title
+    assert problem.title.count(". ") == 0
+    assert [case.device for case in answer.cases] == ["cpu"]
+    assert answer.cases[0].variants[0].status == "measured"
+
+
+def test_a_device_asked_for_twice_is_measured_once():
+    (answer,) = asked(workload="dot", sizes=(2,), devices=("cpu", "cpu:0", "cpu"))
+    assert [case.device for case in answer.cases] == ["cpu"]
+
+
+def test_an_interrupt_goes_through(monkeypatch):
+    def run(a, b):
+        raise KeyboardInterrupt
+
+    with_variant(monkeypatch, run)
+    with pytest.raises(KeyboardInterrupt):
+        asked(workload="dot", sizes=(2,))
+
+
+@pytest.mark.skipif(NO_CUDA, reason="no CUDA device here")
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_every_variant_agrees_on_cuda(workload):
+    reports = []
+    request = report.Bench(workload=workload.name, devices=("cuda", "cpu"), sizes=(8,), min_seconds=0.01)
+    bench(request, reports.append)
+    answer = reports[-1]
+    assert [case.device for case in answer.cases] == ["cuda:0", "cpu"]
+    for case in answer.cases:
+        assert all(variant.agrees is None or variant.agrees.ok for variant in case.variants)
+
+
+def test_workload_modules_are_found_by_being_there(monkeypatch, tmp_path):
+    (tmp_path / "nothing.py").write_text(
+        "from tensorcli.workloads.dot import WORKLOAD as dot\n"
+        "from dataclasses import replace\n"
+        "WORKLOAD = replace(dot, name='nothing')\n"
+    )
+    monkeypatch.setattr(table_module, "__path__", [*table_module.__path__, str(tmp_path)])
+    assert list(table()) == ["dot", "matmul", "nothing"]
+
+
+def test_devices_report_what_is_known_here():
+    found = environment.devices("cpu")
+    assert (found.default, found.devices[0].device) == ("cpu", "cpu")
+    assert (found.no_cuda is None) == (not NO_CUDA)
+    assert msgspec.json.decode(wire.encode(found))["kind"] == "devices"
