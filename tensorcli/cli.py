@@ -230,5 +230,10 @@ def _leave(action: Callable[[], int]) -> NoReturn:
 
 
 def main() -> None:
-    """The `tensorcli` command."""
-    app()
+    """The `tensorcli` command. A mistake of ours ends in one sentence."""
+    try:
+        app(prog_name="tensorcli")
+    except Exception as error:
+        fault = f"tensorcli made a mistake of its own: {type(error).__name__}: {str(error)[:300]!r}"
+        sys.stderr.write(f"error: {fault}\nPlease report it, with the command you ran.\n")
+        sys.exit(1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_WIDTH = 80
 
 # What stands for our own drawing on a stream that cannot encode it; sparklines are left out.
-_ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|----..''#~")
+_ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|--+..''#~")
 _SPARKLINE = re.compile("[▁-█]*[▁-▇][▁-█]*")
 
 
@@ -156,14 +156,16 @@ class Screen:
     def _show_progress(self, progress: Progress) -> None:
         if not _is_terminal(self._err):
             return
-        self.end_line()
+        if self._line_is_open or progress.done >= progress.total:
+            self.end_line()
         if progress.done < progress.total:
             from tensorcli.render import render
 
             # One column less: a full line would make some terminals begin another.
-            text = self._drawn(render(progress, width=self.width - 1), self._err)
-            self._progress_cells = self.width - 1
-            self._write(self._err, "\r" + text)
+            cells = self.width - 1
+            text = self._drawn(render(progress, width=cells), self._err)
+            self._write(self._err, "\r" + " " * self._progress_cells + "\r" + text)
+            self._progress_cells = cells
 
     def _erase_progress(self) -> None:
         if self._progress_cells:

@@ -112,7 +112,8 @@ def test_progress_rises_and_names_what_runs():
     measure.interleaved(runs, clock=clock, min_seconds=0.2, progress=lambda *each: told.append(each))
     done = [each[0] for each in told]
     assert done == sorted(done)
-    assert done[0] == 0 and 80 < done[-1] <= 100
+    assert done[0] == 0
+    assert 80 < done[-1] <= 100
     assert {each[1:] for each in told} == {(100, "a"), (100, "b")}
 
 

@@ -17,6 +17,7 @@ from tensorcli.workloads import Variant, table
 
 WORKLOADS = list(table().values())
 NO_CUDA = not torch.cuda.is_available()
+TICK = 2.0**-10  # seconds, and exact in sums
 
 
 class Ticking:
@@ -30,10 +31,10 @@ class Ticking:
         return self.now
 
 
-def asked(*, tick=1e-3, **fields):
+def asked(*, tick=TICK, **fields):
     """Every report of a benchmark, progress left out; the time to spend is one tick."""
     reports = []
-    bench(report.Bench(**{"min_seconds": 1e-3} | fields), reports.append, clock=Ticking(tick))
+    bench(report.Bench(**{"min_seconds": TICK} | fields), reports.append, clock=Ticking(tick))
     for each in reports:
         assert wire.report(wire.encode(each)) == each
     return [each for each in reports if not isinstance(each, report.Progress)]
@@ -41,7 +42,8 @@ def asked(*, tick=1e-3, **fields):
 
 def test_the_list_imports_no_torch():
     code = (
-        "import sys; from tensorcli.workloads import listing; print(*(each.text for each in listing()), sep='', end='');"
+        "import sys; from tensorcli.workloads import listing;"
+        "print(*(each.text for each in listing()), sep='', end='');"
         "sys.exit(any(name.split('.')[0] in ('torch', 'numpy') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -103,12 +105,12 @@ def test_a_measured_case_in_full():
     assert answer.environment["torch"] == torch.__version__
     assert case.warnings == ()
     for variant in case.variants:
-        assert variant.seconds == pytest.approx([1e-3] * len(variant.seconds))
+        assert variant.seconds == pytest.approx([TICK] * len(variant.seconds))
         assert len(variant.seconds) >= 6
         assert (variant.calls_per_sample, variant.flops, variant.nbytes) == (1, 128, 192)
-        assert [variant.median, variant.low, variant.high] == pytest.approx([1e-3] * 3)
-        assert variant.gflops_per_second == pytest.approx(128e-6)
-        assert variant.gbytes_per_second == pytest.approx(192e-6)
+        assert [variant.median, variant.low, variant.high] == pytest.approx([TICK] * 3)
+        assert variant.gflops_per_second == pytest.approx(128 / TICK / 1e9)
+        assert variant.gbytes_per_second == pytest.approx(192 / TICK / 1e9)
         assert variant.ratio.to == "python loop"
         assert [variant.ratio.value, variant.ratio.low, variant.ratio.high] == pytest.approx([1.0] * 3)
 
@@ -134,7 +136,7 @@ def test_a_long_loop_is_extrapolated():
 
 def test_progress_rises_to_the_end_of_the_last_case():
     reports = []
-    bench(report.Bench(workload="dot", sizes=(2, 3), min_seconds=1e-3), reports.append, clock=Ticking(1e-3))
+    bench(report.Bench(workload="dot", sizes=(2, 3), min_seconds=TICK), reports.append, clock=Ticking(TICK))
     told = [each for each in reports if isinstance(each, report.Progress)]
     assert [each.done for each in told] == sorted(each.done for each in told)
     assert {each.total for each in told} == {200}

@@ -5,7 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -261,7 +261,7 @@ def _known(value: Any) -> Any:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    return namespace.attribute(_known(owner), name) if not hasattr(owner, "__spec__") else getattr(owner, name)
+    return getattr(owner, name) if isinstance(owner, ModuleType) else namespace.attribute(_known(owner), name)
 
 
 def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:

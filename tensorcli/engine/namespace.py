@@ -5,7 +5,7 @@ import string
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ class Namespace:
 
     def __repr__(self) -> str:
         return f"<{self.__dict__['.name']}: what does tensor work>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        _not_in_namespace(self, name)
 
     def __dir__(self) -> list[str]:
         return sorted(key for key in self.__dict__ if key[0] != ".")
@@ -77,39 +80,36 @@ def start_names(*, trust: bool) -> dict[str, Any]:
 # Layer 4: attributes.
 
 
-class _Rows(dict[type, frozenset[str]]):
-    """The attributes of each type, worked out when the type is first met."""
-
-    def __missing__(self, kind: type) -> frozenset[str]:
-        row: frozenset[str] | Callable[[type], frozenset[str]] = frozenset()
-        for base, names in _ROW_TABLE:
-            if issubclass(kind, base):
-                row = names
-                break
-        self[kind] = row(kind) if callable(row) else row
-        return self[kind]
+def _row_of(kind: type) -> frozenset[str]:
+    """The attributes of a type, worked out when the type is first met."""
+    row: frozenset[str] | Callable[[type], frozenset[str]] = frozenset()
+    for base, names in _ROW_TABLE:
+        if issubclass(kind, base):
+            row = names
+            break
+    _ROWS[kind] = row(kind) if callable(row) else row
+    return _ROWS[kind]
 
 
 _ROW_TABLE = allowed.rows()
-_ROWS = _Rows()
-_ROWS[Namespace] = frozenset(key for space in MODULES.values() for key in vars(space) if key[0] != ".")
+_ROWS: dict[type, frozenset[str]] = {
+    Namespace: frozenset(key for space in MODULES.values() for key in vars(space) if key[0] != ".")
+}
 _METHODS_OF_TYPES = (str, bytes, list, dict, set, tuple, int, float, complex, torch.Tensor, np.ndarray)
 
 
 def attribute(value: Any, name: str) -> Any:
     """`value.name`, looked up in the table of what values of this type have. Raises Refused, AttributeError."""
-    if name in _ROWS[type(value)]:
-        try:
-            return getattr(value, name)
-        except AttributeError:
-            if type(value) is not Namespace:
-                raise
-    return _other_attribute(value, name)
+    try:
+        known = name in _ROWS[type(value)]
+    except KeyError:
+        known = name in _row_of(type(value))
+    return getattr(value, name) if known else _other_attribute(value, name)
 
 
 def _other_attribute(value: Any, name: str) -> Any:
     if isinstance(value, Namespace):
-        return _not_in_namespace(value, name)
+        _not_in_namespace(value, name)
     if isinstance(value, str | bytes) and name in _BOUNDED_TEXT:
         return partial(_bounded_text, value, name)
     if isinstance(value, str) and name in ("format", "format_map"):
@@ -118,14 +118,14 @@ def _other_attribute(value: Any, name: str) -> Any:
         return getattr(value, name)
     if isinstance(value, torch.distributions.Distribution) and isinstance(vars(value).get(name), torch.Tensor):
         return getattr(value, name)
-    if isinstance(value, type) and value in _METHODS_OF_TYPES and name in _ROWS[value]:
+    if isinstance(value, type) and value in _METHODS_OF_TYPES and name in _row_of(value):
         return getattr(value, name)
     real = getattr(value, name)  # AttributeError in Python's own words where there is none
     what = "submodule" if isinstance(real, types.ModuleType) else "attribute"
     raise Refused(f"the {what} .{name} of a {type(value).__name__} is not tensor work")
 
 
-def _not_in_namespace(space: Namespace, name: str) -> Any:
+def _not_in_namespace(space: Namespace, name: str) -> NoReturn:
     full = name_of(space)
     module: Any = __import__(full.partition(".")[0])
     for part in full.split(".")[1:]:
@@ -312,7 +312,7 @@ def directory(value: Any) -> list[str]:
     """The attributes that user code may write after a value and a dot, sorted."""
     if isinstance(value, Namespace):
         return dir(value)
-    names = set(_ROWS[type(value)])
+    names = set(_row_of(type(value)))
     if isinstance(value, str):
         names |= _BOUNDED_TEXT | {"format", "format_map"}
     if isinstance(value, torch.nn.Module):

@@ -1,0 +1,171 @@
+"""tensorcli against what people use instead, measured side by side: A B A B ..., and the ratio pair by pair."""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+PYTHON = sys.executable
+TENSORCLI = [PYTHON, "-P", "-m", "tensorcli"]
+PROMPT = re.compile(rb"(>>> |In \[)")
+
+
+def seconds_of(command: list[str]) -> float:
+    """Wall-clock seconds of a whole process."""
+    start = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
+
+
+def seconds_to_prompt(command: list[str]) -> float:
+    """Seconds from starting a program in a terminal to its first prompt."""
+    import pexpect
+
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "TERM": "xterm", "HOME": home, "XDG_STATE_HOME": home, "IPYTHONDIR": home}
+        start = time.perf_counter()
+        child = pexpect.spawn(command[0], command[1:], env=environment, dimensions=(24, 80), timeout=60)
+        child.expect(PROMPT.pattern)
+        elapsed = time.perf_counter() - start
+        child.close(force=True)
+    return elapsed
+
+
+def compare(title: str, goal: str, first: Callable[[], float], second: Callable[[], float], *, pairs: int) -> float:
+    """Measure two things in turn and print the median ratio of the pairs with its range."""
+    first(), second()
+    measured = [(first(), second()) for _ in range(pairs)]
+    ratios = sorted(a / b for a, b in measured)
+    ratio = statistics.median(ratios)
+    a, b = (statistics.median(column) for column in zip(*measured, strict=True))
+    print(f"{title}\n  {a * 1e3:9.2f} ms against {b * 1e3:9.2f} ms: ratio {ratio:.3f} ", end="")
+    print(f"({ratios[0]:.3f} .. {ratios[-1]:.3f}, {pairs} pairs; {goal})", flush=True)
+    return ratio
+
+
+def start_up(pairs: int) -> None:
+    """What a one-shot command and the first prompt cost."""
+    compare(
+        "tensorcli --help, against importing typer and rich",
+        "goal: at most 2",
+        lambda: seconds_of([*TENSORCLI, "--help"]),
+        lambda: seconds_of([PYTHON, "-c", "import typer, rich"]),
+        pairs=pairs,
+    )
+    compare(
+        'tensorcli inspect "torch.rand(3,4)", against printing it from python -c',
+        "goal: at most 1.15",
+        lambda: seconds_of([*TENSORCLI, "inspect", "torch.rand(3,4)"]),
+        lambda: seconds_of([PYTHON, "-c", "import torch; print(torch.rand(3,4))"]),
+        pairs=pairs,
+    )
+    if importlib.util.find_spec("IPython") is None:
+        print("first prompt: not measured, for IPython is not installed (pip install ipython)")
+        return
+    compare(
+        'first prompt of ipython -i -c "import torch", against that of tensorcli repl',
+        "goal: at least 5",
+        lambda: seconds_to_prompt([PYTHON, "-m", "IPython", "-i", "-c", "import torch"]),
+        lambda: seconds_to_prompt([*TENSORCLI, "repl"]),
+        pairs=max(pairs // 2, 3),
+    )
+
+
+def round_trip(count: int) -> None:
+    """One statement to an engine in a child process, its description, and its rendering."""
+    import io
+
+    from tensorcli.client import Pipe
+    from tensorcli.report import Evaluate
+    from tensorcli.show import Screen
+
+    engine = Pipe(seed=0)
+    screen = Screen(color=True, width=80, stdout=io.StringIO(), stderr=io.StringIO())
+    engine.ask(Evaluate(text="x = torch.rand(3, 3)"), screen.show)
+    times = {"to the report": [], "to the screen": []}
+    for turn in range(count):
+        for kind in times:
+            emit = screen.show if kind == "to the screen" else (lambda _: None)
+            start = time.perf_counter()
+            engine.ask(Evaluate(text="x @ x.T"), emit)
+            if turn >= 20:
+                times[kind].append(time.perf_counter() - start)
+    engine.close()
+    print("a round trip of `x @ x.T`, x 3x3, with its description (goal: at most 1.5 ms)")
+    for kind, values in times.items():
+        print(f"  {kind}: median {statistics.median(values) * 1e3:.3f} ms", flush=True)
+
+
+LARGE = """
+import resource, sys, time, statistics, json
+import torch
+from tensorcli.engine.describe import describe
+x = torch.randn(50_000_000)
+describe(torch.randn(1_000_000)); x.sum()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pairs = []
+for _ in range(15):
+    start = time.perf_counter(); describe(x); middle = time.perf_counter(); x.sum(); end = time.perf_counter()
+    pairs.append((middle - start, end - middle))
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"pairs": pairs, "grown": grown * (1 if sys.platform == "darwin" else 1024)}))
+"""
+
+
+def large_tensor() -> None:
+    """Describing 50 million float32 elements against one sum over them."""
+    found = json.loads(subprocess.run([PYTHON, "-c", LARGE], capture_output=True, text=True, check=True).stdout)
+    describe, total = (statistics.median(column) for column in zip(*found["pairs"], strict=True))
+    ratio = statistics.median(a / b for a, b in found["pairs"])
+    print("describing 50 million float32 elements, against one sum() over them (goal: at most 5, under 16 MiB)")
+    print(f"  {describe * 1e3:.1f} ms against {total * 1e3:.1f} ms: ratio {ratio:.2f}, ", end="")
+    print(f"{found['grown'] / 2**20:.1f} MiB of extra memory", flush=True)
+
+
+def lookups(count: int) -> None:
+    """What the gate's table costs an attribute lookup."""
+    from tensorcli import language
+    from tensorcli.engine import namespace
+
+    import torch
+
+    text = f"for i in range({count}): x.shape"
+    names = {**namespace.start_names(trust=False), "x": torch.rand(3)}
+    (statement,) = language.parse(text)
+    checked, plain = language.compiled(statement, filename="<bench>"), compile(text, "<bench>", "exec")
+
+    def run(code: object) -> float:
+        start = time.perf_counter()
+        exec(code, names)
+        return time.perf_counter() - start
+
+    pairs = [(run(checked), run(plain)) for _ in range(9)]
+    cost = statistics.median(a - b for a, b in pairs) / count
+    print(f"an attribute lookup through the gate's table\n  {cost * 1e6:.3f} us more than a plain one (goal: near 0.1)")
+
+
+def main() -> None:
+    """Measure everything, or what is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup"])
+    parser.add_argument("--pairs", type=int, default=11)
+    options = parser.parse_args()
+    rooms = {
+        "start": lambda: start_up(options.pairs),
+        "trip": lambda: round_trip(300),
+        "large": large_tensor,
+        "lookup": lambda: lookups(1_000_000),
+    }
+    for name in options.what:
+        rooms[name]()
+
+
+if __name__ == "__main__":
+    main()

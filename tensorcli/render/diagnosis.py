@@ -1,0 +1,227 @@
+"""A failure on the screen: what happened, where in the text, with which operands, and what to do."""
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tensorcli import report
+from tensorcli.render import layout, theme, units
+from tensorcli.render.layout import Column
+from tensorcli.render.safe import safe, safe_line
+
+MARGIN = "    "
+TAB = 4
+BEFORE, AFTER = 2, 1  # lines of the source shown around the span
+HEAD, TAIL = 4, 2  # lines of a long span shown at its beginning and end
+MESSAGE_LINES = 8  # of torch's message
+WITHOUT_MESSAGE = {"name", "syntax", "refused", "interrupted"}  # the title says all that Python's message does
+
+
+def render_diagnosis(diagnosis: report.Diagnosis, *, width: int) -> Text:
+    """Title and code, the source with the span underlined, operands, torch's message, suggestions, notes."""
+    parts = [
+        _source(diagnosis, width),
+        _operands(diagnosis.operands, width),
+        _message(diagnosis, width),
+        _suggestions(diagnosis.suggestions, width),
+        _notes(diagnosis, width),
+    ]
+    lines = _title(diagnosis, width)
+    for part in parts:
+        if part:
+            # Operands belong to the source above them; everything else stands apart.
+            lines += part if part is parts[1] and parts[0] else [Text(), *part]
+    return layout.block(lines)
+
+
+def _title(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    label = "" if diagnosis.category == "interrupted" else "error: "
+    title = safe(diagnosis.title).strip() or diagnosis.code
+    lines = [Text(part) for part in layout.wrap(label + title, width, indent="  ")]
+    lines[0].stylize(theme.ERROR, 0, len(label) or len(lines[0]))
+    code = safe_line(diagnosis.code)
+    if code in (title, "") or cell_len(code) > width:
+        return lines
+    if lines[-1].cell_len + 2 + cell_len(code) > width:
+        lines.append(Text())
+    lines[-1].append(" " * (width - lines[-1].cell_len - cell_len(code))).append(code, theme.FAINT)
+    return lines
+
+
+# The source.
+
+
+def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    source, span = diagnosis.within or diagnosis.source, diagnosis.span
+    lines = []
+    place = safe_line(diagnosis.location or "")
+    if diagnosis.within:
+        place = f"{place}: " if place else ""
+        place += "in a function defined earlier"
+    if place:
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(place, width, indent="  ")]
+    if not source or not source.strip():
+        return lines
+    # Only \n ends a line, as in Python's own count of them; \r is shown as what it is.
+    written = source.rstrip("\n").split("\n")
+    if span is None:
+        shown = [i for i in range(len(written)) if i < HEAD or i >= len(written) - 1]
+        span = report.Span(line=0, column=0, end_line=0, end_column=0, text="")
+    else:
+        shown = _shown(span, len(written))
+    previous = shown[0]
+    for i in shown:
+        if i > previous + 1:
+            lines.append(layout.crop_text(Text(f"{MARGIN}... {i - previous - 1:,} more lines", theme.FAINT), width))
+        lines += _underlined(written[i], _columns(span, i + 1, written[i]), width)
+        previous = i
+    return lines
+
+
+def _shown(span: report.Span, count: int) -> list[int]:
+    """The numbers, from 0, of the lines to show: the span's, or the ends of a long one, and some around it."""
+    first = min(max(span.line - 1, 0), count - 1)
+    last = min(max(span.end_line - 1, first), count - 1)
+    lines = range(max(0, first - BEFORE), min(count, last + 1 + AFTER))
+    return [i for i in lines if i < first + HEAD or i > last - TAIL]
+
+
+def _columns(span: report.Span, number: int, text: str) -> tuple[int, int] | None:
+    """Which characters of a line lie in the span; None on lines outside it. At least one, even past the end."""
+    if not span.line <= number <= max(span.line, span.end_line):
+        return None
+    indent = len(text) - len(text.lstrip())
+    start = span.column if number == span.line else indent
+    end = span.end_column if number == span.end_line else len(text.rstrip())
+    start = min(max(start, 0), len(text))
+    return start, max(min(end, len(text)), start + 1)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One character of a line as it is shown, and how wide that is."""
+
+    text: str
+    size: int
+    marked: bool
+
+
+def _underlined(text: str, columns: tuple[int, int] | None, width: int) -> list[Text]:
+    """A line of source, cut around its marked columns, and the carets below them."""
+    room = max(8, width - len(MARGIN))
+    start, end = columns or (0, 0)
+    first = max(0, start - room) if len(text) > 4 * room else 0
+    cells = _cells(text, first, min(max(len(text), end), first + 4 * room), start, end)
+    cells, cut_left, cut_right = _window(cells, room)
+    cut_left, cut_right = cut_left or first > 0, cut_right or first + 4 * room < len(text)
+    shown, carets = Text(MARGIN), MARGIN
+    if cut_left:
+        shown.append(layout.ELLIPSIS, theme.FAINT)
+        carets += " "
+    for cell in cells:
+        shown.append(cell.text, theme.SPAN if cell.marked and cell.text.strip() else theme.PLAIN)
+        carets += ("^" if cell.marked else " ") * cell.size
+    shown.rstrip()
+    if cut_right:
+        shown.append(layout.ELLIPSIS, theme.FAINT)
+    lines = [layout.crop_text(shown, width)]
+    return [*lines, Text(carets.rstrip()[:width], theme.SPAN)] if columns else lines
+
+
+def _cells(text: str, first: int, last: int, start: int, end: int) -> list[_Cell]:
+    cells, used = [], 0
+    for i in range(first, last):
+        character = text[i] if i < len(text) else " "
+        shown = " " * (TAB - used % TAB) if character == "\t" else safe_line(character)
+        size = cell_len(shown)
+        cells.append(_Cell(shown, size, start <= i < end))
+        used += size
+    return cells
+
+
+def _window(cells: list[_Cell], room: int) -> tuple[list[_Cell], bool, bool]:
+    """As many cells as fit in `room` with an ellipsis on each cut side, the marked ones' beginning among them."""
+    if sum(cell.size for cell in cells) <= room:
+        return cells, False, False
+    room -= 2
+    marked = [i for i, cell in enumerate(cells) if cell.marked]
+    first, used = 0, 0
+    if marked:
+        # Begin early enough to have some text before the span, late enough to reach its end where that can be.
+        to_end = sum(cell.size for cell in cells[: marked[-1] + 1])
+        if to_end > room:
+            first = marked[0]
+            lead = max(room // 3, room - sum(cell.size for cell in cells[marked[0] : marked[-1] + 1]))
+            while first > 0 and used + cells[first - 1].size <= min(lead, room * 2 // 3):
+                first -= 1
+                used += cells[first].size
+    last, used = first, 0
+    while last < len(cells) and used + cells[last].size <= room:
+        used += cells[last].size
+        last += 1
+    return cells[first:last], first > 0, last < len(cells)
+
+
+# What stands below it.
+
+
+def _operands(operands: tuple[report.Operand, ...], width: int) -> list[Text]:
+    columns = [Column("", least=6), Column("", 1, least=10), Column("", 2, least=12)]
+    rows = [
+        [Text(_written(operand.text)), _facts(operand), Text(safe_line(operand.note or ""), theme.FAINT)]
+        for operand in operands
+    ]
+    return _indented(layout.table(columns, rows, width=width - len(MARGIN) + 1, heads=False))
+
+
+def _suggestions(suggestions: tuple[report.Suggestion, ...], width: int) -> list[Text]:
+    columns = [Column(""), Column("", 1, least=10), Column("", 2, least=10), Column("", 3, least=12)]
+    rows = [
+        [
+            Text(f"{'try' if number == 1 else '   '}  {number}", theme.ADVICE),
+            Text(_written(suggestion.edit), theme.ADVICE),
+            _facts(suggestion.result),
+            Text(safe_line(suggestion.title), theme.FAINT),
+        ]
+        for number, suggestion in enumerate(suggestions, 1)
+    ]
+    return [
+        layout.crop_text(Text(" ").append_text(line), width)
+        for line in layout.table(columns, rows, width=width - 1, heads=False)
+    ]
+
+
+def _indented(lines: list[Text]) -> list[Text]:
+    return [Text(MARGIN[1:]).append_text(line) for line in lines if line.plain.strip()]
+
+
+def _written(code: str) -> str:
+    return safe_line(layout.one_line(code[:1000]))
+
+
+def _facts(item: report.Operand | report.Result) -> Text:
+    facts = [
+        (safe_line(item.dtype or ""), theme.DTYPE),
+        ("" if item.shape is None else units.shape(item.shape), theme.SHAPE),
+        (safe_line(item.device or ""), theme.DEVICE),
+    ]
+    return Text(" ").join(Text(text, style) for text, style in facts if text)
+
+
+def _message(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    """torch's or Python's own message, where it says more than the title."""
+    message, title = safe((diagnosis.torch or "").strip()), layout.one_line(diagnosis.title).lower()
+    if not message or diagnosis.category in WITHOUT_MESSAGE or layout.one_line(message).lower().rstrip(".") in title:
+        return []
+    return [Text(line, theme.FAINT) for line in _bounded(layout.wrap(f"  message: {message}", width, indent="    "))]
+
+
+def _bounded(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= MESSAGE_LINES else [*lines[: MESSAGE_LINES - 1], "    ..."]
+
+
+def _notes(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    notes = [f"  note: {safe(note)}" for note in diagnosis.notes]
+    notes += [f"  lesson: {safe_line(diagnosis.reference)}"] if diagnosis.reference else []
+    return [Text(part, theme.ADVICE) for note in notes for part in layout.wrap(note, width, indent="    ")]

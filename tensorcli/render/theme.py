@@ -1,0 +1,17 @@
+"""The roles that text on the screen plays, and the only place where a role has a colour."""
+
+# Styles as Rich reads them. The sixteen ANSI colours follow the terminal's own palette, light or dark.
+NAME = "bold"
+DTYPE = "cyan"
+SHAPE = "magenta"
+DEVICE = "bright_blue"
+TYPE = "cyan"  # of what is no tensor
+FAINT = "dim"  # memory, times, what is said by the way
+FLAG = "yellow"  # what is unusual about a value
+TITLE = "bold"  # a table's head
+BAR = "bright_blue"  # bars and sparklines
+ERROR = "bold red"
+SPAN = "bold red"
+ADVICE = "green"
+WARNING = "yellow"
+PLAIN = ""

@@ -1,0 +1,47 @@
+"""Statements from a pipe, evaluated one after the other as if each had been typed."""
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from tensorcli.commands import submit
+from tensorcli.pieces import clean, statements
+from tensorcli.report import AnyReport, Diagnosis
+
+if TYPE_CHECKING:
+    from tensorcli.client import Client
+    from tensorcli.show import Screen
+
+
+def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_values: int) -> int:
+    """Run everything in `stream` and show every answer; the exit code."""
+    data = stream.read() if stream else b""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        title = f"byte {error.start:,} (0x{data[error.start]:02x}, on line {line:,}) is not UTF-8 text: nothing was run"
+        screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
+        return screen.exit_code
+    interrupted = False
+
+    def show(report: AnyReport) -> None:
+        nonlocal interrupted
+        interrupted = interrupted or (isinstance(report, Diagnosis) and report.category == "interrupted")
+        screen.show(report)
+
+    history: list[str] = []
+    for line, statement in statements(clean(text)):
+        submit(
+            statement,
+            client.ask,
+            show,
+            echo="all",
+            first_line=line,
+            width=screen.width,
+            max_values=max_values,
+            history=history,
+        )
+        if statement.strip():
+            history.append(statement.strip("\n"))
+        if interrupted:
+            break
+    return screen.exit_code

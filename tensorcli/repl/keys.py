@@ -1,0 +1,96 @@
+"""What the keys do: when Enter runs the input, how lines are indented, and where keys go while nothing reads them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+from tensorcli.pieces import is_complete
+
+INDENT = "    "
+_LAST_IN_BLOCK = ("return", "pass", "break", "continue", "raise")
+
+
+def bindings() -> KeyBindings:
+    """Enter, Tab and Backspace for statements. Alt-Enter always runs the input."""
+    keys = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)
+    in_indent = Condition(lambda: _is_blank(get_app().current_buffer.document.current_line_before_cursor))
+
+    @keys.add("enter", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        enter(event.current_buffer)
+
+    @keys.add("tab", filter=typing & in_indent)
+    def _(event: KeyPressEvent) -> None:
+        column = event.current_buffer.document.cursor_position_col
+        event.current_buffer.insert_text(" " * (len(INDENT) - column % len(INDENT)))
+
+    indented = Condition(lambda: bool(get_app().current_buffer.document.current_line_before_cursor))
+
+    @keys.add("backspace", filter=typing & in_indent & indented)
+    def _(event: KeyPressEvent) -> None:
+        column = event.current_buffer.document.cursor_position_col
+        event.current_buffer.delete_before_cursor((column - 1) % len(INDENT) + 1)
+
+    return keys
+
+
+def _is_blank(text: str) -> bool:
+    return not text.strip(" ")
+
+
+def enter(buffer: Buffer) -> None:
+    """Take the chosen completion, run a complete input, or begin another line."""
+    document = buffer.document
+    if buffer.complete_state and buffer.complete_state.current_completion:
+        buffer.apply_completion(buffer.complete_state.current_completion)
+    elif (document.line_count == 1 or not document.text_after_cursor.strip()) and is_complete(document.text):
+        buffer.validate_and_handle()
+    else:
+        buffer.insert_text("\n" + _indent(document.current_line_before_cursor))
+
+
+def _indent(line: str) -> str:
+    """The indentation of the line after this one."""
+    margin = line[: len(line) - len(line.lstrip(" "))]
+    code = line.split("#")[0].strip()
+    if code.endswith(":"):
+        return margin + INDENT
+    if code.split(" ")[0] in _LAST_IN_BLOCK:
+        return margin[: -len(INDENT)]
+    return margin
+
+
+@contextmanager
+def keys_wait() -> Iterator[None]:
+    """While something is evaluated, keep keys for the next prompt, unechoed; Ctrl-C still interrupts.
+
+    Typing ahead is kept on purpose. Left as it is, the terminal would echo each key into the output, once more than
+    the prompt then does, and hold them back line by line; a Ctrl-D among them would close the input.
+    """
+    try:
+        import termios
+
+        number = sys.stdin.fileno()
+        before = termios.tcgetattr(number)
+    except (ImportError, OSError, ValueError, AttributeError):
+        yield
+        return
+    except termios.error:  # not a terminal
+        yield
+        return
+    quiet = termios.tcgetattr(number)
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    with suppress(termios.error):
+        termios.tcsetattr(number, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(number, termios.TCSANOW, before)

@@ -1,0 +1,173 @@
+"""The prompt: read an input, have it answered, until the user leaves.
+
+What the first prompt does not need is imported, and the engine started, once it is drawn: every import before it is
+felt. So this module imports nothing of requests and reports.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import Completer, DynamicCompleter
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.layout.processors import TabsProcessor
+from prompt_toolkit.lexers import DynamicLexer, Lexer
+from prompt_toolkit.output import ColorDepth, create_output
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.utils import is_dumb_terminal
+
+from tensorcli.repl.history import Inputs
+from tensorcli.repl.keys import bindings
+from tensorcli.repl.toolbar import banner, toolbar
+
+if TYPE_CHECKING:
+    from tensorcli.client import Client
+    from tensorcli.repl.answer import Answers, Waiting
+    from tensorcli.report import Settings
+    from tensorcli.show import Screen
+
+PROMPT = ">>> "
+_LEAVING = {"exit", "quit", "exit()", "quit()"}
+
+
+@dataclass
+class _Room:
+    """What comes after the first prompt."""
+
+    client: "Client"
+    screen: "Screen"
+    answers: "Answers"
+    waiting: "Waiting"
+
+
+@dataclass
+class _Extras:
+    """What the prompt can do without, each from the moment it is there."""
+
+    room: _Room | None = None
+    completer: Completer | None = None
+    lexer: Lexer | None = None
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Within it prompts are drawn on the terminal: on stderr where stdout is none, and as plain text on a dumb one."""
+    output = PlainTextOutput(sys.stdout) if is_dumb_terminal() else create_output(always_prefer_tty=True)
+    with create_app_session(output=output):
+        yield
+
+
+def run(
+    client: "Callable[[], Client]",
+    screen: "Callable[[], Screen]",
+    *,
+    seed: int,
+    color: bool | None,
+    history: Path | None,
+) -> int:
+    """Prompt until the user leaves; the exit code."""
+    extras = _Extras()
+    prompt = _prompt(extras, color=color, history=history)
+    furnished: Future[_Room] = Future()
+
+    def furnish() -> None:
+        try:
+            furnished.set_result(_furnish(client, screen, prompt, extras))
+        except BaseException as error:
+            furnished.set_exception(error)
+
+    thread = threading.Thread(target=furnish, daemon=True)
+
+    def begin(_sender: object = None) -> None:
+        if not thread.ident:
+            thread.start()
+
+    prompt.app.after_render += begin
+    prompt.output.write(banner(seed))
+    prompt.output.flush()
+    try:
+        while True:
+            try:
+                text = prompt.prompt().rstrip()
+                begin()  # a dumb terminal renders nothing
+                if text.strip() in _LEAVING:
+                    return 0
+                if text:
+                    _answer(text, furnished)
+            except KeyboardInterrupt:  # cancels the line
+                continue
+            except EOFError:
+                return 0
+    finally:
+        if thread.ident:
+            furnished.result().client.close()
+
+
+def _answer(text: str, furnished: "Future[_Room]") -> None:
+    room = furnished.result()
+    if room.client.settings is None:
+        room.waiting.show()
+    room.answers.answer(text.strip("\n"), room.client, room.screen, room.waiting)
+
+
+def _furnish(
+    client: "Callable[[], Client]", screen: "Callable[[], Screen]", prompt: PromptSession[str], extras: _Extras
+) -> _Room:
+    """Start the engine and import the rest, while the user thinks about what to type."""
+    from tensorcli.repl.answer import Answers, Waiting
+    from tensorcli.repl.completion import EngineCompleter
+
+    room = _Room(client(), screen(), Answers(), Waiting(prompt.output))
+
+    def on_hello(_settings: "Settings") -> None:
+        room.waiting.clear()
+        prompt.app.invalidate()
+
+    room.client.on_hello = on_hello
+    extras.room = room
+    extras.completer = EngineCompleter(room.client)
+    threading.Thread(target=_load_colors, args=(prompt, extras), daemon=True).start()
+    return room
+
+
+def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
+    from prompt_toolkit.lexers import PygmentsLexer
+    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
+
+    extras.lexer = PygmentsLexer(PythonLexer)
+    prompt.app.invalidate()
+
+
+def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> PromptSession[str]:
+    def bar() -> str:
+        room = extras.room
+        settings, seconds = (room.client.settings, room.answers.seconds) if room else (None, None)
+        return toolbar(settings, seconds=seconds, width=prompt.output.get_size().columns)
+
+    prompt: PromptSession[str] = PromptSession(
+        PROMPT,
+        multiline=True,
+        prompt_continuation="... ",
+        history=Inputs(history),
+        auto_suggest=AutoSuggestFromHistory(),
+        completer=DynamicCompleter(lambda: extras.completer),
+        complete_while_typing=False,
+        complete_in_thread=True,
+        enable_history_search=True,
+        enable_suspend=True,
+        key_bindings=bindings(),
+        lexer=DynamicLexer(lambda: extras.lexer),
+        include_default_pygments_style=Condition(lambda: extras.lexer is not None),
+        input_processors=[TabsProcessor(char1=" ", char2=" ")],
+        color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
+        bottom_toolbar=bar,
+    )
+    return prompt

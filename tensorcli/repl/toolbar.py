@@ -1,0 +1,56 @@
+"""The lines about the session: the banner above the first prompt and the bar below each one."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tensorcli import __version__
+
+if TYPE_CHECKING:
+    from tensorcli.report import Settings
+
+HINT = "Type an expression. %help for commands, Ctrl-D to leave."
+
+
+def banner(seed: int) -> str:
+    """The first two lines, known before any engine is up."""
+    return f"tensorcli {__version__} - {_torch()} - seed {seed}\n{HINT}\n"
+
+
+def _torch() -> str:
+    """The torch that an engine would import, read rather than imported; its metadata takes longer to read than this."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return "torch is not installed"
+    try:
+        found = re.search(r"__version__ = '([^']+)'", Path(spec.origin).with_name("version.py").read_text())
+    except OSError:
+        found = None
+    return f"torch {found[1]}" if found else "torch"
+
+
+def toolbar(settings: "Settings | None", *, seconds: float | None, width: int) -> str:
+    """What fits of: device, dtype, seed, the next input's number, last time, memory, threads, why no CUDA."""
+    if settings is None:
+        return "starting torch ..."
+    from tensorcli.render import units
+
+    parts = [
+        settings.device,
+        settings.dtype,
+        f"seed {settings.seed}",
+        f"input {settings.inputs + 1}",
+        f"last {units.seconds(seconds)}" if seconds is not None else "",
+        f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else "",
+        f"{settings.threads} threads",
+        "no CUDA device" if settings.no_cuda else "",
+        "--trust" if settings.trust else "",
+    ]
+    line = ""
+    for part in filter(None, parts):
+        longer = f"{line} - {part}" if line else part
+        if len(longer) > width:
+            break
+        line = longer
+    return line

@@ -1,0 +1,59 @@
+"""The real end of a pipe around a session without torch: text is plain Python, its value a Value's text."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tensorcli.engine import interrupts, serve
+from tensorcli.report import AnyReport, AnyRequest, Complete, Completion, Completions, Configure, Diagnosis, Evaluate
+from tensorcli.report import Output, Settings, Tensor, Value
+
+
+class Session:
+    """Evaluates with eval or exec; `say(text)` emits an Output at once."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"os": os, "sys": sys, "contextlib": contextlib, "Tensor": Tensor}
+        self.seed = 0
+
+    def settings(self) -> Settings:
+        """What hello says."""
+        return Settings(version="0", torch="none", device="cpu", dtype="float32", seed=self.seed, threads=1)
+
+    def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
+        """Answer Evaluate, Configure and Complete."""
+        match request:
+            case Evaluate(text=text):
+                self.names["say"] = lambda said: emit(Output(text=said))
+                self.names["emit"] = emit
+                self._evaluate(text, emit)
+            case Configure(seed=seed):
+                self.seed = self.seed if seed is None else seed
+                emit(self.settings())
+            case Complete(cursor=cursor):
+                emit(Completions(items=(Completion(text="torch", start=cursor - 2),)))
+
+    def _evaluate(self, text: str, emit: Callable[[AnyReport], None]) -> None:
+        try:
+            with interrupts.interruptible():
+                try:
+                    code = compile(text, "<input>", "eval")
+                except SyntaxError:
+                    code = compile(text, "<input>", "exec")
+                value = eval(code, self.names)
+        except KeyboardInterrupt:
+            emit(Diagnosis(code="interrupted", category="interrupted", title="interrupted"))
+        except Exception as error:
+            emit(Diagnosis(code="failed", category="other", title=f"{type(error).__name__}: {error}"))
+        else:
+            emit(Value(type=type(value).__name__, text=repr(value)))
+
+
+COMMAND = [sys.executable, __file__]
+
+if __name__ == "__main__":
+    serve._load = lambda **_: Session()  # type: ignore[assignment,return-value]
+    serve._warm_up = lambda: None
+    serve.serve(seed=0)

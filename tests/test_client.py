@@ -1,0 +1,234 @@
+"""The ways to reach an engine: Ctrl-C, an engine that dies, one that cannot start."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import fake_engine
+import pytest
+
+from tensorcli.client import Canned, Here, Pipe
+from tensorcli.report import AnyReport, Complete, Completions, Configure, Diagnosis, Evaluate, Output, Settings, Value
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    client = Pipe(command=fake_engine.COMMAND)
+    yield client
+    client.close()
+
+
+def answers(client: Pipe | Here | Canned, text: str, *, on_output: Callable[[], None] | None = None) -> list[AnyReport]:
+    """The reports of an Evaluate; `on_output` is called at each Output."""
+    said: list[AnyReport] = []
+
+    def emit(report: AnyReport) -> None:
+        said.append(report)
+        if isinstance(report, Output) and on_output:
+            on_output()
+
+    client.ask(Evaluate(text=text), emit)
+    return said
+
+
+def brief(reports: list[AnyReport]) -> list[str]:
+    return [r.code if isinstance(r, Diagnosis) else getattr(r, "text", "?") for r in reports]
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_canned_gives_what_was_prepared() -> None:
+    client = Canned({Evaluate(text="1"): [Value(text="1")]})
+    assert brief(answers(client, "1")) == ["1"]
+    assert answers(client, "2") == []
+    assert client.asked == [Evaluate(text="1"), Evaluate(text="2")]
+
+
+def test_pipe_answers(pipe: Pipe) -> None:
+    assert brief(answers(pipe, "x = 20")) == ["None"]
+    assert brief(answers(pipe, "x + 1")) == ["21"]
+
+
+def test_pipe_does_not_wait_for_its_engine_and_says_when_it_is_there() -> None:
+    hello = threading.Event()
+    client = Pipe(command=fake_engine.COMMAND, on_hello=lambda _: hello.set())
+    assert client.settings is None
+    assert hello.wait(timeout=30)
+    assert isinstance(client.settings, Settings)
+    client.close()
+
+
+def test_settings_follow_what_is_configured(pipe: Pipe) -> None:
+    pipe.ask(Configure(seed=5), lambda _: None)
+    assert pipe.settings
+    assert pipe.settings.seed == 5
+
+
+def test_ctrl_c_interrupts_the_evaluation_and_keeps_the_session(pipe: Pipe) -> None:
+    answers(pipe, "x = 3")
+    said = answers(pipe, "say('on')\nwhile True: pass", on_output=press_ctrl_c)
+    assert brief(said) == ["on", "interrupted"]
+    assert brief(answers(pipe, "x")) == ["3"]
+
+
+def test_a_second_ctrl_c_ends_an_engine_that_does_not_answer(pipe: Pipe) -> None:
+    stubborn = "say('on')\nwhile True:\n with contextlib.suppress(KeyboardInterrupt):\n  while True: pass"
+    said = answers(pipe, stubborn, on_output=lambda: [press_ctrl_c(), press_ctrl_c()] and None)
+    assert brief(said) == ["on", "engine-died"]
+    assert isinstance(said[1], Diagnosis)
+    assert said[1].title == "the engine was stopped by a second Ctrl-C while it had not answered the first"
+    assert brief(answers(pipe, "1")) == ["1"]
+
+
+def test_ctrl_c_while_the_engine_starts_gives_up_that_input_only() -> None:
+    client = Pipe(command=[sys.executable, "-c", f"import runpy, os\nos.read(0, 1)\nrunpy.run_path({fake_engine.__file__!r})"])
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    assert brief(answers(client, "1")) == ["interrupted"]
+    assert signal.getsignal(signal.SIGINT) is before
+    client.close()
+
+
+def test_an_engine_that_dies_during_a_request_is_replaced(pipe: Pipe) -> None:
+    pipe.ask(Configure(seed=5), lambda _: None)
+    said = answers(pipe, "os.write(2, b'free(): invalid pointer\\n') and os.kill(os.getpid(), 11)")
+    assert brief(said) == ["engine-died"]
+    assert isinstance(said[0], Diagnosis)
+    assert said[0].category == "engine"
+    assert said[0].title == "the engine was ended by SIGSEGV"
+    assert said[0].notes == (
+        "its names are lost, your history is not; a fresh engine has been started",
+        "its last words: free(): invalid pointer",
+    )
+    assert brief(answers(pipe, "1")) == ["1"]
+    assert pipe.settings
+    assert pipe.settings.seed == 5, "what was set with %seed still holds"
+
+
+def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answered(pipe: Pipe) -> None:
+    answers(pipe, "import threading; threading.Timer(0.01, os._exit, (7,)).start()")
+    assert pipe._engine._process
+    pipe._engine._process.wait(timeout=10)
+    said: list[AnyReport] = []
+    while not said:  # until its end has been noticed, which completion does not mend
+        if pipe._engine.ended:
+            pipe.ask(Complete(text="to", cursor=2), said.append)
+            assert said == []
+            said = answers(pipe, "1")
+    assert brief(said) == ["engine-died", "1"]
+    assert isinstance(said[0], Diagnosis)
+    assert said[0].title == "the engine ended by itself with exit code 7"
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["/no/such/python"], "it could not be run: /no/such/python: No such file or directory"),
+        ([sys.executable, "-c", "import no_torch"], "ModuleNotFoundError: No module named 'no_torch'"),
+        ([sys.executable, "-c", "print('Welcome to this host'); raise SystemExit(4)"], "it ended by itself with exit code 4"),
+    ],
+)
+def test_an_engine_that_cannot_start_is_one_sentence_each_time(command: list[str], why: str) -> None:
+    client = Pipe(command=command)
+    for _ in range(2):
+        said = answers(client, "1")
+        assert [r.title for r in said if isinstance(r, Diagnosis)] == [f"the engine cannot start: {why}"]
+    client.close()
+
+
+def test_threads_may_ask_while_an_evaluation_runs(pipe: Pipe) -> None:
+    found: list[AnyReport] = []
+    asking = threading.Thread(target=pipe.ask, args=(Complete(text="to", cursor=2), found.append))
+    assert brief(answers(pipe, "say('on')", on_output=asking.start)) == ["on", "None"]
+    asking.join(timeout=10)
+    assert isinstance(found[0], Completions)
+
+
+def test_a_flood_of_output_can_be_interrupted(pipe: Pipe) -> None:
+    count = 0
+
+    def press_once() -> None:
+        nonlocal count
+        count += 1
+        if count == 100:
+            press_ctrl_c()
+
+    said = answers(pipe, "while True: say('x' * 1000)", on_output=press_once)
+    assert brief(said)[-1] == "interrupted"
+
+
+def test_an_emit_that_fails_leaves_the_pipe_usable(pipe: Pipe) -> None:
+    def broken(_: AnyReport) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        pipe.ask(Evaluate(text="[say('x') for _ in range(1000)]"), broken)
+    assert brief(answers(pipe, "1")) == ["1"]
+
+
+def test_closing_ends_the_process(pipe: Pipe) -> None:
+    answers(pipe, "1")
+    process = pipe._engine._process
+    pipe.close()
+    assert process
+    assert process.returncode == 0
+
+
+def test_here_imports_its_engine_at_the_first_request() -> None:
+    script = (
+        "import sys\nfrom tensorcli.client import Here, Pipe\nfrom tensorcli.report import Evaluate\n"
+        "h = Here(seed=1)\nassert 'torch' not in sys.modules and h.settings is None\n"
+        "h.ask(Evaluate(text='1 + 1'), lambda r: print(r.text))\nassert 'torch' in sys.modules\nprint(h.settings.seed)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("2\n1\n", "")
+
+
+def test_here_interrupts_the_evaluation() -> None:
+    client = Here(seed=1)
+    said = answers(client, "x = 5")
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    said = answers(client, "while True: pass")
+    assert brief(said) == ["interrupted"]
+    assert brief(answers(client, "x")) == ["5"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_here_says_why_it_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorcli.engine.session", None)
+    said = answers(Here(seed=1), "1")
+    assert brief(said) == ["engine-start"]
+
+
+def test_a_second_ctrl_c_here_leaves_a_call_that_does_not_return() -> None:
+    script = (
+        "import os, signal, threading\nfrom tensorcli.engine import interrupts\n"
+        "def press():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    while not interrupts._State.presses:\n"  # two at once would be one
+        "        pass\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "with interrupts.from_keyboard(), interrupts.answering(1):\n"
+        "    threading.Thread(target=press).start()\n"
+        "    while True:\n"
+        "        pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_real_engine_at_the_end_of_a_pipe() -> None:
+    client = Pipe(seed=3)
+    said = answers(client, "torch.ones(2, 3).sum()")
+    assert [type(r).__name__ for r in said] == ["Tensor"]
+    assert client.settings
+    assert client.settings.seed == 3
+    client.close()
