@@ -79,15 +79,20 @@ def repl(
     """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
     from tensorcli import repl as room
 
-    options = {"seed": _seed(seed), "device": device, "dtype": dtype.value, "trust": trust}
-    screen = _screen(json=json, no_color=no_color, width=width)
-    if sys.stdin is not None and sys.stdin.isatty() and not json:
+    chosen = _seed(seed)
+
+    def engine() -> "Client":
         from tensorcli.client import Pipe
 
-        _leave(lambda: room.repl(Pipe(**options), screen, seed=options["seed"]))
-    from tensorcli.client import Here
+        return Pipe(seed=chosen, device=device, dtype=dtype.value, trust=trust)
 
-    _leave(lambda: room.batch(Here(**options), screen, sys.stdin.buffer if sys.stdin else None))
+    def screen() -> "Screen":
+        return _screen(json=json, no_color=no_color, width=width)
+
+    if sys.stdin is not None and sys.stdin.isatty() and not json:
+        _leave(lambda: room.repl(engine, screen, seed=chosen, color=False if no_color else None))
+    here = _here(seed=chosen, device=device, dtype=dtype, trust=trust)
+    _leave(lambda: room.batch(here, screen(), sys.stdin.buffer if sys.stdin else None))
 
 
 @app.command(epilog='Example: tensorcli inspect "x @ w" -s "x = torch.rand(64, 784); w = torch.rand(784, 10)"')

@@ -57,17 +57,19 @@ def _markdown(text: str, name: str) -> list[Piece]:
     """The Python fences, in order."""
     found: list[Piece] = []
     fence, indent, wanted, first, body = "", 0, False, 0, list[str]()
+    echo: Literal["last", "all"] = "last"
     for number, line in enumerate(text.splitlines(), 1):
         mark = _FENCE.match(line)
         if fence:
             if mark and mark[2].startswith(fence) and not line.strip(" `~"):
                 if wanted:
-                    found.append(Piece("\n".join(body), name, first, "last"))
+                    found.append(Piece("\n".join(body), name, first, echo))
                 fence = ""
             else:
                 body.append(line[min(indent, len(line) - len(line.lstrip())) :])
         elif mark:
             fence, indent, wanted = mark[2], len(mark[1]), mark[3].lower() in _LANGUAGES
+            echo = "all" if mark[3].lower() == "pycon" else "last"  # each >>> was typed by itself
             first, body = number + 1, []
     return found
 

@@ -297,9 +297,9 @@ def _check_node(node: ast.AST, statement: Statement) -> None:
             for part in [*name.split("."), asname or "x"]:
                 _check_name(part, node, statement)
         case ast.ExceptHandler(type=kind) if kind:
-            for part in kind.elts if isinstance(kind, ast.Tuple) else [kind]:
-                if not (isinstance(part, ast.Name) and part.id in EXCEPTIONS):
-                    _refuse(statement, part, "except can name Python's built-in exceptions only")
+            for caught in kind.elts if isinstance(kind, ast.Tuple) else [kind]:
+                if not (isinstance(caught, ast.Name) and caught.id in EXCEPTIONS):
+                    _refuse(statement, caught, "except can name Python's built-in exceptions only")
         case ast.FormattedValue(format_spec=ast.JoinedStr(values=[ast.Constant(value=str(spec))])):
             if width_of(spec) > MAX_WIDTH:
                 _refuse(statement, node, f"a field of {width_of(spec):,} characters is wider than {MAX_WIDTH:,}")

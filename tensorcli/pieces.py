@@ -48,7 +48,7 @@ def split(text: str) -> list[Piece]:
             continue
         finish(start)
         match = _COMMAND.match("\n".join(lines[start:end]).rstrip())
-        command, argument = (match[1], match[2]) if match else (mark, "")
+        command, argument = (re.sub(r"\s", "", match[1]), match[2]) if match else (mark, "")
         piece = Piece(start + 1, "", command, argument)
         cell, first = (piece, end) if mark == "%%" else (None, end)
         if cell is None:

@@ -210,14 +210,26 @@ def _deep(depth: int) -> r.Node:
 
 DEVICES = r.Devices(
     devices=(
-        r.Device(device="cpu", name="Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz", total_nbytes=32 << 30, free_nbytes=22 << 30),
         r.Device(
-            device="cuda:0", name="NVIDIA H100 80GB HBM3", total_nbytes=79 << 30, free_nbytes=78 << 30, capability="9.0",
-            driver="580.65.06", utilization=3.0, temperature=34.0, power_watts=71.2,
+            device="cpu",
+            name="Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
+            total_nbytes=32 << 30,
+            free_nbytes=22 << 30,
+        ),
+        r.Device(
+            device="cuda:0",
+            name="NVIDIA H100 80GB HBM3",
+            total_nbytes=79 << 30,
+            free_nbytes=78 << 30,
+            capability="9.0",
+            driver="580.65.06",
+            utilization=3.0,
+            temperature=34.0,
+            power_watts=71.2,
         ),
     ),
     default="cuda",
-)  # fmt: skip
+)
 NO_CUDA = "torch 2.13.0+cpu was built without CUDA: install a CUDA build from pytorch.org to use a GPU"
 SETTINGS = r.Settings(
     version="0.1.0", torch="2.13.0+cpu", device="cpu", dtype="float32", seed=8241137, threads=2, no_cuda=NO_CUDA
@@ -260,16 +272,26 @@ SAMPLES: dict[str, r.AnyReport] = {
     "tensor 0-dim": r.Tensor(shape=(), nbytes=4, storage_nbytes=4, values=3.5, text="tensor(3.5000)"),
     "tensor empty": r.Tensor(shape=(0, 3), dtype="int64", text="tensor([], size=(0, 3), dtype=torch.int64)", values=[]),
     "tensor not finite": r.Tensor(
-        shape=(3,), nbytes=12, values=["nan", "inf", "-inf"], text="tensor([nan, inf, -inf])",
-        stats=r.Stats(nan=1, inf=2), stride=(1,),
+        shape=(3,),
+        nbytes=12,
+        values=["nan", "inf", "-inf"],
+        text="tensor([nan, inf, -inf])",
+        stats=r.Stats(nan=1, inf=2),
+        stride=(1,),
     ),
     "tensor complex": r.Tensor(
-        shape=(2,), dtype="complex64", nbytes=16, values=["1+2j", "nan"], text="tensor([1.+2.j, nan+0.j])",
+        shape=(2,),
+        dtype="complex64",
+        nbytes=16,
+        values=["1+2j", "nan"],
+        text="tensor([1.+2.j, nan+0.j])",
         stats=r.Stats(mean="1+2j"),
     ),
     "tensor sparse": r.Tensor(shape=(3, 3), layout="sparse_coo", stride=None, nbytes=60, text="tensor(indices=...)"),
     "tensor nested": r.Tensor(shape=(2, -1), layout="jagged", nbytes=60, requires_grad=True, grad_fn="CatBackward0"),
-    "tensor slice of much": r.Tensor(shape=(2,), nbytes=8, storage_nbytes=1 << 30, shares_memory_with=tuple("abcdefghi")),
+    "tensor slice of much": r.Tensor(
+        shape=(2,), nbytes=8, storage_nbytes=1 << 30, shares_memory_with=tuple("abcdefghi")
+    ),
     "tensor huge shape": r.Tensor(shape=(10**12,) * 12, nbytes=1 << 62, text="tensor(...)"),
     "tensor long line": r.Tensor(shape=(300,), nbytes=1200, text="tensor([" + "1, " * 300 + "])"),
     "tensor nasty": r.Tensor(name=NASTY, dtype=NASTY, device=NASTY, layout=NASTY, view_of=NASTY, text=NASTY),
@@ -279,7 +301,9 @@ SAMPLES: dict[str, r.AnyReport] = {
     "value array": ARRAY,
     "value pair": PAIR,
     "value nested": NESTED,
-    "value module": r.Value(type="torch.nn.Sequential", text="Sequential(\n  (0): Linear(in_features=3)\n  (1): ReLU()\n)"),
+    "value module": r.Value(
+        type="torch.nn.Sequential", text="Sequential(\n  (0): Linear(in_features=3)\n  (1): ReLU()\n)"
+    ),
     "value nasty": r.Value(type=NASTY, text=NASTY, items=(r.Value(key=NASTY, type=NASTY, text=NASTY),)),
     "value nasty named": r.Value(name=LONG, type=NASTY, text=NASTY * 1000),
     "value empty": r.Value(type="object", text=""),
@@ -287,7 +311,9 @@ SAMPLES: dict[str, r.AnyReport] = {
     "output": r.Output(text="hello\n\tworld\n"),
     "output nasty": r.Output(text=NASTY * 5),
     "output empty": r.Output(text=""),
-    "notice": r.Notice(text="UserWarning: something will change in a later release, which takes more than one line to say"),
+    "notice": r.Notice(
+        text="UserWarning: something will change in a later release, which takes more than one line to say"
+    ),
     "notice nasty": r.Notice(text=NASTY),
     "nothing": r.Nothing(source="pass", statement=3, seconds=0.0),
     "diagnosis": SIZES,
@@ -299,7 +325,11 @@ SAMPLES: dict[str, r.AnyReport] = {
     "diagnosis bare": r.Diagnosis(code="engine", category="engine", title="the engine died"),
     "diagnosis empty": r.Diagnosis(code="", category="other", title="", source=""),
     "diagnosis span outside": r.Diagnosis(
-        code="x", category="other", title="x", source="a", span=r.Span(line=9, column=70, end_line=3, end_column=2, text="")
+        code="x",
+        category="other",
+        title="x",
+        source="a",
+        span=r.Span(line=9, column=70, end_line=3, end_column=2, text=""),
     ),
     "trace": TRACE,
     "trace deep": r.Trace(root=_deep(30), total_seconds=1.0, predicted=True, environment={"torch": NASTY}),
@@ -312,15 +342,20 @@ SAMPLES: dict[str, r.AnyReport] = {
     "devices nasty": r.Devices(devices=(r.Device(device=NASTY, name=NASTY, driver=NASTY),), default="", no_cuda=NASTY),
     "names": r.Names(items=(*NAMED_TENSORS, *NAMED_VALUES)),
     "names empty": r.Names(items=()),
-    "names nasty": r.Names(items=(r.Tensor(name=NASTY, shape=(10**9,) * 9), r.Value(name=LONG, type=NASTY, text=NASTY))),
+    "names nasty": r.Names(
+        items=(r.Tensor(name=NASTY, shape=(10**9,) * 9), r.Value(name=LONG, type=NASTY, text=NASTY))
+    ),
     "settings": SETTINGS,
     "settings nasty": r.Settings(
         version=NASTY, torch=NASTY, device=NASTY, dtype=NASTY, seed=2**63, threads=64, trust=True, no_cuda=NASTY
     ),
     "completions": r.Completions(
-        items=(r.Completion(text="torch.rand", start=0, detail="(*size, dtype=None)"), r.Completion(text="randn", start=0))
+        items=(
+            r.Completion(text="torch.rand", start=0, detail="(*size, dtype=None)"),
+            r.Completion(text="randn", start=0),
+        )
     ),
     "completions nasty": r.Completions(items=(r.Completion(text=NASTY, start=0, detail=LONG),)),
     "progress": r.Progress(done=3, total=12, label="matmul on cpu, n = 64"),
     "progress nasty": r.Progress(done=3, total=0, label=NASTY),
-}  # fmt: skip
+}

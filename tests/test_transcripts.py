@@ -106,6 +106,12 @@ def test_a_page_that_is_wrong_has_one(source, answer, line):
         ("...\nd", "b\nc", False),
         ("a.c", "abc", False),
         ("a  ", "a", True),
+        ("a   38 us", "a 1.31 ms", True),
+        ("a        time", "a      time", True),
+        ("a 38 us b", "a 38 KiB b", False),
+        ('{"seconds":0.001,"shape":[2]}', '{"seconds":2e-05,"shape":[2]}', True),
+        ("torch 2.13.0+cpu", "torch 2.13.0+cu130", True),
+        ("torch 2.13.0+cpu", "torch 2.13.1+cpu", False),
     ],
 )
 def test_elisions(expected, actual, same):

@@ -4,7 +4,8 @@
 - `pycon`: `>>> ` and `... ` lines, each input followed by its answer as the REPL shows it; one session per page.
 - `sh`: commands without answers. Those of tensorcli are run and must be known; set-up commands must name real files.
 
-In an answer `[..]` stands for anything within a line, and `...` alone on a line for any number of lines.
+In an answer `[..]` stands for anything within a line, and `...` alone on a line for any number of lines. What differs
+from run to run is never compared: how long something took, and which build of torch it is (2.13.0+cpu).
 """
 
 import difflib
@@ -34,6 +35,12 @@ Answer = Callable[[str], list[str]]
 
 _FENCE = re.compile(r"(`{3,}|~{3,})\s*([\w+-]*)")
 _PROMPT = {"console": "$ ", "pycon": ">>> "}
+_VARYING = (
+    # a time, and the blanks before it that line it up, as they do the head of its column
+    (re.compile(r" *\b\d[\d.,]* (?:ns|us|ms|s)\b| +time$"), " time"),
+    (re.compile(r'seconds":[\d.e+-]+'), 'seconds":0'),
+    (re.compile(r"\b(\d+\.\d+\.\d+)\+\w+"), r"\1"),
+)
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,17 @@ def play(page: str, answers: dict[str, Answer]) -> list[Mismatch]:
 def matches(expected: list[str], actual: list[str]) -> bool:
     """Whether an answer is what the page says, elisions apart."""
     pattern = "".join("(?:.*\n)*?" if line.rstrip() == "..." else _line_pattern(line) for line in expected)
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in actual)) is not None
+    return re.fullmatch(pattern, "".join(_comparable(line) for line in actual)) is not None
 
 
 def _line_pattern(line: str) -> str:
-    return ".*".join(re.escape(part) for part in line.rstrip().split("[..]")) + "\n"
+    return ".*".join(re.escape(part) for part in _comparable(line).split("[..]"))
+
+
+def _comparable(line: str) -> str:
+    for pattern, instead in _VARYING:
+        line = pattern.sub(instead, line)
+    return line.rstrip() + "\n"
 
 
 def updated(page: str, mismatches: list[Mismatch]) -> str:
@@ -151,7 +164,7 @@ def _elided(expected: list[str], actual: list[str]) -> list[str]:
 
 def _position(line: str, actual: list[str]) -> int | None:
     pattern = re.compile(_line_pattern(line))
-    return next((index for index, other in enumerate(actual) if pattern.fullmatch(other + "\n")), None)
+    return next((index for index, other in enumerate(actual) if pattern.fullmatch(_comparable(other))), None)
 
 
 # Where the answers come from.
@@ -242,7 +255,8 @@ def _printed(command: str, folder: Path) -> list[str]:
 
 def _known(command: str, folder: Path) -> list[str]:
     """Nothing where a command for people to type is one that works: it may report a failure, as tensorcli's 1 does."""
-    missing = [f"no {path}" for path in re.findall(r"\b(?:scripts|docs)/[\w./-]+", command) if not (ROOT / path).exists()]
+    named = re.findall(r"\b(?:scripts|docs)/[\w./-]+", command)
+    missing = [f"no {path}" for path in named if not (ROOT / path).exists()]
     if missing or not re.match(r"(?:.*\|\s*)?tensorcli\b", command):
         return missing
     done = _run(command, folder)

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tensorcli.engine import summary
 
 MAX_TEXT = 20_000
 MAX_ITEMS = 50  # of a container
+MAX_ITEM_VALUES = 200  # elements above which a container's item shows its corners only
 STATS_FROM = 25  # elements: fewer can be seen at a glance
 
 # torch's own formatting first converts the whole of such a tensor: `_lean_text` formats their corners alone.
@@ -85,7 +87,11 @@ def shape_of(x: torch.Tensor) -> tuple[int, ...]:
     try:
         return tuple(int(size) for size in x.shape)
     except Exception:
-        return tuple(_or(-1, lambda d=d: int(x.size(d))) for d in range(x.dim()))
+        return tuple(_size(x, d) for d in range(x.dim()))
+
+
+def _size(x: torch.Tensor, d: int) -> int:
+    return int(_or(-1, lambda: x.size(d)))
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -220,11 +226,24 @@ def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values
         )
     items = None
     if isinstance(value, tuple | list | dict) and not isinstance(value, torch.Size) and _holds_tensors(value):
-        items = tuple(
-            _with_key(describe(item, names=names, max_values=max_values, brief=brief), key)
-            for key, item in keyed(value)[:MAX_ITEMS]
-        )
+        with _for_items():
+            items = tuple(
+                _with_key(describe(item, names=names, max_values=max_values, brief=brief), key)
+                for key, item in keyed(value)[:MAX_ITEMS]
+            )
     return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)
+
+
+@contextmanager
+def _for_items() -> Iterator[None]:
+    """torch's print options for an item of a tuple: it stands indented, and is cut to its corners sooner."""
+    options = torch._tensor_str.PRINT_OPTS
+    kept = {"linewidth": options.linewidth, "threshold": options.threshold}
+    torch.set_printoptions(linewidth=max(options.linewidth - 2, 18), threshold=MAX_ITEM_VALUES)
+    try:
+        yield
+    finally:
+        torch.set_printoptions(**kept)
 
 
 def _large_array_text(value: "np.ndarray[Any, Any]") -> str:
@@ -292,7 +311,7 @@ def text_of(value: Any, *, depth: int = 3) -> str:
     return cut(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)))
 
 
-_BRACKETS = {list: "[]", tuple: "()", dict: "{}", set: "{}", frozenset: ("frozenset({", "})")}
+_BRACKETS: dict[type, Any] = {list: "[]", tuple: "()", dict: "{}", set: "{}", frozenset: ("frozenset({", "})")}
 
 
 def _is_named(value: Any) -> bool:

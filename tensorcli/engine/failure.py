@@ -129,7 +129,8 @@ def _operands(
             torch.set_rng_state(random_state)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they have been said when the statement ran
-            return tuple(_operand(part, scope) for part in _parts(node))
+            found = (_operand(part, scope) for part in _parts(node))
+            return tuple(operand for operand in found if not isinstance(operand.value, _LIBRARIES))
     finally:
         torch.set_rng_state(before)
 
@@ -186,6 +187,9 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
 # Values of operands, had again without effects.
 
 _EFFECTS = {"manual_seed", "seed", "set_default_dtype", "set_default_device", "set_num_threads", "backward"}
+
+
+_LIBRARIES = (namespace.Namespace, ModuleType)
 
 
 class Unknown(Exception):

@@ -49,6 +49,7 @@ class Session:
         self.sources: dict[str, Statement] = {}
         self._start: dict[str, Any] = {}
         self._held: dict[int, int] = {}
+        self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
         self._pending: list[report.AnyReport] = []
         self._reset()
         self._configure(report.Configure(seed=seed, device=device, dtype=dtype), self._pending.append)
@@ -145,18 +146,19 @@ class Session:
         sink = Sink(context.emit, source=statement.source, statement=number)
         value, error = None, None
         limits.limit_memory()
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
             warnings.simplefilter("default")
             try:
                 code = self.compile(statement, key)
                 with interrupts.interruptible():
-                    start = time.perf_counter()
+                    start, cpu = time.perf_counter(), time.process_time()
                     value = eval(code, self.names)  # the gate is language.parse, above
                     self._synchronize()
             except (Exception, KeyboardInterrupt, SystemExit) as caught:
                 error = caught
             seconds = time.perf_counter() - start
+            self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
         sink.finish()
         for text in dict.fromkeys(_advice(entry) for entry in raised):
             context.emit(report.Notice(source=statement.source, statement=number, text=text))
@@ -247,17 +249,10 @@ class Session:
     # Timing and inspecting
 
     def _time(self, request: report.Time, emit: Emit) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
-        measured: list[float] = []
-
-        def passing(answer: report.AnyReport) -> None:
-            if isinstance(answer, report.Data) and getattr(answer, "seconds", None) is not None:
-                measured.append(answer.seconds or 0.0)
-            emit(answer)
-
+        self._spent = (0.0, 0.0)
         evaluate = report.Evaluate(text=request.text, width=request.width, max_values=request.max_values)
-        if self._evaluate(evaluate, passing):
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if self._evaluate(evaluate, emit):
+            wall, cpu = self._spent
             emit(report.Timing(source=request.text, seconds=wall, cpu_seconds=cpu))
 
     def _timeit(self, request: report.TimeIt, emit: Emit) -> None:

@@ -147,8 +147,8 @@ def _distinct(x: torch.Tensor) -> tuple[torch.Tensor, int]:
         if x.stride(d) == 0 and x.size(d) > 1:
             copies *= x.size(d)
             x = x.narrow(d, 0, 1)
-    order = sorted(range(x.dim()), key=lambda d: -x.stride(d))
-    x = x.permute(order)
+    strides = x.stride()
+    x = x.permute(sorted(range(x.dim()), key=lambda d: -strides[d]))
     return (x.view(-1) if x.is_contiguous() else x), copies
 
 

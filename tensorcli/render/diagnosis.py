@@ -171,6 +171,7 @@ def _operands(operands: tuple[report.Operand, ...], width: int) -> list[Text]:
     rows = [
         [Text(_written(operand.text)), _facts(operand), Text(safe_line(operand.note or ""), theme.FAINT)]
         for operand in operands
+        if operand.shape is not None or operand.dtype or operand.device or operand.note
     ]
     return _indented(layout.table(columns, rows, width=width - len(MARGIN) + 1, heads=False))
 

@@ -100,7 +100,7 @@ def line(parts: Sequence[Part], width: int, *, right: str = "") -> Text:
     """Parts in a row, as many as `width` allows; `right` stands at the right edge where there is room."""
     kept = [part for part in parts if part.text]
     while len(kept) > 1 and _row_width(kept) > width:
-        spare = max(kept, key=lambda part: part.importance)
+        spare = max(reversed(kept), key=lambda part: part.importance)
         if spare.importance == 0:
             break
         kept.remove(spare)

@@ -58,11 +58,11 @@ def type_parts(item: report.Tensor | report.Value) -> list[Part]:
             ]
         case report.Value(shape=None):
             return [Part(safe_line(item.type), theme.TYPE)]
-        case report.Value():
+        case report.Value(shape=shape):
             return [
                 Part(safe_line(item.type), theme.TYPE),
                 Part(safe_line(item.dtype or ""), theme.DTYPE),
-                Part(units.shape(item.shape), theme.SHAPE),
+                Part(units.shape(shape or ()), theme.SHAPE),
             ]
 
 
@@ -195,7 +195,7 @@ def _name_row(item: report.Tensor | report.Value, width: int) -> list[Text]:
             return [name, kind, Text(), Text(), memory, Text(f"= {short_text(item, width)}")]
         case report.Value():
             kind = Text(f"{safe_line(item.type)} {safe_line(item.dtype or '')}".strip(), theme.TYPE)
-            return [name, kind, Text(units.shape(item.shape), theme.SHAPE), Text(), memory, shared]
+            return [name, kind, Text(units.shape(item.shape or ()), theme.SHAPE), Text(), memory, shared]
 
 
 def _memory(items: Sequence[report.Tensor | report.Value]) -> int:

@@ -60,14 +60,14 @@ def _tree(root: report.Node, width: int) -> list[Text]:
         shown.append(line)
         if note.plain and width >= NOTES_FROM:
             stem = f" {below}{'│ ' if node.children else '  '}  "
-            shown.append(layout.crop_text(Text(stem, theme.FAINT).append_text(note), width))
+            shown.append(layout.crop_text(Text().append(stem, theme.FAINT).append_text(note), width))
     return shown
 
 
 def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
     memory, time = node.result.nbytes, node.seconds
     return [
-        Text(prefix, theme.FAINT).append(safe_line(layout.one_line(node.text[:TEXT])), theme.PLAIN),
+        Text().append(prefix, theme.FAINT).append(safe_line(layout.one_line(node.text[:TEXT])), theme.PLAIN),
         layout.crop_text(_result(node.result), max(FACTS, width * 3 // 8)),
         Text("" if memory is None else units.nbytes(memory), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),

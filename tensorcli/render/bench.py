@@ -1,0 +1,207 @@
+"""What a benchmark measured: a table for each size, what is right about it and what is doubtful; and single timings."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from tensorcli import report
+from tensorcli.render import layout, theme, units
+from tensorcli.render.layout import Column, Part
+from tensorcli.render.safe import safe_line
+
+MOST_BAR = 20  # cells
+LEAST_BAR = 6
+LINE = 200  # characters of a reason or a name that matter on any screen
+
+
+def render_bench(benchmark: report.Benchmark, *, width: int) -> Text:
+    """A heading, then a table for each dtype and size with every device's variants in it."""
+    lines = [_heading(benchmark, width)]
+    for _, cases in groupby(benchmark.cases, key=lambda case: (case.dtype, case.size)):
+        lines += _group(list(cases), width, several_dtypes=len({case.dtype for case in benchmark.cases}) > 1)
+    return layout.block(lines)
+
+
+def render_timing(timing: report.Timing, *, width: int) -> Text:
+    """One line: the wall and CPU time of one run, or the median of many with its interval; then the warnings."""
+    lines = layout.wrap(_once(timing) if timing.median is None else _often(timing), width, indent="  ")
+    return layout.block([*(Text(line) for line in lines), *_warnings(timing.warnings, width, left="")])
+
+
+def _once(timing: report.Timing) -> str:
+    wall = "" if timing.seconds is None else f"wall {units.seconds(timing.seconds, digits=3)}"
+    cpu = "" if timing.cpu_seconds is None else f"cpu {units.seconds(timing.cpu_seconds, digits=3)}"
+    return ", ".join(filter(None, (wall, cpu)))
+
+
+def _often(timing: report.Timing) -> str:
+    median = timing.median or 0.0
+    interval = _interval(median, timing.low, timing.high)
+    known = f" (95 % interval {interval})" if interval else ""
+    samples, calls = units.plural(len(timing.samples), "sample"), units.plural(timing.calls_per_sample, "call")
+    return f"median {units.seconds(median, digits=3)}{known}, {samples} of {calls}"
+
+
+def _heading(benchmark: report.Benchmark, width: int) -> Text:
+    """The workload and its dtype, and at the right as much of the machine as there is room for."""
+    dtypes = {case.dtype for case in benchmark.cases}
+    parts = [
+        Part(f" {safe_line(benchmark.workload)}", theme.NAME),
+        Part(safe_line(next(iter(dtypes))) if len(dtypes) == 1 else "", theme.DTYPE, before="  "),
+    ]
+    left = layout.line(parts, width)
+    known = benchmark.environment
+    software = [f"torch {known['torch']}" if known.get("torch") else ""]
+    software.append(units.plural(known["threads"], "thread") if isinstance(known.get("threads"), int) else "")
+    hardware = [known.get("cpu"), known.get("gpu"), f"driver {known['driver']}" if known.get("driver") else ""]
+    for facts in ([*software, *hardware], [*software, *hardware[1:]], software, software[:1]):
+        right = safe_line(", ".join(str(fact) for fact in facts if fact))
+        if len(right) + 2 <= width - left.cell_len:
+            return layout.line(parts, width, right=right)
+    return left
+
+
+def _group(cases: Sequence[report.Case], width: int, *, several_dtypes: bool) -> list[Text]:
+    """The table of one dtype and size, and what is to be said of it."""
+    size = ", ".join(f"{safe_line(name)} = {value:,}" for name, value in cases[0].size.items())
+    dtype = safe_line(cases[0].dtype) if several_dtypes else ""
+    lines = [Text(), layout.line([Part(f" {size}", theme.TITLE), Part(dtype, theme.DTYPE, 1, "  ")], width)]
+    measured = [(case, variant) for case in cases for variant in case.variants]
+    lines += _table(measured, width)
+    for line in _agreement([variant for _, variant in measured]):
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {line}", width, indent=" ")]
+    for case in cases:
+        where = f"{case.device}: " if len(cases) > 1 else ""
+        lines += _warnings((f"{where}{warning}" for warning in case.warnings), width, left=" ")
+    return lines
+
+
+def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -> list[Text]:
+    first = next((variant.ratio.to for _, variant in measured if variant.ratio), "the first")
+    columns = [
+        Column("variant", least=4),
+        Column("device", 1),
+        Column("median", right=True),
+        Column("95 % interval", 3),
+        Column("GFLOP/s", 4, right=True),
+        Column(layout.crop(f"vs {safe_line(first)}", 20), 2, right=True),
+    ]
+    # On a narrow screen how much faster a variant is says more than the one device that all share.
+    if len({case.device for case, _ in measured}) == 1:
+        columns[1] = Column("device", 5)
+    lines = layout.table(columns, [_row(case, variant) for case, variant in measured], width=width)
+    _append_bars(lines, [variant for _, variant in measured], width)
+    shown = lines[:1]
+    for line, (_, variant) in zip(lines[1:], measured, strict=True):
+        shown += _with_reason(line, variant, width)
+    return shown
+
+
+def _row(case: report.Case, variant: report.Variant) -> list[Text]:
+    """A variant's cells; of one with a reason the last are empty, for the reason to stand there."""
+    median = variant.median
+    about = "~ " if variant.status == "extrapolated" else ""
+    cells = [
+        Text(safe_line(variant.name[:LINE])),
+        Text(safe_line(case.device), theme.DEVICE),
+        Text("" if median is None else f"{about}{units.seconds(median, digits=3)}", theme.NAME),
+    ]
+    if variant.reason or median is None:
+        return [*cells, Text(), Text(), Text()]
+    return [
+        *cells,
+        Text(_interval(median, variant.low, variant.high), theme.FAINT),
+        Text("" if variant.gflops_per_second is None else _rate(variant.gflops_per_second)),
+        _ratio(variant),
+    ]
+
+
+def _with_reason(line: Text, variant: report.Variant, width: int) -> list[Text]:
+    """A row, and why it has no more cells: behind it where there is room, else below it."""
+    if not variant.reason:
+        return [line]
+    style = theme.ERROR if variant.status == "failed" else theme.FAINT
+    said = "" if variant.status == "extrapolated" else f"{variant.status}: "
+    reason = f"{said}{safe_line(variant.reason[:LINE])}"
+    if line.cell_len + 2 + len(reason) <= width:
+        return [line.append("  ").append(reason, style)]
+    return [line, *(Text(part, style) for part in layout.wrap(f"   {reason}", width, indent="   "))]
+
+
+def _ratio(variant: report.Variant) -> Text:
+    """How many times faster or slower; the interval decides whether there is a difference at all."""
+    ratio = variant.ratio
+    if ratio is None or ratio.to == variant.name:
+        return Text("1" if ratio else "")
+    if ratio.low <= 1 <= ratio.high:
+        return Text("about as fast", theme.FAINT)
+    if ratio.value > 1:
+        return Text(f"{_three_digits(ratio.value)} x faster", theme.ADVICE)
+    return Text(f"{_three_digits(1 / ratio.value)} x slower", theme.WARNING)
+
+
+def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: int) -> None:
+    """Behind each row a bar for how much faster it is, on a logarithmic scale, where there is room for bars."""
+    start = max(line.cell_len for line in lines) + 2
+    room = min(width - start, MOST_BAR)
+    gains = [math.log(variant.ratio.value) if variant.ratio and not variant.reason else 0.0 for variant in variants]
+    most = max(gains, default=0.0)
+    if room < LEAST_BAR or most <= 0:
+        return
+    lines[0].append(" " * (start - lines[0].cell_len)).append("log scale"[: room if room >= 9 else 3], theme.FAINT)
+    for line, gain in zip(lines[1:], gains, strict=True):
+        if bar := "█" * round(room * gain / most):
+            line.append(" " * (start - line.cell_len)).append(bar, theme.BAR)
+
+
+def _agreement(variants: Sequence[report.Variant]) -> list[str]:
+    """One sentence on which variants agree with the reference, and how well."""
+    checked = [variant.agrees for variant in variants if variant.agrees]
+    if not checked:
+        return []
+    good = [agrees for agrees in checked if agrees.ok]
+    reference = safe_line(checked[0].with_)
+    if len(good) < len(checked):
+        return [f"{len(good)} of {units.plural(len(checked), 'variant')} agree with {reference}"]
+    who = "every variant agrees" if len(checked) == len(variants) else "all that ran in full agree"
+    worst = max((agrees.max_rel_error for agrees in good if isinstance(agrees.max_rel_error, int | float)), default=0)
+    how = f"largest relative error {worst:.0e}".replace("e-0", "e-") if worst else "exactly"
+    return [f"{who} with {reference} ({how})"]
+
+
+def _warnings(sentences: Iterable[str], width: int, *, left: str) -> list[Text]:
+    lines = []
+    for sentence in sentences:
+        for number, line in enumerate(layout.wrap(f"{left}warning: {safe_line(sentence)}", width, indent=f"{left}  ")):
+            text = Text(line)
+            if number == 0:
+                text.stylize(theme.WARNING, 0, len(left) + len("warning:"))
+            lines.append(text)
+    return lines
+
+
+def _interval(median: float, low: float | None, high: float | None) -> str:
+    """ "3.71 .. 3.93", in the unit in which the median is shown; "" where it is not known."""
+    if low is None or high is None:
+        return ""
+    unit = units.seconds(median, digits=3).rpartition(" ")[2]
+    scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}.get(unit)
+    if scale is None or median >= 100 or low <= 0:
+        return f"{units.seconds(low, digits=3)} .. {units.seconds(high, digits=3)}"
+    places = max(0, 2 - math.floor(math.log10(low / scale)))
+    return f"{low / scale:.{places}f} .. {high / scale:.{places}f}"
+
+
+def _three_digits(value: float) -> str:
+    """ "1.23", "45.6", "789", "6,240", "327,000"."""
+    places = 2 - math.floor(math.log10(value))
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
+def _rate(value: float) -> str:
+    """ "131", "2.50", "0.0004"."""
+    if value >= 1 or value <= 0:
+        return _three_digits(value) if value > 0 else "0"
+    return f"{value:.{1 - math.floor(math.log10(value))}f}" if value >= 1e-6 else f"{value:.0e}"

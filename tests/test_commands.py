@@ -1,0 +1,280 @@
+"""Texts to pieces and pieces to requests: prompts, commands, line numbers, and when Enter runs an input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tensorcli import report
+from tensorcli.client import Canned
+from tensorcli.commands import COMMANDS, submit
+from tensorcli.pieces import clean, dedented, is_complete, split, statements, without_prompts
+from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice
+
+
+def asked(text: str, **options: Any) -> list[AnyRequest]:
+    """What an input asks for, nothing failing."""
+    client = Canned(lambda _: [])
+    submit(text, client.ask, lambda _: None, **options)
+    return client.asked
+
+
+def said(text: str, *, history: Sequence[str] = ()) -> list[AnyReport]:
+    """What an input answers without an engine."""
+    found: list[AnyReport] = []
+    submit(text, Canned(lambda _: []).ask, found.append, history=history)
+    return found
+
+
+def texts(text: str) -> list[tuple[int, str]]:
+    """The line and text of each Evaluate."""
+    return [(r.first_line, r.text) for r in asked(text) if isinstance(r, Evaluate)]
+
+
+# The table.
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"),
+    [
+        ("%time x @ x", report.Time(text="x @ x")),
+        ("%time f(1,\n  2)", report.Time(text="f(1,\n  2)")),
+        ("%timeit x", report.TimeIt(text="x")),
+        ("%timeit -n 100 -r5 x", report.TimeIt(text="x")),
+        ("%timeit -x", report.TimeIt(text="-x")),
+        ("%%time\ny = 1\nfor i in y:\n    z", report.Time(text="y = 1\nfor i in y:\n    z")),
+        ("%%timeit x = 1\nx", report.TimeIt(text="x = 1\nx")),
+        ("%whos", report.ListNames()),
+        ("%reset", report.Reset()),
+        ("%reset -f", report.Reset()),
+        ("%devices", report.ListDevices()),
+        ("!nvidia-smi", report.ListDevices()),
+        ("! nvidia-smi -L", report.ListDevices()),
+        ("%seed", report.Configure()),
+        ("%seed 42", report.Configure(seed=42)),
+        ("%device", report.Configure()),
+        ("%device cuda:1", report.Configure(device="cuda:1")),
+        ("%device 'cuda'", report.Configure(device="cuda")),
+        ("%dtype torch.float64", report.Configure(dtype="float64")),
+    ],
+)
+def test_a_command_asks(text: str, request_: AnyRequest) -> None:
+    assert asked(text) == [request_]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_never_raises(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.name == name
+    assert command.usage.startswith(name)
+    help_ = said(f"%help {name}")
+    assert isinstance(help_[0], Notice)
+    assert command.help in help_[0].text
+    assert len(f"{command.usage}  {command.help}") <= 79
+    for argument in ("", " x", " -1", " 9" * 30, " \0", " é", "\n", " %"):
+        for answer in said(name + argument):
+            assert isinstance(answer, Notice | Diagnosis)
+
+
+def test_help_lists_every_command_once() -> None:
+    answer = said("%help")[0]
+    assert isinstance(answer, Notice)
+    assert [line.split("  ")[0] for line in answer.text.splitlines()] == [c.usage for c in COMMANDS.values()]
+
+
+def test_history_numbers_inputs() -> None:
+    inputs = ["x = 1", "for i in x:\n    y", "%history"]
+    assert said("%history", history=inputs) == [
+        Notice(
+            text="   1  x = 1\n   2  for i in x:\n          y\n   3  %history", source="%history", statement=1
+        )
+    ]
+    assert [r.text for r in said("%history 1", history=inputs) if isinstance(r, Notice)] == ["   3  %history"]
+    assert [r.text for r in said("%history 0", history=inputs) if isinstance(r, Notice)] == ["nothing has been typed yet"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "title"),
+    [
+        ("%who", "unknown-command", "there is no command %who: did you mean %whos?"),
+        ("%tiem x", "unknown-command", "there is no command %tiem: did you mean %time?"),
+        ("%matplotlib inline", "unknown-command", "there is no command %matplotlib: %help lists them"),
+        ("%", "unknown-command", "there is no command %: %help lists them"),
+        ("%" + "a" * 500, "unknown-command", f"there is no command %{'a' * 36}...: %help lists them"),
+        ("%help nothing", "unknown-command", "there is no command %nothing: %help lists them"),
+        ("!ls", "refused", "!ls would start another program, and that is not tensor work: run it in a shell"),
+        ("!pip install x", "refused", "!pip would start another program, and that is not tensor work: run it in a shell"),
+        ("%seed x", "bad-argument", "a seed is a whole number from 0 to 2**63 - 1, not x: try %seed 42"),
+        ("%seed -1", "bad-argument", "a seed is a whole number from 0 to 2**63 - 1, not -1: try %seed 42"),
+        ("%seed 9223372036854775808", "bad-argument",
+         "a seed is a whole number from 0 to 2**63 - 1, not 9223372036854775808: try %seed 42"),
+        ("%history x", "bad-argument", "%history takes how many inputs to show, not x: try %history 10"),
+        ("%time", "bad-argument", "there is nothing to time: write a statement after it, as in %time x @ x.T"),
+        ("%%timeit\n\n", "bad-argument", "there is nothing to time: write a statement after it, as in %timeit x @ x.T"),
+    ],
+)  # fmt: skip
+def test_a_command_that_cannot_be_is_a_diagnosis(text: str, code: str, title: str) -> None:
+    (answer,) = said(text)
+    assert isinstance(answer, Diagnosis)
+    assert (answer.code, answer.title) == (code, title)
+    assert answer.source
+    if answer.span:
+        assert answer.source[answer.span.column : answer.span.end_column] == answer.span.text
+
+
+# Pieces.
+
+
+def test_text_is_split_at_commands_and_keeps_its_line_numbers() -> None:
+    text = "\nx = 1\n\n%whos\n# a comment\ny = 2\n!nvidia-smi\n\n\nz = 3\n"
+    assert asked(text, first_line=10, filename="f.py", echo="all", width=40, max_values=5) == [
+        Evaluate(text="x = 1", first_line=11, filename="f.py", echo="all", width=40, max_values=5),
+        report.ListNames(),
+        Evaluate(text="# a comment\ny = 2", first_line=14, filename="f.py", echo="all", width=40, max_values=5),
+        report.ListDevices(),
+        Evaluate(text="z = 3", first_line=19, filename="f.py", echo="all", width=40, max_values=5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = (5\n% 3)",
+        "x = 5 \\\n% 3",
+        "x = '''\n%whos\n!ls\n'''",
+        'x = """a\\"""\n%whos\n"""',
+        "x = [1, '(',  # (\n% 2]",
+        "(a\n!= b)",
+        "x = f'{y}'\nz = \"'\"",
+    ],
+)
+def test_the_operator_and_strings_are_no_commands(text: str) -> None:
+    assert texts(text) == [(1, text)]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "   ", "# only a comment", "\n# a\n\n    # b\n", ">>> ", ">>> # c"])
+def test_nothing_to_run_asks_nothing(text: str) -> None:
+    assert asked(text) == []
+
+
+def test_a_timed_cell_ends_at_the_next_one() -> None:
+    assert asked("x\n%%time\na\n\nb\n%%time\nc\n") == [
+        Evaluate(text="x"),
+        report.Time(text="a\n\nb"),
+        report.Time(text="c\n"),
+    ]
+
+
+def test_a_quote_in_a_shell_line_opens_nothing() -> None:
+    assert [type(r).__name__ for r in asked("!nvidia-smi '( \"\"\"\n%whos")] == ["ListDevices", "ListNames"]
+
+
+def failing_at(*bad: str) -> Canned:
+    """An engine on which these texts fail, and others have two statements."""
+    wrong = Diagnosis(code="c", category="other", title="t", statement=1)
+    return Canned(
+        lambda r: [wrong] if getattr(r, "text", "") in bad else [Nothing(statement=1), Nothing(statement=2)]
+    )
+
+
+def test_a_diagnosis_stops_the_rest_unless_it_should_go_on() -> None:
+    text = "%time x\ny\n%who\n%whos\nz"
+    requests = [report.Time(text="x"), Evaluate(text="y", first_line=2)]
+    client = failing_at("y")
+    submit(text, client.ask, lambda _: None)
+    assert client.asked == requests
+    client = failing_at("y")
+    submit(text, client.ask, lambda _: None, keep_going=True)
+    assert client.asked == [*requests, report.ListNames(), Evaluate(text="z", first_line=5)]
+
+
+def test_statements_are_numbered_through_the_input() -> None:
+    found: list[AnyReport] = []
+    submit("x\n%help %whos\ny\n%nothing", failing_at().ask, found.append)
+    assert [r.statement for r in found] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_commands_diagnosis_says_where_it_stands_in_a_file() -> None:
+    found: list[AnyReport] = []
+    submit("x = 1\n\n%nothing", Canned({}).ask, found.append, filename="a.md", first_line=10)
+    assert [r.location for r in found if isinstance(r, Diagnosis)] == ["a.md:12"]
+
+
+# Prompts and margins.
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        (">>> x = 1\n>>> x\n1\n>>> y", "x = 1\nx\n\ny"),
+        (">>> for i in x:\n...     y\n...\n0\n... no\n>>> z", "for i in x:\n    y\n\n\n\nz"),
+        ("    >>> x = '''\n    ... a'''", "x = '''\na'''"),
+        ("In [3]: x = 1\n   ...: y\nOut[3]: 5\n\nIn [12]: %whos", "x = 1\ny\n\n\n%whos"),
+        ("In [ ]: x", "x"),
+        ("x = 1\n>>> x\n1", "x = 1\nx\n"),
+        ("x = '''\n>>> y\n'''", "x = '''\n>>> y\n'''"),
+        ("x = 1\r\ny\r\n", "x = 1\ny\n"),
+        ("x[...,\n... ]", "x[...,\n... ]"),
+        (">>> %time x\r\nWall time", "%time x\n"),
+    ],
+)
+def test_pasted_prompts_come_off(pasted: str, meant: str) -> None:
+    assert without_prompts(pasted) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "moved"),
+    [
+        ("    x = 1\n    y = 2", "x = 1\ny = 2"),
+        ("    x = '''\n    a'''\n    f(\n  1)", "x = '''\n    a'''\nf(\n  1)"),
+        ("x\n    y", "x\n    y"),
+        ("    x\ny", "    x\ny"),
+        ("  %whos", "%whos"),
+    ],
+)
+def test_copied_blocks_move_to_the_margin(text: str, moved: str) -> None:
+    assert dedented(text) == moved
+
+
+def test_statements_are_taken_apart() -> None:
+    parts = [
+        (1, "x = 1\n"),
+        (3, "for i in x:\n  y\n\n  z\nelse:\n  k\n# c"),
+        (10, "q = [1,\n2\n]"),
+        (13, "@a\ndef f():\n  pass"),
+        (16, "%whos"),
+        (17, "%%time\nx\n%whos"),
+        (20, "%%time\ny"),
+    ]
+    assert list(statements("\n".join(text for _, text in parts))) == parts
+
+
+# Enter.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "f(1)", "for i in x: y", "for i in x:\n    y\n", "if x:\n    y\nelse:\n    z\n    ", '"""a\nb"""', '"abc',
+     "x = = (1,", "x = (1]", "}", "1 +", "x = [\n  1,\n  2]", "%whos", "%time f(1)", "!ls (", "%%time\nx\n", "# for x:",
+     "\0", "(" * 300, "-" * 20_000 + "x", "x" * 2_000_000, "@a\ndef f():\n    y\n", ">>> for i in x:\n...     y\n... ",
+     "x = 1\n%whos", "    x = 1", "\udcff", "def f():\n    '''\n    a\n    '''\n"],
+)  # fmt: skip
+def test_enter_runs_what_is_complete(text: str) -> None:
+    assert is_complete(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["f(", "f(1,", "for i in x:", "for i in x:\n    y", "if x:\n    y\nelse:", "if x:\n    y\nelse:\n    z", "'''a",
+     "x = \\", "{", "x = [\n  1,\n", "@a", "@a\ndef f():\n    y", "try:\n    x\n", "%time f(", "%%time", "%%time\nx",
+     ">>> for i in x:\n...     y", "with a:\n    x = '''\n", "def f():\n    return (1,\n", "x = 1\nfor i in x:\n    y"],
+)  # fmt: skip
+def test_enter_goes_on_where_more_is_needed(text: str) -> None:
+    assert not is_complete(text)
+
+
+@pytest.mark.parametrize("text", ["'" * 7, '"""' * 3, "\\", "(\n" * 9, "%%", "%\n%", "!", ">>>", "...", "In [1]:", "\n@"])
+def test_odd_texts_raise_nothing(text: str) -> None:
+    split(clean(text))
+    list(statements(clean(text)))
+    is_complete(text)

@@ -1,0 +1,272 @@
+"""Benchmarks and timings as people see them, exactly, at several widths."""
+
+import pytest
+from rich.cells import cell_len
+
+from tensorcli import report
+from tensorcli.render import render
+from tensorcli.report import Agreement, Benchmark, Case, Ratio, Timing, Variant
+
+AGREES = Agreement(with_="float64 matmul", max_abs_error=1e-6, max_rel_error=3.1e-7, ok=True)
+MACHINE = {"torch": "2.13.0", "threads": 2, "cpu": "Xeon", "gpu": "H100 80GB", "driver": "580"}
+
+
+def variant(name, median, *, spread=0.01, ratio=None, agrees=AGREES, **more):
+    seconds = [median * (1 + spread * step) for step in range(-4, 5)]
+    return Variant(
+        name=name,
+        seconds=tuple(seconds),
+        median=median,
+        low=seconds[1],
+        high=seconds[-2],
+        flops=524_288,
+        gflops_per_second=524_288 / median / 1e9,
+        ratio=ratio and Ratio(to="python loop", value=ratio, low=ratio * 0.98, high=ratio * 1.02),
+        agrees=agrees,
+        **{"status": "measured"} | more,
+    )
+
+
+CPU = Case(
+    device="cpu",
+    dtype="float32",
+    size={"n": 64},
+    variants=(
+        variant("python loop", 1.31, ratio=1.0),
+        variant("row times matrix", 0.21e-3, ratio=6240.1),
+        variant("broadcast and sum", 0.16e-3, ratio=8190.0),
+        variant("matmul", 4.0e-6, ratio=327_456.0),
+    ),
+    warnings=('the samples of "row times matrix" spread by 14 %: close other programs, or raise --min-time',),
+)
+CUDA = Case(
+    device="cuda:0",
+    dtype="float32",
+    size={"n": 64},
+    variants=(
+        variant(
+            "python loop", 6.1, agrees=None, status="extrapolated", reason="extrapolated from 4,096 of 262,144 steps"
+        ),
+        Variant(name="row times matrix", status="skipped", reason="needs 144 MiB, and 8 MiB are free"),
+        Variant(name="broadcast and sum", status="failed", reason="CUDA out of memory"),
+        variant("matmul", 9.8e-6, ratio=622_000.0),
+    ),
+)
+ONE = Benchmark(workload="matmul", environment=MACHINE, cases=(CPU,))
+BOTH = Benchmark(workload="matmul", environment=MACHINE, cases=(CPU, CUDA))
+
+
+def shown(answer, width):
+    lines = render(answer, width=width).plain.split("\n")
+    assert max(map(cell_len, lines)) <= width
+    return "\n".join(["", *lines, ""])
+
+
+def test_both_devices_at_80_columns():
+    assert (
+        shown(BOTH, 80)
+        == """
+ matmul  float32            torch 2.13.0, 2 threads, Xeon, H100 80GB, driver 580
+
+ n = 64
+ variant            device    median  95 % interval  GFLOP/s    vs python loop
+ python loop        cpu       1.31 s  1.27 .. 1.35   0.00040                 1
+ row times matrix   cpu       210 us  204 .. 216        2.50    6,240 x faster
+ broadcast and sum  cpu       160 us  155 .. 165        3.28    8,190 x faster
+ matmul             cpu      4.00 us  3.88 .. 4.12       131  327,000 x faster
+ python loop        cuda:0  ~ 6.10 s  extrapolated from 4,096 of 262,144 steps
+ row times matrix   cuda:0  skipped: needs 144 MiB, and 8 MiB are free
+ broadcast and sum  cuda:0  failed: CUDA out of memory
+ matmul             cuda:0   9.80 us  9.51 .. 10.09     53.5  622,000 x faster
+ all that ran in full agree with float64 matmul (largest relative error 3e-7)
+ warning: cpu: the samples of "row times matrix" spread by 14 %: close other
+   programs, or raise --min-time
+"""
+    )
+
+
+def test_one_device_at_40_columns():
+    assert (
+        shown(ONE, 40)
+        == """
+ matmul  float32            torch 2.13.0
+
+ n = 64
+ variant        median    vs python loop
+ python loop    1.31 s                 1
+ row times m…   210 us    6,240 x faster
+ broadcast a…   160 us    8,190 x faster
+ matmul        4.00 us  327,000 x faster
+ every variant agrees with float64
+ matmul (largest relative error 3e-7)
+ warning: the samples of "row times
+   matrix" spread by 14 %: close other
+   programs, or raise --min-time
+"""
+    )
+
+
+def test_both_devices_at_40_columns():
+    assert (
+        shown(BOTH, 40)
+        == """
+ matmul  float32            torch 2.13.0
+
+ n = 64
+ variant            device    median
+ python loop        cpu       1.31 s
+ row times matrix   cpu       210 us
+ broadcast and sum  cpu       160 us
+ matmul             cpu      4.00 us
+ python loop        cuda:0  ~ 6.10 s
+   extrapolated from 4,096 of 262,144
+   steps
+ row times matrix   cuda:0
+   skipped: needs 144 MiB, and 8 MiB are
+   free
+ broadcast and sum  cuda:0
+   failed: CUDA out of memory
+ matmul             cuda:0   9.80 us
+ all that ran in full agree with float64
+ matmul (largest relative error 3e-7)
+ warning: cpu: the samples of "row times
+   matrix" spread by 14 %: close other
+   programs, or raise --min-time
+"""
+    )
+
+
+def test_bars_where_there_is_room():
+    assert (
+        shown(ONE, 110)
+        == """
+ matmul  float32                                          torch 2.13.0, 2 threads, Xeon, H100 80GB, driver 580
+
+ n = 64
+ variant            device   median  95 % interval  GFLOP/s    vs python loop  log scale
+ python loop        cpu      1.31 s  1.27 .. 1.35   0.00040                 1
+ row times matrix   cpu      210 us  204 .. 216        2.50    6,240 x faster  ██████████████
+ broadcast and sum  cpu      160 us  155 .. 165        3.28    8,190 x faster  ██████████████
+ matmul             cpu     4.00 us  3.88 .. 4.12       131  327,000 x faster  ████████████████████
+ every variant agrees with float64 matmul (largest relative error 3e-7)
+ warning: the samples of "row times matrix" spread by 14 %: close other programs, or raise --min-time
+"""
+    )
+
+
+@pytest.mark.parametrize("width", [16, 20, 30, 60, 200])
+@pytest.mark.parametrize("answer", [ONE, BOTH], ids=["one", "both"])
+def test_every_variant_and_its_median_are_on_every_screen(answer, width):
+    text = shown(answer, width)
+    for each in ("matmul", "4.00 us"):
+        assert each in text
+
+
+def test_several_dtypes_are_named_at_each_table():
+    half = Case(device="cpu", dtype="float16", size={"n": 64}, variants=CPU.variants)
+    text = shown(Benchmark(workload="matmul", environment={}, cases=(CPU, half)), 80)
+    assert " matmul\n" in text
+    assert " n = 64  float32\n" in text
+    assert " n = 64  float16\n" in text
+
+
+def lines_of(*variants, width=80):
+    case = Case(device="cpu", dtype="float32", size={"n": 1_000_000}, variants=variants)
+    return shown(Benchmark(workload="dot", environment={}, cases=(case,)), width).split("\n")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (1.004, "about as fast"),
+        (1.5, "1.50 x faster"),
+        (45.67, "45.7 x faster"),
+        (0.25, "4.00 x slower"),
+        (999.9, "1,000 x faster"),
+        (1_234_567.0, "1,230,000 x faster"),
+    ],
+)
+def test_a_ratio_says_faster_slower_or_neither(ratio, said):
+    lines = lines_of(variant("python loop", 1.0, ratio=1.0), variant("f", 1.0, ratio=ratio), width=76)
+    assert lines[6].endswith(f"  {said}")
+
+
+def test_the_size_is_written_as_people_write_it():
+    assert lines_of(variant("f", 1.0))[3] == " n = 1,000,000"
+
+
+@pytest.mark.parametrize(
+    ("agreements", "said"),
+    [
+        ([AGREES, AGREES], " every variant agrees with float64 matmul (largest relative error 3e-7)"),
+        ([AGREES, None], " all that ran in full agree with float64 matmul (largest relative error 3e-7)"),
+        (
+            [Agreement(with_="float64 dot", max_abs_error=0.0, max_rel_error=0.0, ok=True)],
+            " every variant agrees with float64 dot (exactly)",
+        ),
+        (
+            [AGREES, Agreement(with_="float64 matmul", max_abs_error="nan", max_rel_error="nan", ok=False)],
+            " 1 of 2 variants agree with float64 matmul",
+        ),
+    ],
+)
+def test_agreement_is_said_in_one_sentence(agreements, said):
+    variants = [variant(f"v{n}", 1.0, agrees=agrees) for n, agrees in enumerate(agreements)]
+    assert lines_of(*variants, width=100)[-2] == said
+
+
+@pytest.mark.parametrize(
+    ("timing", "said"),
+    [
+        (Timing(seconds=1.31, cpu_seconds=1.3), "wall 1.31 s, cpu 1.30 s"),
+        (Timing(seconds=6.2e-6, cpu_seconds=6e-6), "wall 6.20 us, cpu 6.00 us"),
+        (Timing(seconds=125.0, cpu_seconds=250.0), "wall 2 min 5 s, cpu 4 min 10 s"),
+        (
+            Timing(samples=(3.8e-6,) * 40, calls_per_sample=1000, median=3.8e-6, iqr=0.0, low=3.71e-6, high=3.93e-6),
+            "median 3.80 us (95 % interval 3.71 .. 3.93), 40 samples of 1,000 calls",
+        ),
+        (
+            Timing(samples=(0.9998e-3,) * 6, median=0.9998e-3, iqr=0.0, low=0.98e-3, high=1.02e-3),
+            "median 1.00 ms (95 % interval 0.980 .. 1.020), 6 samples of 1 call",
+        ),
+        (
+            Timing(samples=(150.0,) * 6, median=150.0, iqr=0.0, low=99.0, high=4000.0),
+            "median 2 min 30 s (95 % interval 99.0 s .. 1 h 6 min), 6 samples of 1 call",
+        ),
+        (
+            Timing(samples=(20.0,), median=20.0, iqr=0.0, warnings=('only 1 sample of "f()", too few',)),
+            'median 20.0 s, 1 sample of 1 call\nwarning: only 1 sample of "f()", too few',
+        ),
+    ],
+)
+def test_timings(timing, said):
+    assert render(timing, width=80).plain == said
+
+
+def test_a_long_timing_wraps_between_words_on_a_narrow_screen():
+    timing = Timing(samples=(3.8e-6,) * 40, calls_per_sample=1000, median=3.8e-6, low=3.71e-6, high=3.93e-6)
+    assert render(timing, width=40).plain == (
+        "median 3.80 us (95 % interval 3.71 ..\n  3.93), 40 samples of 1,000 calls"
+    )
+
+
+def test_names_and_reasons_cannot_steer_the_terminal():
+    evil = "\x1b[31m[bold]x\n\u202e" * 50
+    case = Case(
+        device=evil,
+        dtype=evil,
+        size={evil: 1},
+        variants=(
+            variant(evil, 1.0, agrees=Agreement(with_=evil, max_abs_error=None, max_rel_error=None, ok=True)),
+            Variant(name="f", status="failed", reason=evil),
+        ),
+        warnings=(evil,),
+    )
+    text = shown(Benchmark(workload=evil, environment={"torch": evil}, cases=(case,)), 60)
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "[bold]" in text
+
+
+def test_nothing_measured_is_no_trouble():
+    assert render(Benchmark(workload="dot", environment={}, cases=()), width=80).plain == " dot"
+    assert render(report.Timing(), width=80).plain == ""

@@ -1,0 +1,215 @@
+"""Where reports go and how: two streams, colour or none, lines of JSON, narrow encodings, progress."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from samples import INTERRUPTED, LARGE, NASTY, SAMPLES, SIZES, TRACE, VIEW, A
+
+from tensorcli import report as r
+from tensorcli import wire
+from tensorcli.show import Screen
+
+
+class Stream(io.TextIOWrapper):
+    """A text stream over bytes that may pass for a terminal."""
+
+    def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
+        self.bytes = io.BytesIO()
+        self.terminal = terminal
+        super().__init__(self.bytes, encoding=encoding, newline="\n")
+
+    def isatty(self) -> bool:
+        """Whether it passes for a terminal."""
+        return self.terminal
+
+    @property
+    def text(self) -> str:
+        """What was written and flushed."""
+        return self.bytes.getvalue().decode(self.encoding)
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def shown(*reports: r.AnyReport, terminal: bool = False, **options: object) -> tuple[str, str, Screen]:
+    """What reports leave on stdout and stderr."""
+    out, err = Stream(terminal=terminal), Stream(terminal=terminal)
+    screen = Screen(stdout=out, stderr=err, **options)  # type: ignore[arg-type]
+    for report in reports:
+        screen.show(report)
+    return out.text, err.text, screen
+
+
+def test_results_are_on_stdout_and_diagnoses_on_stderr() -> None:
+    out, err, screen = shown(A, SIZES, r.Nothing(), r.Notice(text="by the way"))
+    assert out == "A = int64 [3, 2] cpu  48 B\nby the way\n"
+    assert err.startswith("error: the inner sizes differ")
+    assert err.endswith("lesson: matmul\n")
+    assert screen.exit_code == 1
+
+
+def test_exit_codes() -> None:
+    assert shown(A)[2].exit_code == 0
+    assert shown(SIZES, A)[2].exit_code == 1
+    assert shown(INTERRUPTED, SIZES)[2].exit_code == 130
+    assert shown(SIZES, json=True)[2].exit_code == 1
+
+
+def test_everything_is_written_at_once() -> None:
+    out = Stream()
+    screen = Screen(stdout=out, stderr=Stream())
+    screen.show(r.Output(text="half a li"))
+    assert out.text == "half a li"
+    screen.show(r.Output(text="ne\nand"))
+    assert out.text == "half a line\nand"
+    screen.show(A)
+    assert out.text == "half a line\nand\nA = int64 [3, 2] cpu  48 B\n"
+
+
+def test_a_prompt_can_begin_on_a_new_line() -> None:
+    out = Stream()
+    screen = Screen(stdout=out, stderr=Stream())
+    screen.show(r.Output(text="no newline"))
+    screen.show(r.Nothing())
+    screen.end_line()
+    screen.end_line()
+    assert out.text == "no newline\n"
+
+
+def test_output_is_exact_but_for_what_would_steer_the_terminal() -> None:
+    long = "x" * 500 + "\n\tand a tab\n"
+    assert shown(r.Output(text=long), width=20)[0] == long
+    assert shown(r.Output(text="a\x1b[2Jb\rc"))[0] == "a\\x1b[2Jb\\x0dc"
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("progress")])
+def test_json_is_one_exact_line_on_stdout(name: str) -> None:
+    out, err, _ = shown(SAMPLES[name], json=True)
+    assert out.encode() == wire.encode(SAMPLES[name])
+    assert out.count("\n") == 1
+    assert wire.report(out.encode()) == SAMPLES[name]
+    assert err == ""
+
+
+def test_json_is_utf8_whatever_the_stream_is() -> None:
+    out = Stream(encoding="ascii")
+    Screen(json=True, stdout=out, stderr=Stream()).show(r.Output(text="日本"))
+    assert "日本".encode() in out.bytes.getvalue()
+
+
+def test_progress_is_never_in_json_nor_in_a_file() -> None:
+    assert shown(SAMPLES["progress"], json=True, terminal=True)[:2] == ("", "")
+    assert shown(SAMPLES["progress"])[:2] == ("", "")
+
+
+def test_progress_is_one_line_that_is_gone_before_anything_else() -> None:
+    out, err, _ = shown(r.Progress(done=1, total=2), r.Progress(done=2, total=2), A, terminal=True, width=20, color=False)
+    assert err == "\r\r 50 %  1/2\r" + " " * 19 + "\r"
+    assert out == "A = int64 [3, 2] cpu\n"
+    _, err, _ = shown(r.Progress(done=1, total=2), A, terminal=True, width=20, color=False)
+    assert err.endswith("\r" + " " * 19 + "\r")
+
+
+@pytest.mark.parametrize(
+    ("variables", "terminal", "color", "expected"),
+    [
+        ({}, True, None, True),
+        ({}, False, None, False),
+        ({"NO_COLOR": "1"}, True, None, False),
+        ({"NO_COLOR": ""}, True, None, True),
+        ({"TERM": "dumb"}, True, None, False),
+        ({"TERM": "dumb", "NO_COLOR": "1"}, False, True, True),
+        ({}, True, False, False),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], terminal: bool, color: bool | None, expected: bool
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    out, err, _ = shown(VIEW, SIZES, TRACE, terminal=terminal, color=color)
+    assert ("\x1b" in out, "\x1b" in err) == (expected, expected)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_colour_adds_only_colour(name: str) -> None:
+    plain, bright = shown(SAMPLES[name], color=False), shown(SAMPLES[name], color=True)
+    for without, coloured in zip(plain[:2], bright[:2], strict=True):
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == without
+        assert "\x1b" not in without
+
+
+def test_the_width_is_the_given_one_else_columns_else_eighty(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Screen(stdout=Stream(), stderr=Stream()).width == 80
+    monkeypatch.setenv("COLUMNS", "120")
+    assert Screen(stdout=Stream(), stderr=Stream()).width == 120
+    assert Screen(stdout=Stream(), stderr=Stream(), width=40).width == 40
+    monkeypatch.setenv("COLUMNS", "wide")
+    assert Screen(stdout=Stream(), stderr=Stream()).width == 80
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_stream_that_cannot_encode_it_is_no_error(name: str, encoding: str) -> None:
+    out, err = Stream(encoding=encoding), Stream(encoding=encoding)
+    Screen(stdout=out, stderr=err, color=False).show(SAMPLES[name])
+    assert all(character not in out.text + err.text for character in "│└├▁█")
+
+
+def test_our_drawing_falls_back_to_ascii() -> None:
+    out = Stream(encoding="ascii")
+    screen = Screen(stdout=out, stderr=Stream(), width=80)
+    screen.show(TRACE)
+    assert out.text.split("\n")[2].startswith(" ` torch.relu(x @ w + b)")
+    screen.show(LARGE)
+    assert out.text.split("\n")[-5] == "min -5.41  max 5.37  mean -1.2e-04  std 1.00  zeros 0  nan 0  inf 0"
+    screen.show(r.Value(type="str", text="'é日'"))
+    assert out.text.endswith("'\\xe9\\u65e5'\n")
+
+
+def test_a_reader_that_left_is_the_callers_to_handle() -> None:
+    class Closed(Stream):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Screen(stdout=Closed(), stderr=Stream()).show(A)
+
+
+def test_a_process_without_streams_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    screen = Screen()
+    screen.show(SIZES)
+    assert screen.exit_code == 1
+
+
+def test_json_never_imports_rich_and_nothing_here_imports_torch() -> None:
+    code = (
+        "import sys, tensorcli.show as show, tensorcli.report as r\n"
+        "show.Screen(json=True).show(r.Output(text='x'))\n"
+        "assert not any(name.partition('.')[0] == 'rich' for name in sys.modules)\n"
+        "show.Screen().show(r.Notice(text='x'))\n"
+        "assert 'rich.text' in sys.modules and 'rich.console' not in sys.modules\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.replace(b"\r\n", b"\n") == b'{"kind":"output","source":null,"statement":null,"seconds":null,"text":"x"}\nx\n'
+
+
+def test_names_and_values_reach_the_terminal_harmless() -> None:
+    out, err, _ = shown(*(SAMPLES[name] for name in SAMPLES if "nasty" in name), color=False)
+    assert "\x1b" not in out + err
+    assert "\x9b" not in out + err
+    assert "\u202e" not in out + err
+    assert "\\x1b[31mred" in out
+    assert NASTY not in out
