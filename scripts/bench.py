@@ -131,10 +131,10 @@ def large_tensor() -> None:
 
 def lookups(count: int) -> None:
     """What the gate's table costs an attribute lookup."""
+    import torch
+
     from tensorcli import language
     from tensorcli.engine import namespace
-
-    import torch
 
     text = f"for i in range({count}): x.shape"
     names = {**namespace.start_names(trust=False), "x": torch.rand(3)}

@@ -4,9 +4,9 @@ import os
 import random
 import sys
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-class Dtype(str, Enum):
+class Dtype(StrEnum):
     """The default dtypes there can be."""
 
     float32 = "float32"
@@ -40,8 +40,8 @@ class Dtype(str, Enum):
 
 Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Print no colours.")]
-Width = Annotated[Optional[int], typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
-Seed = Annotated[Optional[int], typer.Option("--seed", help="Seed of the random numbers.", show_default="random")]
+Width = Annotated[int | None, typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random numbers.", show_default="random")]
 Device = Annotated[str, typer.Option("--device", help="Default device: cpu, cuda, cuda:1.")]
 DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of floating-point tensors.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
@@ -143,12 +143,12 @@ def run(
 @app.command(epilog="Example: tensorcli bench matmul --size 64 --size 512 --device cpu --device cuda")
 def bench(
     workload: Annotated[str, typer.Argument(help="matmul, dot, ...; list shows them all.", metavar="WORKLOAD|list")],
-    device: Annotated[Optional[list[str]], typer.Option("--device", help="May be given more than once.")] = None,
-    size: Annotated[Optional[list[int]], typer.Option("--size", help="n; may be given more than once.")] = None,
-    dtype: Annotated[Optional[list[str]], typer.Option("--dtype", help="May be given more than once.")] = None,
+    device: Annotated[list[str] | None, typer.Option("--device", help="May be given more than once.")] = None,
+    size: Annotated[list[int] | None, typer.Option("--size", help="n; may be given more than once.")] = None,
+    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once.")] = None,
     min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 0.2,
     seed: Seed = None,
-    json: Annotated[Optional[Path], typer.Option("--json", help="Also write the report here; - for stdout.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the report here; - for stdout.")] = None,
     no_color: NoColor = False,
     width: Width = None,
 ) -> None:
@@ -192,7 +192,9 @@ def _screen(*, json: bool, no_color: bool, width: int | None) -> "Screen":
     return Screen(json=json, color=False if no_color else None, width=width)
 
 
-def _here(*, seed: int | None = None, device: str = "cpu", dtype: Dtype = Dtype.float32, trust: bool = False) -> "Client":
+def _here(
+    *, seed: int | None = None, device: str = "cpu", dtype: Dtype = Dtype.float32, trust: bool = False
+) -> "Client":
     from tensorcli.client import Here
 
     return Here(seed=_seed(seed), device=device, dtype=dtype.value, trust=trust)

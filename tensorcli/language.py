@@ -235,13 +235,14 @@ EXCEPTIONS = frozenset(
 
 ALLOWED = {
     # statements
-    ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.For, ast.While, ast.If, ast.With, ast.FunctionDef,
-    ast.Return, ast.Assert, ast.Try, ast.ExceptHandler, ast.Raise, ast.Pass, ast.Break, ast.Continue, ast.Import,
+    ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.For, ast.While, ast.If, ast.With,
+    ast.FunctionDef, ast.Return, ast.Assert, ast.Try, ast.ExceptHandler, ast.Raise, ast.Pass, ast.Break, ast.Continue, ast.Import,
     ast.ImportFrom, ast.alias, ast.withitem, ast.arguments, ast.arg,
     # expressions
     ast.BoolOp, ast.NamedExpr, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.IfExp, ast.Dict, ast.Set, ast.ListComp,
     ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.Compare, ast.Call, ast.keyword, ast.JoinedStr,
-    ast.FormattedValue, ast.Constant, ast.Attribute, ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice,
+    ast.FormattedValue, ast.Constant, ast.Attribute, ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple,
+    ast.Slice,
     # operators and contexts
     ast.And, ast.Or, ast.Add, ast.Sub, ast.Mult, ast.MatMult, ast.Div, ast.Mod, ast.Pow, ast.LShift, ast.RShift,
     ast.BitOr, ast.BitXor, ast.BitAnd, ast.FloorDiv, ast.Invert, ast.Not, ast.UAdd, ast.USub, ast.Eq, ast.NotEq, ast.Lt,
@@ -314,9 +315,7 @@ def _check_name(name: str, node: ast.AST, statement: Statement) -> None:
 
 def _refuse(statement: Statement, node: ast.AST, title: str) -> NoReturn:
     place = statement.place_of(node) if hasattr(node, "lineno") else statement.place_of(statement.node)
-    raise Problem(
-        title, code="refused", source=statement.source, line=statement.line, place=place, notes=(TRUST,)
-    )
+    raise Problem(title, code="refused", source=statement.source, line=statement.line, place=place, notes=(TRUST,))
 
 
 def width_of(spec: str) -> int:
@@ -352,7 +351,9 @@ class Guarded(ast.NodeTransformer):
         return _block(
             node,
             [
-                _assign(node, a.asname or a.name, _call(node, ".member", ast.Constant(node.module), ast.Constant(a.name)))
+                _assign(
+                    node, a.asname or a.name, _call(node, ".member", ast.Constant(node.module), ast.Constant(a.name))
+                )
                 for a in node.names
             ],
         )

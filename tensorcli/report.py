@@ -1,11 +1,11 @@
 """The waist: every request that goes to an engine and every report that comes back, as plain frozen data."""
 
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import msgspec
 
 # Numbers that are not finite travel as "nan", "inf" and "-inf", complex ones as "1+2j": JSON has no word for them.
-Number = Union[int, float, str, None]
+Number = int | float | str | None
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ class Value(Report, frozen=True, kw_only=True):
     key: str | None = None
     type: str = "NoneType"
     text: str = ""
-    items: tuple[Union["Tensor", "Value"], ...] | None = None
+    items: tuple["Tensor | Value", ...] | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     nbytes: int | None = None
@@ -212,7 +212,9 @@ class Suggestion(Data, frozen=True, kw_only=True):
 
 
 class Diagnosis(Report, frozen=True, kw_only=True):
-    """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in `source`."""
+    """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in
+    `source`. `location` is the file and line, where there is a file.
+    """
 
     code: str
     category: str
@@ -330,7 +332,10 @@ class Timing(Report, frozen=True, kw_only=True):
 
 
 class Device(Data, frozen=True, kw_only=True):
-    """A device as torch and its driver report it; null is unknown. Power in watts, temperature in Celsius, utilisation in per cent."""
+    """A device as torch and its driver report it; null is unknown.
+
+    Power is in watts, temperature in degrees Celsius, utilisation in per cent.
+    """
 
     device: str
     name: str | None = None

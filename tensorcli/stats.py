@@ -9,6 +9,7 @@ CONFIDENCE = 0.95
 FEWEST_SAMPLES = 6  # below it no pair of order statistics encloses the median with 95 %: 1 - 2 / 2**5 is 0.94
 WIDE_SPREAD = 0.10  # of the median; above it the interquartile range deserves a word
 FAR_OUT = 3.0  # interquartile ranges beyond a quartile
+SLOW = 1.5  # times the median; a far-out sample that is nearer deserves no word
 MANY_OUTLIERS = 0.10  # of the samples
 RESAMPLES = 1000
 
@@ -114,17 +115,19 @@ def warnings(samples: Sequence[float], *, name: str, more: str = "raise --min-ti
     if not samples:
         return ()
     sentences = []
-    found, count, far = summary(samples), len(samples), outliers(samples)
+    found, count = summary(samples), len(samples)
+    slow = [sample for sample in outliers(samples) if sample > SLOW * found.median]
     if count < FEWEST_SAMPLES:
         counted = "1 sample" if count == 1 else f"{count} samples"
         sentences.append(f'only {counted} of "{name}", too few for a 95 % interval: {more}')
     if found.iqr > WIDE_SPREAD * found.median:
         spread = 100 * found.iqr / found.median
         sentences.append(f'the samples of "{name}" spread by {spread:.0f} %: close other programs, or {more}')
-    elif len(far) > MANY_OUTLIERS * count:
-        times = max(far) / found.median
+    elif len(slow) > MANY_OUTLIERS * count:
+        times = max(slow) / found.median
+        longest = f"{times:.1f}" if times < 100 else f"{times:,.0f}"
         sentences.append(
-            f'{len(far)} of {count} samples of "{name}" took up to {times:.1f} times as long as the others: '
+            f'{len(slow)} of {count} samples of "{name}" took up to {longest} times as long as the others: '
             f"close other programs, or {more}"
         )
     return tuple(sentences)

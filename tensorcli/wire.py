@@ -1,4 +1,6 @@
-"""One line of JSON per message: requests and interrupts go in, reports and done come out, in this order and numbered."""
+"""One line of JSON per message: requests and interrupts go in, reports and done come out, numbered."""
+
+from typing import Any
 
 import msgspec
 
@@ -48,8 +50,22 @@ _report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 
 
 def encode(message: Data) -> bytes:
-    """One line of JSON, with its newline."""
-    return _encoder.encode(message) + b"\n"
+    """One line of JSON, with its newline. Half a surrogate pair, which UTF-8 has no bytes for, is spelt out."""
+    try:
+        return _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        return _encoder.encode(_spelt_out(msgspec.to_builtins(message))) + b"\n"
+
+
+def _spelt_out(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case list() | tuple():
+            return [_spelt_out(item) for item in value]
+        case dict():
+            return {_spelt_out(key): _spelt_out(item) for key, item in value.items()}
+    return value
 
 
 def to_engine(line: bytes) -> Ask | Interrupt:

@@ -167,7 +167,7 @@ def test_a_real_clock_measures_a_real_operation():
 
 def test_the_clock_of_an_accelerator_waits_for_its_work(monkeypatch):
     waited = []
-    monkeypatch.setitem(measure._SYNCHRONIZE, "cuda", lambda: waited.append(1))
-    clock = measure.clock_of("cuda:0")
+    monkeypatch.setitem(measure._SYNCHRONIZE, "cuda", waited.append)
+    clock = measure.clock_of("cuda:1")
     assert measure.elapsed(lambda: None, calls=3, clock=clock) >= 0
-    assert len(waited) == 2
+    assert waited == [torch.device("cuda:1")] * 2

@@ -13,7 +13,8 @@ from tensorcli.engine.session import Session
 COUNT = 2100  # of which about 70 % are meant to work
 SETUP = """
 a = torch.rand(3, 4); b = torch.rand(4); c = torch.rand(3, 1); w = torch.rand(4, 2); batch = torch.rand(2, 3, 4)
-i = torch.arange(12).reshape(3, 4) - 5; m = a > 0.5; h = a.half(); d = a.double(); z = torch.randn(3, dtype=torch.complex64)
+i = torch.arange(12).reshape(3, 4) - 5; m = a > 0.5; h = a.half(); d = a.double()
+z = torch.randn(3, dtype=torch.complex64)
 empty = torch.empty(0, 4); scalar = torch.tensor(2.5); k = 2; r = 0.5; u = torch.arange(4, dtype=torch.uint8)
 nan = torch.tensor([1.0, float("nan"), float("inf"), -float("inf")]); turned = torch.rand(4, 3).T; n = np.arange(4.0)
 """
@@ -23,19 +24,23 @@ NUMBERS = "k r 2 0.5 -1 3 True len(b) a.shape[0] b.numel() scalar.item() math.pi
 UNARY = """
     torch.relu({x}) torch.sqrt({x}) {x}.abs() -{x} ~{x} {x}.T {x}.exp() {x}.float() {x}.long() {x}.double() {x}.half()
     {x}.bool() {x}.sum() {x}.mean() {x}.std() {x}.max() {x}.min() {x}.argmax() {x}.numel() {x}.flatten() {x}.t()
-    {x}.contiguous() {x}.clone() {x}.cumsum(0) {x}.softmax(-1) {x}.sigmoid() F.gelu({x}) F.relu({x}) F.softmax({x},dim=0)
+    {x}.contiguous() {x}.clone() {x}.cumsum(0) {x}.softmax(-1) {x}.sigmoid() F.gelu({x}) F.relu({x})
+    F.softmax({x},dim=0)
     torch.isnan({x}) torch.isfinite({x}) {x}.nonzero() {x}.unique() {x}.sort() {x}.topk(2) {x}.square() {x}.round()
     {x}.squeeze() {x}.unsqueeze(0) {x}.unsqueeze(-1) {x}.sum(dim=0) {x}.mean(dim=-1,keepdim=True) {x}.max(dim=0)
     {x}.reshape(-1) {x}.reshape(2,-1) {x}.view(3,4) {x}.repeat(2,1) {x}.expand(3,4) {x}.permute(1,0) {x}.flip(0)
     {x}.tolist() {x}.shape {x}.dtype {x}.ndim {x}.size() {x}.size(0) {x}.stride() {x}.is_contiguous() {x}.requires_grad
-    {x}[0] {x}[-1] {x}[...,0] {x}[None] {x}[:,1] {x}[1:] {x}[::2] {x}[{x}>0] {x}[[0,2]] {x}[:,None] {x}[1:,:2] {x}.item()
+    {x}[0] {x}[-1] {x}[...,0] {x}[None] {x}[:,1] {x}[1:] {x}[::2] {x}[{x}>0] {x}[[0,2]] {x}[:,None] {x}[1:,:2]
+    {x}.item()
     torch.stack([{x},{x}]) torch.cat([{x},{x}],dim=-1) torch.zeros_like({x}) torch.where({x}>0,{x},0) {x}.norm()
-    {x}.numpy() {x}.diag() {x}.tril() {x}.any() {x}.all() {x}.median() {x}.prod() {x}.var(0) {x}.logsumexp(0) {x}.roll(1)
+    {x}.numpy() {x}.diag() {x}.tril() {x}.any() {x}.all() {x}.median() {x}.prod() {x}.var(0) {x}.logsumexp(0)
+    {x}.roll(1)
     torch.linalg.norm({x}) torch.fft.fft({x}) torch.special.expit({x}) torch.nn.functional.normalize({x},dim=0)
     {x}.chunk(2) {x}.split(1) {x}.unbind() torch.einsum('ij->ji',{x}) torch.flatten({x}) torch.count_nonzero({x})
 """.split()
 BINARY = """
-    {x}+{y} {x}-{y} {x}*{y} {x}/{y} {x}//{y} {x}%{y} {x}**{y} {x}@{y} {x}&{y} {x}|{y} {x}^{y} {x}==({y}) {x}!=({y}) {x}<({y})
+    {x}+{y} {x}-{y} {x}*{y} {x}/{y} {x}//{y} {x}%{y} {x}**{y} {x}@{y} {x}&{y} {x}|{y} {x}^{y} {x}==({y}) {x}!=({y})
+    {x}<({y})
     {x}>=({y}) torch.maximum({x},{y}) torch.matmul({x},{y}) torch.mul({x},{y}) {x}.add({y}) {x}.matmul({y}) {x}.mm({y})
     torch.cat([{x},{y}]) torch.stack([{x},{y}]) torch.atan2({x},{y}) F.mse_loss({x},{y}) torch.outer({x},{y})
     torch.dot({x},{y}) {x}.where({y}>0,{y}) torch.allclose({x},{y}) ({x},{y}) [{x},{y}] {{'left':{x},'right':{y}}}
@@ -160,9 +165,12 @@ def check(answer: report.AnyReport, expected: object, text: str) -> None:
             assert isinstance(answer, report.Nothing), text
         case np.ndarray():
             assert isinstance(answer, report.Value), text
-            assert (answer.shape, answer.dtype, answer.text) == (expected.shape, str(expected.dtype), repr(expected)), text
+            assert (answer.shape, answer.dtype, answer.text) == (expected.shape, str(expected.dtype), repr(expected)), (
+                text
+            )
         case tuple() | list() | dict() if holds_tensors(expected):
-            assert isinstance(answer, report.Value) and answer.items is not None, text
+            assert isinstance(answer, report.Value), text
+            assert answer.items is not None, text
             parts = list(expected.values()) if isinstance(expected, dict) else list(expected)
             assert len(answer.items) == len(parts)
             for item, part in zip(answer.items, parts, strict=True):

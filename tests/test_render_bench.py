@@ -191,6 +191,22 @@ def test_a_ratio_says_faster_slower_or_neither(ratio, said):
     assert lines[6].endswith(f"  {said}")
 
 
+@pytest.mark.parametrize(
+    ("median", "said"),
+    [
+        (3.8e-6, "3.80 us"),
+        (99.9, "99.9 s"),
+        (99.97, "1.67 min"),
+        (298.0, "4.97 min"),
+        (3600.0, "1.00 h"),
+        (1e7, "2,780 h"),
+    ],
+)
+def test_a_median_is_three_digits_and_one_unit(median, said):
+    row = lines_of(Variant(name="f", status="extrapolated", median=median, reason="in part"))[5]
+    assert row == f" f        cpu     ~ {said}  in part".replace(" ~", f"{' ' * max(0, 6 - len('~ ' + said))} ~")
+
+
 def test_the_size_is_written_as_people_write_it():
     assert lines_of(variant("f", 1.0))[3] == " n = 1,000,000"
 

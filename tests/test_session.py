@@ -99,7 +99,14 @@ def test_who_shares_memory(session):
     names = {item.name: item for item in ask(session, report.ListNames())[0].items}
     assert list(names) == ["a", "b", "c", "n", "d", "k"]
     shared = {name: item.shares_memory_with for name, item in names.items()}
-    assert shared == {"a": ("b", "n", "d"), "b": ("a", "n", "d"), "c": (), "n": ("a", "b", "d"), "d": ("a", "b", "n"), "k": ()}
+    assert shared == {
+        "a": ("b", "n", "d"),
+        "b": ("a", "n", "d"),
+        "c": (),
+        "n": ("a", "b", "d"),
+        "d": ("a", "b", "n"),
+        "k": (),
+    }
     (view,) = ask(session, "a.view(3, 2)")
     assert view.view_of == "a"
     (itself,) = ask(session, "a")
@@ -206,7 +213,14 @@ def test_nothing_runs_of_an_input_that_is_not_python(session):
 
 
 def test_the_session_survives_what_it_is_given(session):
-    for text in ("1/0", "def f(): return f()\nf()", "[].pop()", "raise ValueError", "assert False", "torch.ones(10**15)"):
+    for text in (
+        "1/0",
+        "def f(): return f()\nf()",
+        "[].pop()",
+        "raise ValueError",
+        "assert False",
+        "torch.ones(10**15)",
+    ):
         problem = ask(session, text)[-1]
         assert isinstance(problem, report.Diagnosis)
         assert problem.code != "engine-fault"
@@ -235,7 +249,12 @@ def test_trace_of_an_expression(session):
     (add,) = relu.children
     matmul, b = add.children
     assert [child.text for child in matmul.children] == ["x", "w"]
-    assert (matmul.operation, matmul.flops, matmul.new_nbytes, matmul.relation) == ("matmul", 2 * 64 * 784 * 10, 2560, "new")
+    assert (matmul.operation, matmul.flops, matmul.new_nbytes, matmul.relation) == (
+        "matmul",
+        2 * 64 * 784 * 10,
+        2560,
+        "new",
+    )
     assert (b.text, b.seconds, b.new_nbytes) == ("b", None, None)
     assert add.broadcast.operands == (("x @ w", (64, 10)), ("b", (None, 10)))
     assert add.broadcast.result == (64, 10)

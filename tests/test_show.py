@@ -111,7 +111,9 @@ def test_progress_is_never_in_json_nor_in_a_file() -> None:
 
 
 def test_progress_is_one_line_that_is_gone_before_anything_else() -> None:
-    out, err, _ = shown(r.Progress(done=1, total=2), r.Progress(done=2, total=2), A, terminal=True, width=20, color=False)
+    out, err, _ = shown(
+        r.Progress(done=1, total=2), r.Progress(done=2, total=2), A, terminal=True, width=20, color=False
+    )
     assert err == "\r\r 50 %  1/2\r" + " " * 19 + "\r"
     assert out == "A = int64 [3, 2] cpu\n"
     _, err, _ = shown(r.Progress(done=1, total=2), A, terminal=True, width=20, color=False)
@@ -203,7 +205,10 @@ def test_json_never_imports_rich_and_nothing_here_imports_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.replace(b"\r\n", b"\n") == b'{"kind":"output","source":null,"statement":null,"seconds":null,"text":"x"}\nx\n'
+    assert (
+        done.stdout.replace(b"\r\n", b"\n")
+        == b'{"kind":"output","source":null,"statement":null,"seconds":null,"text":"x"}\nx\n'
+    )
 
 
 def test_names_and_values_reach_the_terminal_harmless() -> None:

@@ -106,3 +106,9 @@ def test_warnings_say_what_and_what_to_do():
         '2 of 14 samples of "dot" took up to 3.0 times as long as the others: '
         "close other programs, or raise --min-time",
     )
+
+
+def test_samples_that_are_far_out_but_hardly_slower_need_no_warning():
+    assert stats.outliers([1.0] * 5 + [1.2]) == [1.2]
+    assert stats.warnings([1.0] * 5 + [1.2], name="dot") == ()
+    assert "took up to 1,475 times as long" in stats.warnings([1.0] * 5 + [1475.0], name="dot")[0]

@@ -115,6 +115,16 @@ def test_a_measured_case_in_full():
         assert [variant.ratio.value, variant.ratio.low, variant.ratio.high] == pytest.approx([1.0] * 3)
 
 
+def test_the_seed_decides_the_inputs(monkeypatch):
+    seen = []
+    with_variant(monkeypatch, lambda a, b: seen.append(a) or a @ b)
+    for seed in (1, 1, 2):
+        asked(workload="dot", sizes=(3,), seed=seed)
+    first, again, other = {id(each): each for each in seen}.values()  # one tensor a benchmark
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_own_sizes_are_measured_where_none_are_asked_for(monkeypatch):
     small = replace(table()["dot"], sizes=(2, 3))
     monkeypatch.setattr(bench_module, "table", lambda: {"dot": small})
@@ -270,7 +280,7 @@ def test_other_requests_that_make_no_sense():
     ("available", "built_for", "driver", "count", "said"),
     [
         (False, None, None, 0, "was built without CUDA: install a CUDA build from pytorch.org"),
-        (False, "13.0", None, 0, "no NVIDIA driver was found: install one"),
+        (False, "13.0", None, 0, "but found no NVIDIA driver: install one"),
         (False, "13.0", "580.1", 0, "the NVIDIA driver reports no device"),
         (True, "13.0", "580.1", 1, "there is no cuda:3: the CUDA devices here are numbered 0 to 0"),
     ],
@@ -284,7 +294,7 @@ def test_why_there_is_no_cuda_is_said_in_one_sentence_and_the_cpu_is_measured(
     monkeypatch.setattr(torch.version, "cuda", built_for)
     monkeypatch.setattr(environment, "_driver", lambda: driver)
     assert diagnosis(workload="dot", sizes=(2,), devices=("cuda:3",))[:2] == ("no-cuda", "device")
-    problem, answer = asked(workload="dot", sizes=(2,), devices=("cuda:3", "cpu"))
+    problem, answer = asked(workload="dot", sizes=(2,), devices=("cuda:3", "cpu", "cuda:3"))
     assert said in problem.title
     assert problem.title.count(". ") == 0
     assert [case.device for case in answer.cases] == ["cpu"]
@@ -325,6 +335,26 @@ def test_workload_modules_are_found_by_being_there(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(table_module, "__path__", [*table_module.__path__, str(tmp_path)])
     assert list(table()) == ["dot", "matmul", "nothing"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "stat", "left"),
+    [
+        ("1000", "700", "anon 500\ninactive_file 150\nfile 200\n", 450),
+        ("1000", "1200", "inactive_file 0\n", 0),
+        ("max", "700", "inactive_file 150\n", None),
+    ],
+)
+def test_what_a_control_group_allows_counts_droppable_files_as_free(monkeypatch, tmp_path, limit, used, stat, left):
+    for name, text in {"memory.max": limit, "memory.current": used, "memory.stat": stat}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(environment, "_GROUPS", ((str(tmp_path), *environment._GROUPS[0][1:]),))
+    assert environment._group_nbytes() == left
+
+
+def test_no_control_group_sets_no_bound(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "_GROUPS", ((str(tmp_path), *environment._GROUPS[0][1:]),))
+    assert environment._group_nbytes() is None
 
 
 def test_devices_report_what_is_known_here():

@@ -9,7 +9,9 @@ def matmul_inner_sizes(failure: Failure) -> Finding | None:
     """A matrix product whose inner sizes differ."""
     match = re.search(r"shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", failure.message)
     if match:
-        return Finding(f"the inner sizes differ: ({match[1]}, {match[2]}) @ ({match[3]}, {match[4]}) needs {match[2]} = {match[3]}")
+        return Finding(
+            f"the inner sizes differ: ({match[1]}, {match[2]}) @ ({match[3]}, {match[4]}) needs {match[2]} = {match[3]}"
+        )
     match = re.search(r"inconsistent tensor size, expected tensor \[(\d+)\] and src \[(\d+)\]", failure.message)
     if match:
         return Finding(f"the two vectors differ in size: {match[1]} and {match[2]}")

@@ -58,14 +58,14 @@ _TORCH = """
     get_default_dtype set_default_dtype get_default_device set_default_device get_num_threads set_num_threads
     get_float32_matmul_precision set_float32_matmul_precision use_deterministic_algorithms
     are_deterministic_algorithms_enabled vmap typename compiled_with_cxx11_abi
-    atleast_1d atleast_2d atleast_3d broadcast_shapes broadcast_tensors cartesian_prod block_diag cdist chain_matmul einsum
-    istft lu norm meshgrid pca_lowrank split stft svd_lowrank tensordot unique unique_consecutive unravel_index
+    atleast_1d atleast_2d atleast_3d broadcast_shapes broadcast_tensors cartesian_prod block_diag cdist chain_matmul
+    einsum istft lu norm meshgrid pca_lowrank split stft svd_lowrank tensordot unique unique_consecutive unravel_index
     lobpcg per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric OutOfMemoryError
     __version__
 """
 _CUDA = """
-    is_available device_count current_device get_device_name get_device_capability get_device_properties memory_allocated
-    max_memory_allocated memory_reserved max_memory_reserved mem_get_info empty_cache synchronize manual_seed
+    is_available device_count current_device get_device_name get_device_capability get_device_properties
+    memory_allocated max_memory_allocated memory_reserved max_memory_reserved mem_get_info empty_cache synchronize manual_seed
     manual_seed_all Event Stream stream current_stream is_bf16_supported reset_peak_memory_stats memory_summary
     OutOfMemoryError device utilization temperature is_initialized
 """
@@ -117,7 +117,8 @@ def torch_table() -> Table:
         "set_printoptions": set_printoptions,
     }
     table["optim"]["lr_scheduler"] = where(
-        torch.optim.lr_scheduler, is_kind(torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        torch.optim.lr_scheduler,
+        is_kind(torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau),
     )
     return table
 
@@ -148,7 +149,9 @@ def data_table() -> Table:
     return pick(data, "TensorDataset Subset ConcatDataset random_split default_collate") | {"DataLoader": data_loader}
 
 
-def data_loader(dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False, **options: Any) -> Any:
+def data_loader(
+    dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False, **options: Any
+) -> Any:
     """torch.utils.data.DataLoader without worker processes."""
     if options.get("num_workers", 0):
         raise ValueError("a DataLoader here runs without worker processes: leave num_workers out, or use --trust")
@@ -164,9 +167,9 @@ def set_printoptions(*, precision: int | None = None, sci_mode: bool | None = No
 # NumPy: ufuncs, array functions, scalar types and constants, less what touches files.
 _NUMPY_FILES = {"save", "savez", "savez_compressed", "savetxt"}
 _NUMPY = """
-    arange array asarray asanyarray ascontiguousarray asfortranarray bartlett blackman broadcast_shapes diag_indices dtype
-    e empty euler_gamma eye finfo frombuffer fromfunction fromiter fromstring full hamming hanning identity iinfo indices
-    inf isdtype isfortran isscalar issubdtype kaiser mask_indices mgrid nan ndarray ndenumerate ndindex newaxis
+    arange array asarray asanyarray ascontiguousarray asfortranarray bartlett blackman broadcast_shapes diag_indices
+    dtype e empty euler_gamma eye finfo frombuffer fromfunction fromiter fromstring full hamming hanning identity iinfo
+    indices inf isdtype isfortran isscalar issubdtype kaiser mask_indices mgrid nan ndarray ndenumerate ndindex newaxis
     ogrid ones pi promote_types r_ c_ s_ tri tril_indices triu_indices vectorize zeros False_ True_ __version__
 """
 _NUMPY_RANDOM_OUT = {"set_bit_generator", "get_bit_generator"}
@@ -254,7 +257,10 @@ def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[typ
         (torch.nn.utils.rnn.PackedSequence, frozenset("data batch_sizes sorted_indices unsorted_indices to".split())),
         (torch.autograd.graph.Node, frozenset({"name", "next_functions"})),
         ((np.ndarray, np.generic), lambda kind: names_of(kind, less=_ARRAY_OUT)),
-        (np.dtype, frozenset("name kind itemsize type shape names byteorder char alignment ndim subdtype base".split())),
+        (
+            np.dtype,
+            frozenset("name kind itemsize type shape names byteorder char alignment ndim subdtype base".split()),
+        ),
         ((np.finfo, np.iinfo), lambda kind: names_of(kind) | {"bits", "eps", "max", "min", "tiny", "resolution"}),
         ((np.random.Generator, np.random.RandomState), lambda kind: names_of(kind, less="bit_generator")),
         (np.ufunc, frozenset("reduce accumulate outer reduceat at nin nout types".split())),

@@ -37,10 +37,8 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     workload = table().get(request.workload)
     if workload is None:
         return emit(_unknown(request.workload))
-    problems = [
-        *_problems(request, workload),
-        *filter(None, map(environment.problem_with, request.devices)),
-    ]
+    found = [*_problems(request, workload), *filter(None, map(environment.problem_with, request.devices))]
+    problems = dict.fromkeys(found)  # that there is no CUDA is said once, however many of its devices are asked for
     for problem in problems:
         emit(problem)
     devices = dict.fromkeys(map(_full_name, (d for d in request.devices if not environment.problem_with(d))))
@@ -53,12 +51,13 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     with interrupts.interruptible():
         for number, (dtype, n, device) in enumerate(places):
             case = _Case(
-                workload,
-                device,
-                dtype,
-                n,
-                request.min_seconds,
-                clock or clock_of(device),
+                workload=workload,
+                device=device,
+                dtype=dtype,
+                n=n,
+                seed=request.seed,
+                min_seconds=request.min_seconds,
+                clock=clock or clock_of(device),
             )
             cases.append(case.measured(_progress(emit, case, number, len(places))))
         answer = report.Benchmark(
@@ -129,6 +128,7 @@ class _Case:
     device: str
     dtype: str
     n: int
+    seed: int
     min_seconds: float
     clock: Clock
 
@@ -165,7 +165,7 @@ class _Case:
         if lack := _lack(needed, self.device):
             return [_Trial(variant.name, "skipped", lack) for variant in variants]
         try:
-            inputs = self.workload.inputs(self.n, device=self.device, dtype=self.dtype, seed=0)
+            inputs = self.workload.inputs(self.n, device=self.device, dtype=self.dtype, seed=self.seed)
             expected = self._expected(inputs)
         except Exception as error:
             return [_Trial(variant.name, "failed", _first_line(error)) for variant in variants]

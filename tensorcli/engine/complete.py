@@ -40,12 +40,12 @@ def completions(text: str, cursor: int, names: Mapping[str, Any], *, trust: bool
     return _matching(word, dict.fromkeys([*reversed(user), *others]), cursor, names=names)
 
 
-_EXCEPTIONS = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
+_EXCEPTIONS = {
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+}
 
 
-def _attributes(
-    owner: str, prefix: str, cursor: int, names: Mapping[str, Any], *, trust: bool
-) -> report.Completions:
+def _attributes(owner: str, prefix: str, cursor: int, names: Mapping[str, Any], *, trust: bool) -> report.Completions:
     value = _value(owner, names)
     if value is _NOTHING:
         return report.Completions(items=())
@@ -63,9 +63,7 @@ def _value(text: str, names: Mapping[str, Any]) -> Any:
         return _NOTHING
 
 
-def _matching(
-    prefix: str, known: Iterable[str], cursor: int, *, names: Mapping[str, Any]
-) -> report.Completions:
+def _matching(prefix: str, known: Iterable[str], cursor: int, *, names: Mapping[str, Any]) -> report.Completions:
     start = cursor - len(prefix)
     folded = prefix.lower()
     found = [name for name in known if name.startswith(prefix)]

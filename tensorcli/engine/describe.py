@@ -42,8 +42,13 @@ def describe(
         with torch.no_grad():
             if isinstance(value, torch.Tensor):
                 return tensor(
-                    value, name=name, names=names or {}, max_values=max_values, drew_random=drew_random, brief=brief,
-                    stats=stats
+                    value,
+                    name=name,
+                    names=names or {},
+                    max_values=max_values,
+                    drew_random=drew_random,
+                    brief=brief,
+                    stats=stats,
                 )
             return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief)
     except Exception as error:
@@ -53,7 +58,14 @@ def describe(
 
 
 def tensor(
-    x: torch.Tensor, *, name: str | None, names: Mapping[str, Any], max_values: int, drew_random: bool, brief: bool, stats: bool
+    x: torch.Tensor,
+    *,
+    name: str | None,
+    names: Mapping[str, Any],
+    max_values: int,
+    drew_random: bool,
+    brief: bool,
+    stats: bool,
 ) -> report.Tensor:
     """A report on a tensor of any layout, dtype and device."""
     numel = _or(0, x.numel)
@@ -290,8 +302,10 @@ def type_name(kind: type) -> str:
     for space in (torch, torch.nn, torch.optim, np):
         if getattr(space, kind.__name__, None) is kind:
             return f"{space.__name__}.{kind.__name__}"
-    return f"{kind.__module__}.{kind.__qualname__}" if top != "torch" or "return_types" in kind.__module__ else (
-        f"torch.{kind.__qualname__}"
+    return (
+        f"{kind.__module__}.{kind.__qualname__}"
+        if top != "torch" or "return_types" in kind.__module__
+        else (f"torch.{kind.__qualname__}")
     )
 
 

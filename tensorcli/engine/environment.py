@@ -18,7 +18,7 @@ def no_cuda_reason() -> str | None:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} was built without CUDA: install a CUDA build from pytorch.org to use a GPU"
     if not _driver():
-        return f"torch was built for CUDA {torch.version.cuda}, but no NVIDIA driver was found: install one from nvidia.com"
+        return f"torch was built for CUDA {torch.version.cuda}, but found no NVIDIA driver: install one from nvidia.com"
     return "the NVIDIA driver reports no device that torch can use: see CUDA_VISIBLE_DEVICES and nvidia-smi"
 
 
@@ -137,13 +137,28 @@ def _meminfo(field: str) -> int | None:
     return None
 
 
+# The files of a control group's memory, newest kernels' first, and how each calls the cache it can drop at once.
+_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
 def _group_nbytes() -> int | None:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # no control group, or "max"
-        return None
+    """What the control group still allows; None without one or without a limit.
+
+    Files that were read lately count as used: those that can be dropped are taken off, or a long download would look
+    like a full memory.
+    """
+    for folder, limit, used, droppable in _GROUPS:
+        group = Path(folder)
+        try:
+            left = int((group / limit).read_text()) - int((group / used).read_text())
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no control group, or "max"
+            continue
+        return max(0, left + int(stat.get(droppable, 0)))
+    return None
 
 
 def free_nbytes(device: str) -> int | None:

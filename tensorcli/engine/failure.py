@@ -175,10 +175,8 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
             device=str(value.device),
         )
     if isinstance(value, np.ndarray):
-        return report.Operand(
-            text=operand.text, shape=tuple(value.shape), dtype=str(value.dtype), note="a NumPy array"
-        )
-    if value is None or isinstance(value, namespace.Namespace) or callable(value) and not hasattr(value, "parameters"):
+        return report.Operand(text=operand.text, shape=tuple(value.shape), dtype=str(value.dtype), note="a NumPy array")
+    if value is None or (callable(value) and not isinstance(value, torch.nn.Module)):
         return report.Operand(text=operand.text)
     kind = describe.type_name(type(value))
     return report.Operand(text=operand.text, note=f"{kind} {describe.cut(describe.text_of(value), limit=60)}")
@@ -270,7 +268,12 @@ def _attribute(owner: Any, name: str) -> Any:
 
 def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:
     library = isinstance(owner, namespace.Namespace | torch.Tensor) or owner in (torch, np, torch.nn.functional)
-    if not library or name.endswith("_") or name in _EFFECTS or any(keyword.arg in (None, "out") for keyword in keywords):
+    if (
+        not library
+        or name.endswith("_")
+        or name in _EFFECTS
+        or any(keyword.arg in (None, "out") for keyword in keywords)
+    ):
         raise Unknown
 
 

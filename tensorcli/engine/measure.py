@@ -23,9 +23,9 @@ TIMES_OVERHEAD = 100  # a sample is at least so many times as long as reading th
 READINGS = 3  # that must be long enough before the calls per sample are settled
 PATIENCE = 10.0  # seconds after which a callable has been sampled enough, however few the samples
 
-_SYNCHRONIZE: Mapping[str, Callable[[], None]] = {
+_SYNCHRONIZE: Mapping[str, Callable[[torch.device], None]] = {
     "cuda": torch.cuda.synchronize,
-    "mps": torch.mps.synchronize,
+    "mps": lambda device: torch.mps.synchronize(),
 }
 
 
@@ -34,12 +34,13 @@ def clock_of(device: str) -> Clock:
 
     Work on an accelerator is queued: its clock waits for the queue, before a sample and after it.
     """
-    synchronize = _SYNCHRONIZE.get(torch.device(device).type)
+    place = torch.device(device)
+    synchronize = _SYNCHRONIZE.get(place.type)
     if synchronize is None:
         return time.perf_counter
 
     def now() -> float:
-        synchronize()
+        synchronize(place)
         return time.perf_counter()
 
     return now
@@ -160,8 +161,8 @@ def timeit(
     clock: Clock | None = None,
 ) -> report.Timing:
     """Call `run` again and again for `min_seconds` and report every sample. What it raises goes through."""
-    if clock is None:  # tensors may live on a GPU that is not the default device
-        clock = clock_of("cuda" if torch.cuda.is_initialized() else device)
+    if clock is None:  # tensors may live on a GPU although the default device is the CPU
+        clock = clock_of("cuda" if device == "cpu" and torch.cuda.is_initialized() else device)
     label = source if len(source) <= 40 and "\n" not in source else source.split("\n")[0][:37] + "..."
     samples = interleaved({label: run}, clock=clock, min_seconds=max(min_seconds, 1e-3), progress=progress)[label]
     found = stats.summary(samples.seconds)

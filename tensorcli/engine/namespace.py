@@ -139,7 +139,9 @@ def _is_own(module: torch.nn.Module, name: str) -> bool:
     """Whether a Module's attribute is a parameter, a buffer, a submodule or plain data of its own."""
     if name in module._parameters or name in module._buffers or name in module._modules:
         return True
-    return isinstance(vars(module).get(name, vars(type(module)).get(name)), bool | int | float | str | tuple | torch.Tensor)
+    return isinstance(
+        vars(module).get(name, vars(type(module)).get(name)), bool | int | float | str | tuple | torch.Tensor
+    )
 
 
 _SETTABLE = {"grad", "data", "requires_grad"}
@@ -186,7 +188,9 @@ def _module_list() -> str:
 def power(base: Any, exponent: Any) -> Any:
     """`base ** exponent`, integers bounded to MAX_BITS bits. Raises Refused."""
     if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MAX_BITS:
-        raise Refused(f"this power has about {base.bit_length() * exponent:,} bits, and at most {MAX_BITS:,} are computed")
+        raise Refused(
+            f"this power has about {base.bit_length() * exponent:,} bits, and at most {MAX_BITS:,} are computed"
+        )
     return base**exponent
 
 

@@ -2,7 +2,6 @@
 
 import io
 import time
-
 from collections.abc import Callable
 
 from tensorcli import report

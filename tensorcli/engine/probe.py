@@ -103,7 +103,8 @@ class _Instrument(ast.NodeTransformer):
         return node if isinstance(node, ast.Name | ast.Attribute) else self._visited(node)
 
     def _wrapped(self, node: ast.AST, original: ast.AST) -> ast.expr:
-        assert isinstance(node, ast.expr) and isinstance(original, ast.expr)
+        assert isinstance(node, ast.expr)
+        assert isinstance(original, ast.expr)
         number = len(self.nodes)
         self.nodes[number] = original
         return _call(node, ".leave", _call(node, ".enter", ast.Constant(number)), node)
@@ -169,7 +170,7 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
         return
     builder = _Builder(recorder.records, instrument.nodes, written, known)
-    root = builder.node(holder_number(instrument))
+    root = builder.node(len(instrument.nodes) - 1)  # the outermost is numbered last
     emit(
         report.Trace(
             source=statement.source,
@@ -193,11 +194,6 @@ def _holder(node: ast.stmt) -> ast.stmt | None:
     return node if getattr(node, "value", None) is not None else None
 
 
-def holder_number(instrument: _Instrument) -> int:
-    """The number of the outermost traced node: it is numbered last."""
-    return len(instrument.nodes) - 1
-
-
 class _Builder:
     """Records to a tree of report nodes."""
 
@@ -205,7 +201,6 @@ class _Builder:
         self, records: dict[int, _Record], nodes: dict[int, ast.expr], statement: Statement, names: dict[str, Any]
     ) -> None:
         self.records, self.statement, self.names = records, statement, names
-        self.numbers = {language.position(node) + (type(node).__name__,): n for n, node in nodes.items()}
         self.nodes = nodes
         self.new_nbytes = 0
 

@@ -168,9 +168,7 @@ class Session:
             return False
         drew = not torch.equal(before, torch.get_rng_state())
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
-            context.emit(
-                msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds)
-            )
+            context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
         return True
 
     def context(self, emit: Emit) -> _Context:
@@ -405,4 +403,3 @@ def _set_device(name: str) -> report.Diagnosis | None:
         )
     torch.set_default_device(None if device.type == "cpu" else device)
     return None
-

@@ -106,7 +106,7 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
     cells = [
         Text(safe_line(variant.name[:LINE])),
         Text(safe_line(case.device), theme.DEVICE),
-        Text("" if median is None else f"{about}{units.seconds(median, digits=3)}", theme.NAME),
+        Text("" if median is None else f"{about}{_duration(median)}", theme.NAME),
     ]
     if variant.reason or median is None:
         return [*cells, Text(), Text(), Text()]
@@ -180,6 +180,14 @@ def _warnings(sentences: Iterable[str], width: int, *, left: str) -> list[Text]:
                 text.stylize(theme.WARNING, 0, len(left) + len("warning:"))
             lines.append(text)
     return lines
+
+
+def _duration(seconds: float) -> str:
+    """ "4.00 us", "1.31 s", "4.97 min", "20.5 h": three digits and one unit, so that a column stays narrow."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= max(unit, 99.95):
+            return f"{_three_digits(seconds / unit)} {name}"
+    return units.seconds(seconds, digits=3)
 
 
 def _interval(median: float, low: float | None, high: float | None) -> str:

@@ -106,7 +106,8 @@ def line(parts: Sequence[Part], width: int, *, right: str = "") -> Text:
         kept.remove(spare)
     text = Text()
     for place, part in enumerate(kept):
-        text.append(part.before if place else "").append(part.text, part.style)
+        text.append(part.before if place else "", theme.FAINT if part.before.strip() else theme.PLAIN)
+        text.append(part.text, part.style)
     text = crop_text(text, width)
     free = width - text.cell_len - cell_len(right)
     if right and free >= 2:

@@ -88,10 +88,9 @@ def _notes(node: report.Node) -> list[Text]:
     if node.relation not in (None, "new"):
         notes.append(Text(safe_line(node.relation or ""), theme.FLAG))
     if node.broadcast is not None:
+        wide = units.shape(node.broadcast.result)
         notes += [
-            Text(
-                f"{layout.crop(safe_line(name), 24)}: {_plain(sizes)} stretched to {units.shape(node.broadcast.result)}"
-            )
+            Text(f"{layout.crop(safe_line(name), 24)}: {_plain(sizes)} stretched to {wide}", theme.FAINT)
             for name, sizes in node.broadcast.operands
             if tuple(size for size in sizes if size is not None) != node.broadcast.result
         ]
@@ -99,7 +98,7 @@ def _notes(node: report.Node) -> list[Text]:
         notes.append(Text(units.count(node.flops, "FLOP"), theme.FAINT))
     shapes = [child.result.shape for child in node.children if isinstance(child.result, report.Tensor)]
     if node.operation == "matmul" and len(shapes) == 2:
-        notes.append(Text(" @ ".join(f"({', '.join(map(str, shape))})" for shape in shapes), theme.FAINT))
+        notes.append(Text(" @ ".join(str(shape) for shape in shapes), theme.FAINT))
     return notes + [Text(safe_line(note)) for note in node.notes]
 
 
