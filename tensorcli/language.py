@@ -236,8 +236,8 @@ EXCEPTIONS = frozenset(
 ALLOWED = {
     # statements
     ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.For, ast.While, ast.If, ast.With,
-    ast.FunctionDef, ast.Return, ast.Assert, ast.Try, ast.ExceptHandler, ast.Raise, ast.Pass, ast.Break, ast.Continue, ast.Import,
-    ast.ImportFrom, ast.alias, ast.withitem, ast.arguments, ast.arg,
+    ast.FunctionDef, ast.Return, ast.Assert, ast.Try, ast.ExceptHandler, ast.Raise, ast.Pass, ast.Break, ast.Continue,
+    ast.Import, ast.ImportFrom, ast.alias, ast.withitem, ast.arguments, ast.arg,
     # expressions
     ast.BoolOp, ast.NamedExpr, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.IfExp, ast.Dict, ast.Set, ast.ListComp,
     ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.Compare, ast.Call, ast.keyword, ast.JoinedStr,

@@ -7,8 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tensorcli.engine import interrupts, serve
-from tensorcli.report import AnyReport, AnyRequest, Complete, Completion, Completions, Configure, Diagnosis, Evaluate
-from tensorcli.report import Output, Settings, Tensor, Value
+from tensorcli.report import (
+    AnyReport,
+    AnyRequest,
+    Complete,
+    Completion,
+    Completions,
+    Configure,
+    Diagnosis,
+    Evaluate,
+    Output,
+    Settings,
+    Tensor,
+    Value,
+)
 
 
 class Session:

@@ -28,8 +28,8 @@ from samples import (
 )
 
 from tensorcli import report as r
-from tensorcli import wire
-from tensorcli.render import render, units
+from tensorcli import units, wire
+from tensorcli.render import render
 from tensorcli.render.layout import crop, fold, listed, wrap
 from tensorcli.render.safe import safe, safe_line
 from tensorcli.render.tensor import sparkline

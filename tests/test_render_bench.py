@@ -204,7 +204,7 @@ def test_a_ratio_says_faster_slower_or_neither(ratio, said):
 )
 def test_a_median_is_three_digits_and_one_unit(median, said):
     row = lines_of(Variant(name="f", status="extrapolated", median=median, reason="in part"))[5]
-    assert row == f" f        cpu     ~ {said}  in part".replace(" ~", f"{' ' * max(0, 6 - len('~ ' + said))} ~")
+    assert row.partition("cpu")[2].strip() == f"~ {said}  in part"
 
 
 def test_the_size_is_written_as_people_write_it():

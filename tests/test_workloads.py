@@ -169,7 +169,7 @@ def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
         "skipped",
         "measured",
     ]
-    assert answer.cases[0].variants[2].reason == "needs 3.38 MiB, and 2 MiB are free"
+    assert answer.cases[0].variants[2].reason == "needs 3.4 MiB, and 2 MiB are free"
 
 
 def with_variant(monkeypatch, run, *, first=False):

@@ -10,7 +10,8 @@ from tensorcli.diagnoses import Entry, Failure, Finding
 # Where people look for a thing under another library's name.
 _ELSEWHERE = {
     "size": "shape", "length": "numel", "len": "numel", "concat": "cat", "astype": "to", "copy": "clone",
-    "dims": "ndim", "cross_entropy_loss": "cross_entropy", "array": "tensor", "multiply": "mul", "power": "pow", "negative": "neg",
+    "dims": "ndim", "cross_entropy_loss": "cross_entropy", "array": "tensor", "multiply": "mul", "power": "pow",
+    "negative": "neg",
     "matmult": "matmul", "avg": "mean", "average": "mean", "dimension": "dim", "reshape_": "reshape",
 }  # fmt: skip
 _OUT_OF_REACH = "files, processes and Python's internals are out of reach: --trust lifts this for your own code"

@@ -2,6 +2,7 @@
 
 import re
 
+from tensorcli import units
 from tensorcli.diagnoses import Entry, Failure, Finding
 
 
@@ -22,23 +23,14 @@ def assertion(failure: Failure) -> Finding | None:
 
 def out_of_memory(failure: Failure) -> Finding | None:
     """An allocation larger than what is free."""
-    asked = re.search(r"tried to allocate ([\d.]+ ?\w+|\d+ bytes)", failure.message)
+    asked = re.search(r"tried to allocate (\d+) bytes|[Tt]ried to allocate ([\d.]+ \w+)", failure.message)
+    amount = "" if not asked else units.nbytes(int(asked[1])) if asked[1] else asked[2]
     if isinstance(failure.error, MemoryError) or "can't allocate memory" in failure.message:
-        amount = f"{_readable(asked[1])} were asked for, and that is" if asked else "this needs"
-        return Finding(f"{amount} more memory than is free")
+        asks = f"{amount} were asked for, and that is" if amount else "this needs"
+        return Finding(f"{asks} more memory than is free")
     if "out of memory" in failure.message:
-        return Finding(f"the GPU has too little free memory for {asked[1] if asked else 'this'}")
+        return Finding(f"the GPU has too little free memory for {amount or 'this'}")
     return None
-
-
-def _readable(amount: str) -> str:
-    digits = re.match(r"\d+", amount)
-    if not amount.endswith("bytes") or not digits:
-        return amount
-    value, units = float(digits[0]), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
-    while value >= 1024 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    return f"{value:.3g} {units[0]}"
 
 
 ENTRIES = (

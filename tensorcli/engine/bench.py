@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from tensorcli import report, stats
+from tensorcli import report, stats, units
 from tensorcli.engine import agreement, environment, interrupts, limits
 from tensorcli.engine.measure import (
     Clock,
@@ -275,13 +275,7 @@ def _lack(nbytes: int, device: str) -> str | None:
     free = environment.free_nbytes(device)
     if free is None or nbytes <= free:
         return None
-    return f"needs {_readable(nbytes)}, and {_readable(free)} are free"
-
-
-def _readable(nbytes: int) -> str:
-    units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
-    power = min((max(nbytes, 1).bit_length() - 1) // 10, len(units) - 1)
-    return f"{nbytes / 1024**power:.3g} {units[power]}"
+    return f"needs {units.nbytes(nbytes)}, and {units.nbytes(free)} are free"
 
 
 def _first_line(error: Exception) -> str:

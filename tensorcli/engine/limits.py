@@ -1,5 +1,7 @@
 """The bound that makes an allocation too large for this machine an error instead of the end of the process."""
 
+from functools import cache
+
 import torch
 
 from tensorcli.engine import environment
@@ -10,7 +12,7 @@ KEEP_FREE = 256 << 20  # bytes left to the rest of the machine
 def limit_memory() -> None:
     """Let this process's data grow by what is free now, and no further. Does nothing where that cannot be said.
 
-    Not on CUDA, whose driver reserves address space far beyond the memory there is.
+    Not where there is CUDA, whose driver reserves address space far beyond the memory there is.
     """
     try:
         import resource
@@ -18,11 +20,16 @@ def limit_memory() -> None:
         return
     free = environment.available_nbytes()
     used = _data_nbytes()
-    if free is None or used is None or torch.cuda.is_initialized():
+    if free is None or used is None or _has_cuda():
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = used + max(free - KEEP_FREE, KEEP_FREE)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+@cache
+def _has_cuda() -> bool:
+    return torch.cuda.is_available()
 
 
 def _data_nbytes() -> int | None:

@@ -277,7 +277,8 @@ class Session:
         try:
             with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
                 warnings.simplefilter("ignore")
-                emit(timeit(run, device=self._device, min_seconds=request.min_seconds, source=request.text))
+                timing = timeit(run, device=self._device, min_seconds=request.min_seconds, source=request.text)
+            emit(timing)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))
             _let_go(error)
@@ -388,18 +389,8 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _set_device(name: str) -> report.Diagnosis | None:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        return report.Diagnosis(
-            code="unknown-device", category="device", title=f"there is no device called {name}: try cpu, cuda or cuda:1"
-        )
-    if device.type == "cuda" and (reason := environment.no_cuda_reason()):
-        return report.Diagnosis(code="no-cuda", category="device", title=reason)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        return report.Diagnosis(
-            code="no-cuda", category="device", title=f"there is no {name}: CUDA devices are numbered 0 to {count - 1}"
-        )
-    torch.set_default_device(None if device.type == "cpu" else device)
-    return None
+    """Make a device the default one, or say why not. On meta there are shapes and dtypes without values."""
+    problem = None if name == "meta" else environment.problem_with(name)
+    if problem is None:
+        torch.set_default_device(None if name.startswith("cpu") else name)
+    return problem

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from tensorcli import report
-from tensorcli.render import layout, theme, units
+from tensorcli import report, units
+from tensorcli.render import layout, theme
 from tensorcli.render.layout import Column
 from tensorcli.render.safe import safe, safe_line
 

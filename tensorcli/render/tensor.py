@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from tensorcli import report
-from tensorcli.render import layout, theme, units
+from tensorcli import report, units
+from tensorcli.render import layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe, safe_line
 

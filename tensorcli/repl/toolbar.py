@@ -34,7 +34,7 @@ def toolbar(settings: "Settings | None", *, seconds: float | None, width: int) -
     """What fits of: device, dtype, seed, the next input's number, last time, memory, threads, why no CUDA."""
     if settings is None:
         return "starting torch ..."
-    from tensorcli.render import units
+    from tensorcli import units
 
     parts = [
         settings.device,
