@@ -11,7 +11,7 @@ import pexpect
 import pyte
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60  # seconds until what was waited for is given up; no test should take a fraction of it
+PATIENCE = 30  # seconds until what was waited for is given up; no test should take a fraction of it
 
 
 class _Screen(pyte.Screen):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.output import Output
 
 from tensorcli.commands import submit
-from tensorcli.repl.keys import keys_wait
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Suggestion
 
 if TYPE_CHECKING:
@@ -62,14 +61,13 @@ class Answers:
                 self.suggestions = report.suggestions
             screen.show(report)
 
-        with keys_wait():
-            try:
-                submit(text, client.ask, show, width=screen.width, history=self.inputs)
-            finally:
-                waiting.clear()
-            screen.end_line()
-            if client.settings:
-                client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
+        try:
+            submit(text, client.ask, show, width=screen.width, history=self.inputs)
+        finally:
+            waiting.clear()
+        screen.end_line()
+        if client.settings:
+            client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
 
     def _suggested(self, text: str) -> str | None:
         number = text.strip()

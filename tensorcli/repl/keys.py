@@ -1,6 +1,8 @@
 """What the keys do: when Enter runs the input, how lines are indented, and where keys go while nothing reads them."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -68,11 +70,11 @@ def _indent(line: str) -> str:
 
 
 @contextmanager
-def keys_wait() -> Iterator[None]:
-    """While something is evaluated, keep keys for the next prompt, unechoed; Ctrl-C still interrupts.
+def keys_kept() -> Iterator[None]:
+    """Within it keys pressed while no prompt reads them are kept for the next one, unechoed; Ctrl-C still interrupts.
 
-    Typing ahead is kept on purpose. Left as it is, the terminal would echo each key into the output, once more than
-    the prompt then does, and hold them back line by line; a Ctrl-D among them would close the input.
+    Typing ahead is kept on purpose. A terminal left to itself between two prompts would echo each key into the output,
+    hold keys back line by line, and make of a Ctrl-D the end of all input. Ctrl-C throws away what was typed ahead.
     """
     try:
         import termios
@@ -94,3 +96,21 @@ def keys_wait() -> Iterator[None]:
     finally:
         with suppress(termios.error):
             termios.tcsetattr(number, termios.TCSANOW, before)
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[threading.Event]:
+    """Within it a SIGINT that nobody waits for sets the event given, and raises nothing.
+
+    At the prompt Ctrl-C is a key, and during an evaluation the client takes the signal. In between, prompt_toolkit or
+    asyncio would be torn from their work and leave a traceback or a warning behind.
+    """
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: noted.set())
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)

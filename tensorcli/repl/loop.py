@@ -25,7 +25,7 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
 from tensorcli.repl.history import Inputs
-from tensorcli.repl.keys import bindings
+from tensorcli.repl.keys import bindings, ctrl_c_noted, keys_kept
 from tensorcli.repl.toolbar import banner, toolbar
 
 if TYPE_CHECKING:
@@ -91,28 +91,38 @@ def run(
             thread.start()
 
     prompt.app.after_render += begin
-    prompt.output.write(banner(seed))
-    prompt.output.flush()
-    try:
-        while True:
-            try:
-                text = prompt.prompt().rstrip()
-                begin()  # a dumb terminal renders nothing
-                if text.strip() in _LEAVING:
-                    return 0
-                if text:
-                    _answer(text, furnished)
-            except KeyboardInterrupt:  # cancels the line
-                continue
-            except EOFError:
+    with keys_kept():
+        prompt.output.write(banner(seed))
+        prompt.output.flush()
+        try:
+            with ctrl_c_noted() as noted:
+                return _until_left(prompt, begin, furnished, noted)
+        finally:
+            if thread.ident:
+                furnished.result().client.close()
+
+
+def _until_left(
+    prompt: PromptSession[str], begin: Callable[[], None], furnished: "Future[_Room]", noted: threading.Event
+) -> int:
+    while True:
+        noted.clear()
+        try:
+            text = prompt.prompt(handle_sigint=False).rstrip()
+            begin()  # a dumb terminal renders nothing
+            if text.strip() in _LEAVING:
                 return 0
-    finally:
-        if thread.ident:
-            furnished.result().client.close()
+            if text:
+                _answer(text, furnished.result(), noted)
+        except KeyboardInterrupt:  # the key, at the prompt: it cancels the line
+            continue
+        except EOFError:
+            return 0
 
 
-def _answer(text: str, furnished: "Future[_Room]") -> None:
-    room = furnished.result()
+def _answer(text: str, room: _Room, noted: threading.Event) -> None:
+    if noted.is_set():  # pressed between Enter and here
+        return
     if room.client.settings is None:
         room.waiting.show()
     room.answers.answer(text.strip("\n"), room.client, room.screen, room.waiting)
@@ -155,7 +165,7 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
     prompt: PromptSession[str] = PromptSession(
         PROMPT,
         multiline=True,
-        prompt_continuation="... ",
+        prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else "... ",
         history=Inputs(history),
         auto_suggest=AutoSuggestFromHistory(),
         completer=DynamicCompleter(lambda: extras.completer),
