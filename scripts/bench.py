@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Callable
 
 PYTHON = sys.executable
 TENSORCLI = [PYTHON, "-P", "-m", "tensorcli"]
-PROMPT = re.compile(rb"(>>> |In \[)")
+PROMPT = rb">>>|In \["
 
 
 def seconds_of(command: list[str]) -> float:
@@ -29,10 +28,17 @@ def seconds_to_prompt(command: list[str]) -> float:
     import pexpect
 
     with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "TERM": "xterm", "HOME": home, "XDG_STATE_HOME": home, "IPYTHONDIR": home}
+        environment = {
+            **os.environ,
+            "TERM": "xterm",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "HOME": home,
+            "XDG_STATE_HOME": home,
+            "IPYTHONDIR": home,
+        }
         start = time.perf_counter()
         child = pexpect.spawn(command[0], command[1:], env=environment, dimensions=(24, 80), timeout=60)
-        child.expect(PROMPT.pattern)
+        child.expect(PROMPT)
         elapsed = time.perf_counter() - start
         child.close(force=True)
     return elapsed

@@ -229,3 +229,24 @@ def test_same_as_plain_python(part: int):
         assert text[span.column : span.end_column] == span.text, text
         assert answer.title
     assert succeeded * PARTS >= 1000  # so that at least 1,000 in all gave equal values
+
+
+def test_inspect_gives_the_same_facts():
+    """Instrumenting changes neither what is computed nor whether it fails."""
+    session = Session(seed=0)
+    ask(session, SETUP)
+    for text in EXPRESSIONS[::9]:
+        answers: list[report.AnyReport] = []
+        torch.manual_seed(1)
+        session.ask(report.Inspect(text=text), answers.append)
+        torch.manual_seed(1)
+        plain, traced = ask(session, text), answers[-1]
+        if isinstance(plain, report.Diagnosis):
+            assert isinstance(traced, report.Diagnosis), text
+            assert (traced.code, traced.span, traced.title) == (plain.code, plain.span, plain.title), text
+            continue
+        assert isinstance(traced, report.Trace), text
+        result = traced.root.result
+        assert traced.root.text == text
+        if isinstance(plain, report.Tensor):
+            assert (result.shape, result.dtype, result.device) == (plain.shape, plain.dtype, plain.device), text

@@ -3,9 +3,12 @@
 import importlib.util
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -184,15 +187,32 @@ def test_two_started_at_once_set_up_once(checkout, tmp_path):
     os.mkfifo(started)
     os.mkfifo(go)
     checkout.put_python(f'echo x >"{started}"; read -r _ <"{go}"')
-    environment = {"PATH": f"{checkout.bin}:/usr/bin:/bin"}
-    command = [checkout.root / "scripts" / "tensorcli"]
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-    started.read_text()  # the first one is in the middle of it
-    second = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert second.stderr.readline() == "tensorcli: another set-up is running here: waiting for it\n"
-    go.write_text("on\n")
-    assert [process.communicate()[0] for process in (first, second)] == ["<-P><-m><tensorcli>\n"] * 2
+    with background(checkout) as first:
+        started.read_text()  # the first one is in the middle of it
+        with background(checkout) as second:
+            assert second.stderr.readline() == "tensorcli: another set-up is running here: waiting for it\n"
+            go.write_text("on\n")
+            assert [process.communicate()[0] for process in (first, second)] == ["<-P><-m><tensorcli>\n"] * 2
     assert checkout.done == ["venv", "pip"]
+
+
+@contextmanager
+def background(checkout: Checkout) -> Iterator["subprocess.Popen[str]"]:
+    """scripts/tensorcli while the test goes on; whatever is left of it at the end is ended."""
+    process = subprocess.Popen(
+        [checkout.root / "scripts" / "tensorcli"],
+        env={"PATH": f"{checkout.bin}:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_a_python_that_is_too_old(checkout):

@@ -1,6 +1,7 @@
 """What every sub-expression of a statement gave: its value's facts, its own time, and what is new memory."""
 
 import ast
+import copy
 import time
 import warnings
 from collections.abc import Callable
@@ -79,16 +80,24 @@ class _Instrument(ast.NodeTransformer):
         if isinstance(node, _CLOSED):
             return self._wrapped(node, node) if isinstance(node, _TRACED) else node
         if isinstance(node, ast.Call):
-            original = _copy(node)
+            original = copy.deepcopy(node)
             node.func = self._function(node.func)
             node.args = [self._visited(arg) for arg in node.args]
             for keyword in node.keywords:
                 keyword.value = self._visited(keyword.value)
             return self._wrapped(node, original)
+        if isinstance(node, ast.Slice):
+            return self.generic_visit(node)
+        if isinstance(node, ast.Tuple) and any(isinstance(part, ast.Slice) for part in node.elts):
+            return self.generic_visit(node)  # an index of several parts is no value by itself
         if isinstance(node, _TRACED) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
-            original = _copy(node)
-            return self._wrapped(self.generic_visit(node), original)
+            written: ast.AST = copy.deepcopy(node)
+            return self._wrapped(self.generic_visit(node), written)
         return self.generic_visit(node)
+
+    def root(self, node: ast.expr) -> ast.expr:
+        """The outermost expression, which is traced whatever it is."""
+        return self._visited(node) if isinstance(node, _TRACED) else self._wrapped(node, node)
 
     def _visited(self, node: ast.expr) -> ast.expr:
         result = self.visit(node)
@@ -117,12 +126,6 @@ def _is_path(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("torch", "np", "nn", "F", "math")
 
 
-def _copy(node: ast.AST) -> ast.AST:
-    """A node as written, for it is about to be rewritten in place."""
-    copy = ast.parse(ast.unparse(node), mode="eval").body
-    return ast.copy_location(copy, node)
-
-
 def _call(at: ast.AST, name: str, *arguments: ast.expr) -> ast.Call:
     call = ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
     for node in ast.walk(call):
@@ -141,7 +144,7 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         title = "only an expression or an assignment has sub-expressions to inspect"
         emit(report.Diagnosis(source=statement.source, code="not-an-expression", category="syntax", title=title))
         return
-    holder.value = instrument._visited(holder.value)  # type: ignore[attr-defined]
+    holder.value = instrument.root(holder.value)  # type: ignore[attr-defined]
     recorder = _Recorder(synchronize=torch.cuda.synchronize if torch.cuda.is_initialized() else None)
     names = session.names
     before = torch.get_rng_state()
@@ -169,8 +172,10 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         context = session.context(emit)
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
         return
-    builder = _Builder(recorder.records, instrument.nodes, written, known)
+    builder = _Builder(recorder.records, instrument.nodes, written, known, names)
     root = builder.node(len(instrument.nodes) - 1)  # the outermost is numbered last
+    if isinstance(written.node, ast.AugAssign) and isinstance(written.node.target, ast.Name):
+        root = builder.in_place(written.node, written.node.target.id, root, seconds)
     emit(
         report.Trace(
             source=statement.source,
@@ -198,10 +203,15 @@ class _Builder:
     """Records to a tree of report nodes."""
 
     def __init__(
-        self, records: dict[int, _Record], nodes: dict[int, ast.expr], statement: Statement, names: dict[str, Any]
+        self,
+        records: dict[int, _Record],
+        nodes: dict[int, ast.expr],
+        statement: Statement,
+        names: dict[str, Any],
+        after: dict[str, Any],
     ) -> None:
-        self.records, self.statement, self.names = records, statement, names
-        self.nodes = nodes
+        self.records, self.nodes, self.statement = records, nodes, statement
+        self.names, self.after = names, after  # the variables before and after the statement
         self.new_nbytes = 0
 
     def node(self, number: int) -> report.Node:
@@ -227,12 +237,37 @@ class _Builder:
             children=tuple(children),
         )
 
+    def in_place(self, node: ast.AugAssign, name: str, value: report.Node, seconds: float) -> report.Node:
+        """The report of `name += value`: what the variable is afterwards, and whether it is still the same object."""
+        before, after = self.names.get(name), self.after[name]
+        relation = f"same object as {name}" if before is after else "new" if isinstance(after, torch.Tensor) else None
+        operand = report.Node(
+            text=name,
+            span=report.Span(**self.statement.place_of(node.target)._asdict()),
+            operation="name",
+            result=describe.describe(before, names=self.names, brief=True, max_values=0, stats=False),
+        )
+        return report.Node(
+            text=" ".join(self.statement.source.split()),
+            span=report.Span(**self.statement.place_of(node)._asdict()),
+            operation=f"{OPERATIONS[type(node.op)]}_",
+            result=describe.describe(after, names=self.names, brief=True, max_values=0, stats=False),
+            seconds=max(seconds - (value.seconds or 0.0), 0.0),
+            new_nbytes=_new_nbytes(after, relation),
+            relation=relation,
+            children=tuple(part for part in (operand, value) if _is_tensor(part)),
+        )
+
     def _children(self, number: int) -> list[int]:
         """The traced nodes directly within one, in order; constants and plain numbers are left out."""
         mine = self.nodes[number]
         inside = [n for n in range(number) if n in self.records and _within(self.nodes[n], mine)]
         direct = [n for n in inside if not any(_within(self.nodes[n], self.nodes[m]) for m in inside if m != n)]
         return [n for n in direct if _matters(self.nodes[n], self.records[n].value)]
+
+
+def _is_tensor(node: report.Node) -> bool:
+    return isinstance(node.result, report.Tensor)
 
 
 def _within(inner: ast.expr, outer: ast.expr) -> bool:

@@ -298,6 +298,9 @@ class Session:
         context = _Context(emit, self.inputs + 1)
         statements = self._parse(request.text, context)
         if not statements:
+            if statements is not None:
+                title = "there is nothing to inspect: write an expression, such as torch.rand(3, 4)"
+                emit(report.Diagnosis(source=request.text[:200], code="syntax", category="syntax", title=title))
             return
         self.inputs += 1
         for number, statement in enumerate(statements[:-1], 1):

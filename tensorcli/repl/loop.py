@@ -105,6 +105,7 @@ def run(
 def _until_left(
     prompt: PromptSession[str], begin: Callable[[], None], furnished: "Future[_Room]", noted: threading.Event
 ) -> int:
+    prompt.app.after_render += lambda _: noted.clear()  # while it is drawn, the terminal makes no signal of the key
     while True:
         noted.clear()
         try:
