@@ -86,7 +86,9 @@ def test_a_second_ctrl_c_ends_an_engine_that_does_not_answer(pipe: Pipe) -> None
 
 
 def test_ctrl_c_while_the_engine_starts_gives_up_that_input_only() -> None:
-    client = Pipe(command=[sys.executable, "-c", f"import runpy, os\nos.read(0, 1)\nrunpy.run_path({fake_engine.__file__!r})"])
+    client = Pipe(
+        command=[sys.executable, "-c", f"import runpy, os\nos.read(0, 1)\nrunpy.run_path({fake_engine.__file__!r})"]
+    )
     before = signal.getsignal(signal.SIGINT)
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -131,7 +133,10 @@ def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answer
     [
         (["/no/such/python"], "it could not be run: /no/such/python: No such file or directory"),
         ([sys.executable, "-c", "import no_torch"], "ModuleNotFoundError: No module named 'no_torch'"),
-        ([sys.executable, "-c", "print('Welcome to this host'); raise SystemExit(4)"], "it ended by itself with exit code 4"),
+        (
+            [sys.executable, "-c", "print('Welcome to this host'); raise SystemExit(4)"],
+            "it ended by itself with exit code 4",
+        ),
     ],
 )
 def test_an_engine_that_cannot_start_is_one_sentence_each_time(command: list[str], why: str) -> None:

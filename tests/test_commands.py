@@ -85,12 +85,12 @@ def test_help_lists_every_command_once() -> None:
 def test_history_numbers_inputs() -> None:
     inputs = ["x = 1", "for i in x:\n    y", "%history"]
     assert said("%history", history=inputs) == [
-        Notice(
-            text="   1  x = 1\n   2  for i in x:\n          y\n   3  %history", source="%history", statement=1
-        )
+        Notice(text="   1  x = 1\n   2  for i in x:\n          y\n   3  %history", source="%history", statement=1)
     ]
     assert [r.text for r in said("%history 1", history=inputs) if isinstance(r, Notice)] == ["   3  %history"]
-    assert [r.text for r in said("%history 0", history=inputs) if isinstance(r, Notice)] == ["nothing has been typed yet"]
+    assert [r.text for r in said("%history 0", history=inputs) if isinstance(r, Notice)] == [
+        "nothing has been typed yet"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,13 @@ def test_a_timed_cell_ends_at_the_next_one() -> None:
 
 
 def test_a_quote_in_a_shell_line_opens_nothing() -> None:
-    assert [type(r).__name__ for r in asked("!nvidia-smi '( \"\"\"\n%whos")] == ["ListDevices", "ListNames"]
+    assert [type(r).__name__ for r in asked('!nvidia-smi \'( """\n%whos')] == ["ListDevices", "ListNames"]
 
 
 def failing_at(*bad: str) -> Canned:
     """An engine on which these texts fail, and others have two statements."""
     wrong = Diagnosis(code="c", category="other", title="t", statement=1)
-    return Canned(
-        lambda r: [wrong] if getattr(r, "text", "") in bad else [Nothing(statement=1), Nothing(statement=2)]
-    )
+    return Canned(lambda r: [wrong] if getattr(r, "text", "") in bad else [Nothing(statement=1), Nothing(statement=2)])
 
 
 def test_a_diagnosis_stops_the_rest_unless_it_should_go_on() -> None:
@@ -273,7 +271,9 @@ def test_enter_goes_on_where_more_is_needed(text: str) -> None:
     assert not is_complete(text)
 
 
-@pytest.mark.parametrize("text", ["'" * 7, '"""' * 3, "\\", "(\n" * 9, "%%", "%\n%", "!", ">>>", "...", "In [1]:", "\n@"])
+@pytest.mark.parametrize(
+    "text", ["'" * 7, '"""' * 3, "\\", "(\n" * 9, "%%", "%\n%", "!", ">>>", "...", "In [1]:", "\n@"]
+)
 def test_odd_texts_raise_nothing(text: str) -> None:
     split(clean(text))
     list(statements(clean(text)))

@@ -24,7 +24,9 @@ from tensorcli.repl.toolbar import banner, toolbar
 from tensorcli.report import AnyReport, AnyRequest, Configure, Diagnosis, Evaluate, Settings, Suggestion, Value
 from tensorcli.show import Screen
 
-SETTINGS = Settings(version="0", torch="2.13", device="cpu", dtype="float32", seed=7, threads=2, no_cuda="none", inputs=2)
+SETTINGS = Settings(
+    version="0", torch="2.13", device="cpu", dtype="float32", seed=7, threads=2, no_cuda="none", inputs=2
+)
 CTRL_C, CTRL_D, ALT_ENTER, TAB, BACKSPACE = "\x03", "\x04", "\x1b\r", "\t", "\x7f"
 
 

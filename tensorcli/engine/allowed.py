@@ -66,7 +66,8 @@ _TORCH = """
 _CUDA = """
     is_available device_count current_device get_device_name get_device_capability get_device_properties
     memory_allocated max_memory_allocated memory_reserved max_memory_reserved mem_get_info empty_cache synchronize
-    manual_seed manual_seed_all Event Stream stream current_stream is_bf16_supported reset_peak_memory_stats memory_summary
+    manual_seed manual_seed_all Event Stream stream current_stream is_bf16_supported reset_peak_memory_stats
+    memory_summary
     OutOfMemoryError device utilization temperature is_initialized
 """
 

@@ -7,13 +7,12 @@ import torch
 
 from tensorcli import report
 
-BLOCK = 1 << 20  # elements: large enough to be worth every core, small enough to stay in the last-level cache
+BLOCK = 1 << 21  # elements: large enough to be worth every core, small enough for the last-level cache
+PIECE = 1 << 18  # elements of what has to be copied: into another dtype, or apart from NaN and infinities
 GPU_BLOCK = 1 << 24
 MAX_ELEMENTS = 1 << 27  # more are sampled, by blocks spread evenly
 SAMPLE = 1 << 14  # elements of the histogram's sample
 BINS = 8
-
-_UNSUPPORTED = {torch.uint16, torch.uint32, torch.uint64}
 
 
 def statistics(x: torch.Tensor) -> report.Stats | None:
@@ -79,29 +78,39 @@ class _Totals:
         self.mean = self.deviation = 0.0
 
     def add(self, block: torch.Tensor) -> None:
-        """Take in one block of up to BLOCK elements, of any real dtype."""
-        numel = block.numel()
-        self.count += numel
-        if block.dtype is torch.bool or block.dtype in _UNSUPPORTED or not block.is_floating_point():
+        """Take in one block of any real dtype."""
+        self.count += block.numel()
+        if not block.is_floating_point():
             block = block.to(torch.float64)
         elif block.dtype not in (torch.float32, torch.float64):
             block = block.to(torch.float32)
-        if not self._add_finite(block):
-            self.nan += int(torch.isnan(block).sum())
-            self.inf += int(torch.isinf(block).sum())
-            rest = block[torch.isfinite(block)].to(torch.float64)
-            if rest.numel():
-                self._add_finite(rest)
+        self._add(block)
+
+    def _add(self, block: torch.Tensor) -> None:
+        if self._add_finite(block):
+            return
+        if block.numel() > PIECE:
+            for piece in block.flatten().split(PIECE):
+                self._add(piece)
+            return
+        self.nan += int(torch.isnan(block).sum())
+        self.inf += int(torch.isinf(block).sum())
+        rest = block[torch.isfinite(block)].to(torch.float64)
+        if rest.numel():
+            self._add_finite(rest)
 
     def _add_finite(self, block: torch.Tensor) -> bool:
-        """Add a block if all its elements are finite; say whether they were."""
+        """Add a block if its elements, and the sums over it, are finite; say whether they were."""
         low, high = (float(bound) for bound in torch.aminmax(block))
         if not (math.isfinite(low) and math.isfinite(high)):
+            return False
+        mean, deviation = _mean_and_deviation(block)
+        if not math.isfinite(deviation) and block.dtype is not torch.float64:
             return False
         self.low, self.high = min(self.low, low), max(self.high, high)
         if low <= 0 <= high:
             self.zeros += _zeros(block)
-        self._merge(block.numel(), *_mean_and_deviation(block))
+        self._merge(block.numel(), mean, deviation)
         return True
 
     def _merge(self, n: int, mean: float, deviation: float) -> None:
@@ -125,8 +134,8 @@ def _mean_and_deviation(block: torch.Tensor) -> tuple[float, float]:
     # mean(x^2) - mean^2 loses digits where the mean is large against the spread: then in a second pass, shifted.
     if math.isfinite(squares) and squares - mean * mean > 0.1 * squares:
         return mean, (squares - mean * mean) * flat.numel()
-    if flat.dtype is not torch.float64 and not math.isfinite(squares):
-        return _mean_and_deviation(flat.double())
+    if not math.isfinite(squares):
+        return mean, math.inf
     shifted = flat - mean
     rest = float(shifted.sum()) / flat.numel()
     return mean + rest, max(float(torch.dot(shifted, shifted)) - rest * rest * flat.numel(), 0.0)
@@ -154,7 +163,8 @@ def _distinct(x: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 def _blocks(x: torch.Tensor) -> Iterator[torch.Tensor]:
     """`x` in pieces of at most a block; evenly spread ones where it is too large to read whole."""
-    size = BLOCK if x.device.type == "cpu" else GPU_BLOCK
+    plain = x.dtype in (torch.float32, torch.float64) and x.is_contiguous()
+    size = GPU_BLOCK if x.device.type != "cpu" else BLOCK if plain else PIECE
     step = max(1, math.ceil(x.numel() / MAX_ELEMENTS))
     for index, block in enumerate(_pieces(x, size)):
         if index % step == 0:

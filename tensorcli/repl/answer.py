@@ -61,10 +61,7 @@ class Answers:
                 self.suggestions = report.suggestions
             screen.show(report)
 
-        try:
-            submit(text, client.ask, show, width=screen.width, history=self.inputs)
-        finally:
-            waiting.clear()
+        submit(text, client.ask, show, width=screen.width, history=self.inputs)
         screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed

@@ -3,8 +3,9 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from types import FrameType
 
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
@@ -106,11 +107,22 @@ def ctrl_c_noted() -> Iterator[threading.Event]:
     asyncio would be torn from their work and leave a traceback or a warning behind.
     """
     noted = threading.Event()
+    with _sigint(lambda _number, _frame: noted.set()):
+        yield noted
+
+
+def ctrl_c_raises() -> AbstractContextManager[None]:
+    """Within it a SIGINT that the client does not take, or not yet, raises KeyboardInterrupt."""
+    return _sigint(signal.default_int_handler)
+
+
+@contextmanager
+def _sigint(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield
         return
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: noted.set())
+    before = signal.signal(signal.SIGINT, handler)
     try:
-        yield noted
+        yield
     finally:
         signal.signal(signal.SIGINT, before)

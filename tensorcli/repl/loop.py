@@ -25,7 +25,7 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
 from tensorcli.repl.history import Inputs
-from tensorcli.repl.keys import bindings, ctrl_c_noted, keys_kept
+from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept
 from tensorcli.repl.toolbar import banner, toolbar
 
 if TYPE_CHECKING:
@@ -114,19 +114,22 @@ def _until_left(
             if text.strip() in _LEAVING:
                 return 0
             if text:
-                _answer(text, furnished.result(), noted)
-        except KeyboardInterrupt:  # the key, at the prompt: it cancels the line
+                with ctrl_c_raises():
+                    if not noted.is_set():  # pressed between Enter and here
+                        _answer(text, furnished.result())
+        except KeyboardInterrupt:  # the key at the prompt, or before the engine was asked: it cancels the line
             continue
         except EOFError:
             return 0
 
 
-def _answer(text: str, room: _Room, noted: threading.Event) -> None:
-    if noted.is_set():  # pressed between Enter and here
-        return
-    if room.client.settings is None:
-        room.waiting.show()
-    room.answers.answer(text.strip("\n"), room.client, room.screen, room.waiting)
+def _answer(text: str, room: _Room) -> None:
+    try:
+        if room.client.settings is None:
+            room.waiting.show()
+        room.answers.answer(text.strip("\n"), room.client, room.screen, room.waiting)
+    finally:
+        room.waiting.clear()
 
 
 def _furnish(
