@@ -130,11 +130,16 @@ class Engine:
         process = self._process
         if process is None or process.stdout is None:
             return
-        for line in process.stdout:
-            try:
-                self._take(wire.from_engine(line))
-            except msgspec.MsgspecError:
-                continue  # what a login shell on another host prints before the engine speaks
+        try:
+            for line in process.stdout:
+                with suppress(
+                    msgspec.MsgspecError
+                ):  # what a login shell on another host prints before the engine speaks
+                    self._take(wire.from_engine(line))
+        finally:  # whatever happened, nobody must wait for more
+            self._end(process)
+
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1)
         process.kill()  # one that closed its stdout is of no use
@@ -157,8 +162,10 @@ class Engine:
             case wire.Answer(number=number) | wire.Done(number=number):
                 if isinstance(message, wire.Answer) and isinstance(message.report, Settings):
                     self.settings = message.report
-                if number in self._inboxes:
-                    self._inboxes[number].put(message)
+                with self._lock:
+                    waiting = self._inboxes.get(number)
+                if waiting:  # else nobody wants this answer any more
+                    waiting.put(message)
 
     def _listen(self) -> None:
         """Keep the end of what the process writes to stderr: on the terminal it would garble the prompt."""

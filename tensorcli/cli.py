@@ -221,7 +221,7 @@ def _leave(action: Callable[[], int]) -> NoReturn:
     """Do what was asked and end the process with its exit code: at once, without taking torch apart first."""
     try:
         code = action()
-        sys.stdout.flush()
+        _flush()
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader left: `| head`
@@ -230,10 +230,15 @@ def _leave(action: Callable[[], int]) -> NoReturn:
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
         code = 1
-    sys.stderr.flush()
     if "torch" in sys.modules:
         os._exit(code)
     raise typer.Exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a process may be started without one
+            stream.flush()
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import fake_engine
 import pytest
 
 from tensorcli.client import Canned, Here, Pipe
+from tensorcli.engine import interrupts
 from tensorcli.report import AnyReport, Complete, Completions, Configure, Diagnosis, Evaluate, Output, Settings, Value
 
 
@@ -40,6 +41,17 @@ def brief(reports: list[AnyReport]) -> list[str]:
 
 def press_ctrl_c() -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+def press_ctrl_c_once(ready: Callable[[], bool]) -> None:
+    """Send this process the signal as soon as it is ready for it."""
+
+    def wait_and_press() -> None:
+        while not ready():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=wait_and_press).start()
 
 
 def test_canned_gives_what_was_prepared() -> None:
@@ -78,7 +90,12 @@ def test_ctrl_c_interrupts_the_evaluation_and_keeps_the_session(pipe: Pipe) -> N
 
 def test_a_second_ctrl_c_ends_an_engine_that_does_not_answer(pipe: Pipe) -> None:
     stubborn = "say('on')\nwhile True:\n with contextlib.suppress(KeyboardInterrupt):\n  while True: pass"
-    said = answers(pipe, stubborn, on_output=lambda: [press_ctrl_c(), press_ctrl_c()] and None)
+
+    def press_twice() -> None:
+        press_ctrl_c()
+        press_ctrl_c()
+
+    said = answers(pipe, stubborn, on_output=press_twice)
     assert brief(said) == ["on", "engine-died"]
     assert isinstance(said[1], Diagnosis)
     assert said[1].title == "the engine was stopped by a second Ctrl-C while it had not answered the first"
@@ -90,8 +107,7 @@ def test_ctrl_c_while_the_engine_starts_gives_up_that_input_only() -> None:
         command=[sys.executable, "-c", f"import runpy, os\nos.read(0, 1)\nrunpy.run_path({fake_engine.__file__!r})"]
     )
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    press_ctrl_c_once(lambda: signal.getsignal(signal.SIGINT) is not before)
     assert brief(answers(client, "1")) == ["interrupted"]
     assert signal.getsignal(signal.SIGINT) is before
     client.close()
@@ -199,8 +215,7 @@ def test_here_interrupts_the_evaluation() -> None:
     client = Here(seed=1)
     said = answers(client, "x = 5")
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    press_ctrl_c_once(lambda: interrupts._State.open)
     said = answers(client, "while True: pass")
     assert brief(said) == ["interrupted"]
     assert brief(answers(client, "x")) == ["5"]

@@ -144,7 +144,7 @@ def test_the_line_about_starting_is_drawn_and_erased(tmp_path: Path) -> None:
 def test_inputs_are_kept_for_the_next_session(tmp_path: Path) -> None:
     play("one\rfor i in x:\ry\r\r", tmp_path)
     play("two\r", tmp_path)
-    kept = ["two", "for i in x:\n    y\n    ", "one"]
+    kept = ["two", "for i in x:\n    y", "one"]
     assert list(Inputs(tmp_path / "history").load_history_strings()) == kept
 
 

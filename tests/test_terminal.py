@@ -50,8 +50,8 @@ def test_a_session(start: Start, tmp_path: Path) -> None:
     assert "x = float32 [2, 3] cpu  24 B" in terminal.lines
     terminal.see(lambda lines: bool(re.match(r"cpu - float32 - seed 42 - input 3 - last \S+ ", lines[-1])))
 
-    terminal.type(UP + "[0]\r")
-    terminal.see("tensor([3., 3.])")
+    terminal.type(UP + " + 1\r")
+    terminal.see(begins("tensor([[4., 4.],"))
     terminal.type("for i in range(2):\rprint(i)\r\r")
     looped = [">>> for i in range(2):", "...     print(i)", "...", "0", "1", ">>>"]
     terminal.see(lambda lines: lines[-7:-1] == looped)

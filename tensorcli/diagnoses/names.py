@@ -24,7 +24,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
         return _ELSEWHERE[word]
     folded = {name.lower().replace("_", ""): name for name in reversed(known)}
     same = folded.get(word.lower().replace("_", ""))
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return same or next(iter(near), None)
 
 

@@ -22,6 +22,10 @@ class Inputs(FileHistory):
     def __init__(self, path: Path | None) -> None:
         super().__init__(str(path or own_path() or ""))
 
+    def append_string(self, string: str) -> None:
+        """Add one, without the blank line that ended its block."""
+        super().append_string(string.rstrip())
+
     def load_history_strings(self) -> Iterable[str]:
         """The inputs, latest first."""
         with suppress(OSError):
@@ -29,7 +33,7 @@ class Inputs(FileHistory):
         return []
 
     def store_string(self, string: str) -> None:
-        """Add one."""
+        """Write one."""
         if not self.filename:
             return
         with suppress(OSError, UnicodeError):
