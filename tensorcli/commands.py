@@ -174,6 +174,10 @@ def submit(
         else:
             argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
             request = _command(piece, Call(argument, width, max_values, history))
+            if isinstance(request, Time | TimeIt):
+                below = 0 if piece.argument else 1
+                line = first_line + piece.line - 1 + below
+                request = msgspec.structs.replace(request, filename=filename, first_line=line)
         if isinstance(request, Notice | Diagnosis):
             pass_on(request)
         else:

@@ -36,6 +36,8 @@ class Time(Request, frozen=True, kw_only=True):
     """Run `text` once, as Evaluate does, then report how long it took (`%time`)."""
 
     text: str
+    filename: str | None = None
+    first_line: int = 1
     width: int = 80
     max_values: int = 1000
 
@@ -44,6 +46,8 @@ class TimeIt(Request, frozen=True, kw_only=True):
     """Run `text` many times and report a Timing with every sample (`%timeit`)."""
 
     text: str
+    filename: str | None = None
+    first_line: int = 1
     min_seconds: float = 0.2
 
 

@@ -103,7 +103,8 @@ def test_without_a_stdout():
 def test_files(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "# Page\n```python\nx = 1\nx.nope\n```\n\n~~~py\nx + 1\n~~~\n```sh\nls\n```\n```pycon\n>>> x\n1\n>>> x + 2\n```\n"
+        "# Page\n```python\nx = 1\nx.nope\n```\n\n~~~py\nx + 1\n~~~\n```sh\nls\n```\n"
+        "```pycon\n>>> x\n1\n>>> x + 2\n```\n"
     )
     done = run("run", str(page), "--keep-going", "--json")
     reports = [json.loads(line) for line in done.stdout.splitlines()]

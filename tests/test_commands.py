@@ -42,7 +42,7 @@ def texts(text: str) -> list[tuple[int, str]]:
         ("%timeit x", report.TimeIt(text="x")),
         ("%timeit -n 100 -r5 x", report.TimeIt(text="x")),
         ("%timeit -x", report.TimeIt(text="-x")),
-        ("%%time\ny = 1\nfor i in y:\n    z", report.Time(text="y = 1\nfor i in y:\n    z")),
+        ("%%time\ny = 1\nfor i in y:\n    z", report.Time(text="y = 1\nfor i in y:\n    z", first_line=2)),
         ("%%timeit x = 1\nx", report.TimeIt(text="x = 1\nx")),
         ("%whos", report.ListNames()),
         ("%reset", report.Reset()),
@@ -160,8 +160,8 @@ def test_nothing_to_run_asks_nothing(text: str) -> None:
 def test_a_timed_cell_ends_at_the_next_one() -> None:
     assert asked("x\n%%time\na\n\nb\n%%time\nc\n") == [
         Evaluate(text="x"),
-        report.Time(text="a\n\nb"),
-        report.Time(text="c\n"),
+        report.Time(text="a\n\nb", first_line=3),
+        report.Time(text="c\n", first_line=7),
     ]
 
 

@@ -248,7 +248,13 @@ class Session:
 
     def _time(self, request: report.Time, emit: Emit) -> None:
         self._spent = (0.0, 0.0)
-        evaluate = report.Evaluate(text=request.text, width=request.width, max_values=request.max_values)
+        evaluate = report.Evaluate(
+            text=request.text,
+            filename=request.filename,
+            first_line=request.first_line,
+            width=request.width,
+            max_values=request.max_values,
+        )
         if self._evaluate(evaluate, emit):
             wall, cpu = self._spent
             emit(report.Timing(source=request.text, seconds=wall, cpu_seconds=cpu))
@@ -256,7 +262,7 @@ class Session:
     def _timeit(self, request: report.TimeIt, emit: Emit) -> None:
         from tensorcli.engine.measure import timeit
 
-        context = _Context(emit, self.inputs + 1)
+        context = _Context(emit, self.inputs + 1, request.filename, request.first_line)
         statements = self._parse(request.text, context)
         if not statements:
             return
