@@ -227,6 +227,13 @@ def test_the_session_survives_what_it_is_given(session):
     assert ask(session, "1 + 1")[0].text == "2"
 
 
+def test_more_memory_than_there_is_ends_in_a_diagnosis(session):
+    for text in ("torch.ones(10**13)", "n = 10**12; [0] * n", "np.ones(10**13)", "'a' * 3 + str(2) * (10**13)"):
+        problem = ask(session, text)[-1]
+        assert (problem.code, problem.category) == ("out-of-memory", "memory"), text
+    assert ask(session, "torch.ones(10**13)")[0].title == "36.4 TiB were asked for, and that is more memory than is free"
+
+
 def test_did_you_mean(session):
     ask(session, "weights = torch.ones(3)")
     titles = {

@@ -1,5 +1,7 @@
 """The bound that makes an allocation too large for this machine an error instead of the end of the process."""
 
+import math
+import time
 from functools import cache
 
 import torch
@@ -7,6 +9,13 @@ import torch
 from tensorcli.engine import environment
 
 KEEP_FREE = 256 << 20  # bytes left to the rest of the machine
+REFRESH_SECONDS = 0.5  # asking the system takes 0.1 ms, which a loop of small statements would feel
+
+
+class _Limit:
+    """When the limit was last set."""
+
+    set_at = -math.inf
 
 
 def limit_memory() -> None:
@@ -14,12 +23,16 @@ def limit_memory() -> None:
 
     Not where there is CUDA, whose driver reserves address space far beyond the memory there is.
     """
+    now = time.monotonic()
+    if now - _Limit.set_at < REFRESH_SECONDS:
+        return
+    _Limit.set_at = now
     try:
         import resource
     except ImportError:  # Windows
         return
     free = environment.available_nbytes()
-    used = _data_nbytes()
+    used = _data_nbytes(resource.getpagesize())
     if free is None or used is None or _has_cuda():
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -32,10 +45,10 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _data_nbytes() -> int | None:
+def _data_nbytes(page: int) -> int | None:
     """The size of this process's writable private memory, as RLIMIT_DATA counts it."""
     try:
         with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[5]) * 4096
+            return int(statm.read().split()[5]) * page
     except (OSError, IndexError, ValueError):
         return None
