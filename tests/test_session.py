@@ -228,7 +228,7 @@ def test_the_session_survives_what_it_is_given(session):
 
 
 def test_more_memory_than_there_is_ends_in_a_diagnosis(session):
-    for text in ("torch.ones(10**13)", "n = 10**12; [0] * n", "np.ones(10**13)", "'a' * 3 + str(2) * (10**13)"):
+    for text in ("torch.ones(10**13)", "n = 10**12; zeros = [0]; zeros * n", "np.ones(10**13)", "'a' * 3 + str(2) * (10**13)"):
         problem = ask(session, text)[-1]
         assert (problem.code, problem.category) == ("out-of-memory", "memory"), text
     assert ask(session, "torch.ones(10**13)")[0].title == "36.4 TiB were asked for, and that is more memory than is free"
