@@ -16,7 +16,7 @@ DEFAULT_WIDTH = 80
 
 # What stands for our own drawing on a stream that cannot encode it; sparklines are left out.
 _ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|--+..''#~")
-_SPARKLINE = re.compile("[▁-█]*[▁-▇][▁-█]*")
+_SPARKLINE = re.compile(r"(?:^| {3})(\x1b\[[\d;]*m)?[▁-█]*[▁-▇][▁-█]*(\x1b\[0m)?$", re.MULTILINE)
 
 
 class Screen:
@@ -118,7 +118,7 @@ class Screen:
             with console.capture() as capture:
                 console.print(drawing, soft_wrap=isinstance(drawing, Text), width=self.width, end="")
             text = capture.get()
-        return text.removesuffix("\n")
+        return _drawn_for(stream, text.removesuffix("\n"))
 
     def _console(self, *, color: bool) -> "Console":
         if color not in self._consoles:
@@ -139,13 +139,8 @@ class Screen:
         return self._consoles[color]
 
     def _write(self, stream: TextIO, text: str) -> None:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            text = _SPARKLINE.sub("", text).translate(_ASCII)
-            text = "\n".join(line.rstrip(" ") for line in text.split("\n"))
-            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        if not _can_encode(stream, text):
+            text = text.encode(_encoding(stream), "backslashreplace").decode(_encoding(stream))
         if stream is self._err:
             self._out.flush()
         stream.write(text)
@@ -171,6 +166,26 @@ class Screen:
         if self._progress_cells:
             self._write(self._err, "\r" + " " * self._progress_cells + "\r")
             self._progress_cells = 0
+
+
+def _encoding(stream: TextIO) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def _can_encode(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(_encoding(stream))
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _drawn_for(stream: TextIO, text: str) -> str:
+    """A drawing as it is, or in ASCII where the stream has no boxes and bars."""
+    if _can_encode(stream, text):
+        return text
+    lines = _SPARKLINE.sub("", text).translate(_ASCII).split("\n")
+    return "\n".join(line.rstrip(" ") for line in lines)
 
 
 def wants_color(stream: TextIO) -> bool:

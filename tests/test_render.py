@@ -73,6 +73,10 @@ def test_a_report_that_travelled_is_drawn_the_same(name: str) -> None:
     assert drawn(wire.report(wire.encode(there))) == drawn(there)
 
 
+def test_a_code_that_stands_for_the_title_is_harmless() -> None:
+    assert drawn(r.Diagnosis(code="\x1b[2J", category="other", title="")) == r"error: \x1b[2J"
+
+
 def test_markup_is_text() -> None:
     for report in (r.Notice(text="[bold]x[/bold]"), r.Value(type="str", text="[bold]x[/bold]")):
         assert drawn(report) == "[bold]x[/bold]"
@@ -420,6 +424,18 @@ def test_cropping_folding_and_wrapping_count_cells() -> None:
     assert wrap("abcdefgh", 3) == ["abc", "def", "gh"]
     assert listed(["a", "b", "c"]) == "a, b, c"
     assert listed(["a", "b", "c", "d"]) == "a, b and 2 more"
+
+
+def test_characters_that_join_the_one_before_are_counted_with_it() -> None:
+    heart = "\u2764\ufe0f"  # a narrow character that its variation selector makes wide
+    for width in range(2, 12):
+        for text in (heart * 9, f"a{heart}" * 9, f"1\ufe0f\u20e3{heart} " * 9, "\U0001f468\u200d\U0001f469" * 9):
+            for part in (*fold(text, width), *wrap(text, width), crop(text, width)):
+                assert cell_len(part) <= width
+            assert "".join(fold(text, width)) == text
+    span = r.Span(line=1, column=3, end_line=1, end_column=4, text="x")
+    shown = lines(r.Diagnosis(code="c", category="other", title="t", source=f"{heart}+x", span=span))
+    assert cell_len(shown[-2].partition("x")[0]) == shown[-1].index("^")
 
 
 def test_a_sparkline_has_a_bar_for_each_count() -> None:

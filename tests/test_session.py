@@ -155,6 +155,10 @@ SPANS = {
     "A.sum() if A @ A else 1": "A @ A",
     "for i in range(2):\n    z = A @ A": "A @ A",
     "A[0, 0, 0] = 1": "A[0, 0, 0]",
+    "if A: pass": "A",
+    "while A > 2:\n    pass": "A > 2",
+    "1 if A else 2": "A",
+    "for i in 5: pass": "5",
     "with torch.no_grad():\n    A.view(7)": "A.view(7)",
 }
 
@@ -228,10 +232,17 @@ def test_the_session_survives_what_it_is_given(session):
 
 
 def test_more_memory_than_there_is_ends_in_a_diagnosis(session):
-    for text in ("torch.ones(10**13)", "n = 10**12; zeros = [0]; zeros * n", "np.ones(10**13)", "'a' * 3 + str(2) * (10**13)"):
+    for text in (
+        "torch.ones(10**13)",
+        "n = 10**12; zeros = [0]; zeros * n",
+        "np.ones(10**13)",
+        "'a' * 3 + str(2) * (10**13)",
+    ):
         problem = ask(session, text)[-1]
         assert (problem.code, problem.category) == ("out-of-memory", "memory"), text
-    assert ask(session, "torch.ones(10**13)")[0].title == "36.4 TiB were asked for, and that is more memory than is free"
+    assert (
+        ask(session, "torch.ones(10**13)")[0].title == "36.4 TiB were asked for, and that is more memory than is free"
+    )
 
 
 def test_did_you_mean(session):

@@ -173,8 +173,23 @@ def test_our_drawing_falls_back_to_ascii() -> None:
     assert out.text.split("\n")[2].startswith(" ` torch.relu(x @ w + b)")
     screen.show(LARGE)
     assert out.text.split("\n")[-5] == "min -5.41  max 5.37  mean -1.2e-04  std 1.00  zeros 0  nan 0  inf 0"
+    bright = Stream(encoding="ascii")
+    Screen(stdout=bright, stderr=Stream(), color=True, width=80).show(LARGE)
+    assert bright.text.split("\n")[1] == out.text.split("\n")[-5]
     screen.show(r.Value(type="str", text="'é日'"))
     assert out.text.endswith("'\\xe9\\u65e5'\n")
+
+
+def test_what_was_printed_loses_nothing_on_a_stream_that_cannot_encode_it() -> None:
+    out = Stream(encoding="ascii")
+    Screen(stdout=out, stderr=Stream()).show(r.Output(text="▁▃ │ and a space at the end "))
+    assert out.text == r"\u2581\u2583 \u2502 and a space at the end "
+
+
+def test_a_value_is_not_taken_for_a_sparkline() -> None:
+    out = Stream(encoding="ascii")
+    Screen(stdout=out, stderr=Stream()).show(r.Value(type="str", text="'▁▃'"))
+    assert out.text == "'\\u2581\\u2583'\n"
 
 
 def test_a_reader_that_left_is_the_callers_to_handle() -> None:

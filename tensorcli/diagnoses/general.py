@@ -7,6 +7,7 @@ from tensorcli.diagnoses import Failure
 # Searched in this order in "ExceptionType: message".
 _CATEGORIES = (
     ("memory", r"MemoryError|can't allocate memory|out of memory"),
+    ("name", r"NameError|AttributeError|ImportError|unexpected keyword|missing \d+ required|invalid combination"),
     ("autograd", r"\bgrad\b|requires_grad|backward|leaf [Vv]ariable|autograd"),
     ("device", r"\bcuda\b|same device|CUDA|devices?\b"),
     ("numpy", r"numpy|NumPy|ndarray"),
@@ -14,9 +15,8 @@ _CATEGORIES = (
     ("index", r"IndexError|index|indices|out of (range|bounds)"),
     ("layout", r"contiguous|stride|view size|sparse|layout"),
     ("shape", r"shape|size|dimension|\bdim\b|broadcast|elements|mat1|matrix|matrices"),
-    ("name", r"NameError|AttributeError|ImportError|unexpected keyword|missing .* argument|invalid combination"),
     ("syntax", r"SyntaxError"),
-    ("value", r"ValueError|TypeError|KeyError|ZeroDivisionError|AssertionError|OverflowError|RecursionError"),
+    ("value", r"ValueError|TypeError|KeyError|ZeroDivisionError|AssertionError|OverflowError|RecursionError|ambiguous"),
 )
 
 

@@ -51,6 +51,7 @@ def of_error(
     statement, so that an operand that draws can be made again alike.
     """
     origin, frame, place = _locate(error.__traceback__, statement, sources)
+    place = place and _narrowed(origin.again(), place)
     text = place.text if place else ""
     operands: tuple[diagnoses.Operand, ...] = ()
     if place and isinstance(error, Exception):
@@ -110,9 +111,23 @@ def _locate(
     return found
 
 
-def _node_at(origin: Statement, place: Place) -> ast.expr | None:
+def _narrowed(fresh: Statement, place: Place) -> Place:
+    """The condition, or what is looped over, of the statement at `place`: Python lays their failures on all of it."""
+    for node in ast.walk(fresh.node):
+        match node:
+            case ast.If(test=part) | ast.While(test=part) | ast.Assert(test=part) | ast.IfExp(test=part):
+                pass
+            case ast.For(iter=part):
+                pass
+            case _:
+                continue
+        if fresh.place_of(node) == place:
+            return fresh.place_of(part)
+    return place
+
+
+def _node_at(fresh: Statement, place: Place) -> ast.expr | None:
     """The expression that stands exactly at `place` in a statement."""
-    fresh = origin.again()
     expressions = (node for node in ast.walk(fresh.node) if isinstance(node, ast.expr))
     return next((node for node in expressions if fresh.place_of(node) == place), None)
 
@@ -120,7 +135,8 @@ def _node_at(origin: Statement, place: Place) -> ast.expr | None:
 def _operands(
     origin: Statement, place: Place, scope: Mapping[str, Any], random_state: torch.Tensor | None
 ) -> tuple[diagnoses.Operand, ...]:
-    node = _node_at(origin, place)
+    fresh = origin.again()
+    node = _node_at(fresh, place)
     if node is None:
         return ()
     before = torch.get_rng_state()
@@ -129,7 +145,8 @@ def _operands(
             torch.set_rng_state(random_state)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they have been said when the statement ran
-            found = (_operand(part, scope) for part in _parts(node))
+            texts = {part: " ".join(fresh.place_of(part).text.split()) for part in _parts(node)}
+            found = [_operand(part, text, scope) for part, text in texts.items()]
             return tuple(operand for operand in found if not isinstance(operand.value, _LIBRARIES))
     finally:
         torch.set_rng_state(before)
@@ -157,12 +174,12 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return [part for part in parts if not isinstance(part, ast.Constant | ast.Slice)]
 
 
-def _operand(node: ast.expr, scope: Mapping[str, Any]) -> diagnoses.Operand:
+def _operand(node: ast.expr, text: str, scope: Mapping[str, Any]) -> diagnoses.Operand:
     try:
         with torch.no_grad():
-            return diagnoses.Operand(ast.unparse(node), value_of(node, scope))
+            return diagnoses.Operand(text, value_of(node, scope))
     except Exception:  # it has effects, is too large, or fails itself: its text alone is known
-        return diagnoses.Operand(ast.unparse(node))
+        return diagnoses.Operand(text)
 
 
 def _facts(operand: diagnoses.Operand) -> report.Operand:

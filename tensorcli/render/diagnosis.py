@@ -37,10 +37,10 @@ def render_diagnosis(diagnosis: report.Diagnosis, *, width: int) -> Text:
 
 def _title(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     label = "" if diagnosis.category == "interrupted" else "error: "
-    title = safe(diagnosis.title).strip() or diagnosis.code
+    code = safe_line(diagnosis.code)
+    title = safe(diagnosis.title).strip() or code
     lines = [Text(part) for part in layout.wrap(label + title, width, indent="  ")]
     lines[0].stylize(theme.ERROR, 0, len(label) or len(lines[0]))
-    code = safe_line(diagnosis.code)
     if code in (title, "") or cell_len(code) > width:
         return lines
     if lines[-1].cell_len + 2 + cell_len(code) > width:
@@ -130,11 +130,13 @@ def _underlined(text: str, columns: tuple[int, int] | None, width: int) -> list[
 
 
 def _cells(text: str, first: int, last: int, start: int, end: int) -> list[_Cell]:
-    cells, used = [], 0
+    cells: list[_Cell] = []
+    used = 0
     for i in range(first, last):
         character = text[i] if i < len(text) else " "
         shown = " " * (TAB - used % TAB) if character == "\t" else safe_line(character)
-        size = cell_len(shown)
+        before = "".join(cell.text for cell in cells[-2:])  # what this one may join, or make wider
+        size = cell_len(before + shown) - cell_len(before)
         cells.append(_Cell(shown, size, start <= i < end))
         used += size
     return cells

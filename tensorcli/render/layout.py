@@ -123,12 +123,16 @@ def _fitting(text: str, width: int) -> int:
     """How many characters of the text fit in `width` cells."""
     if text[:width].isascii():
         return min(width, len(text))
-    used = 0
+    used, end = 0, len(text)
     for place, character in enumerate(text):
         used += cell_len(character)
         if used > width:
-            return place
-    return len(text)
+            end = place
+            break
+    # A variation selector can make the character before it wider than it is by itself.
+    while end > 0 and cell_len(text[:end]) > width:
+        end -= 1
+    return end
 
 
 @dataclass(frozen=True)
