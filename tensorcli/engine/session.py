@@ -63,7 +63,7 @@ class Session:
             self._answer(request, emit)
         except KeyboardInterrupt:
             emit(report.Diagnosis(code="interrupted", category="interrupted", title="interrupted"))
-        except BrokenPipeError:
+        except OSError:  # of emit's: nobody can be told
             raise
         except Exception as error:  # a mistake of ours: the session goes on, and the report says where it was
             where = traceback.extract_tb(error.__traceback__)[-1]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from tensorcli import report, units
@@ -125,7 +126,7 @@ def _with_reason(line: Text, variant: report.Variant, width: int) -> list[Text]:
     style = theme.ERROR if variant.status == "failed" else theme.FAINT
     said = "" if variant.status == "extrapolated" else f"{variant.status}: "
     reason = f"{said}{safe_line(variant.reason[:LINE])}"
-    if line.cell_len + 2 + len(reason) <= width:
+    if line.cell_len + 2 + cell_len(reason) <= width:
         return [line.append("  ").append(reason, style)]
     return [line, *(Text(part, style) for part in layout.wrap(f"   {reason}", width, indent="   "))]
 
