@@ -76,6 +76,15 @@ np.testing
 np.f2py
 np.seterrcall(print)
 np.errstate
+np.ndarray((1,), dtype="O", buffer=b"12345678")
+type(n)((1,), dtype="O", buffer=b"12345678")
+np.ndarray.__new__
+math.factorial(10**7)
+math.comb(10**7, 10**6)
+math.perm(10**6)
+sum(range(10**12))
+r = range(10**11)
+import itertools
 np.set_printoptions(formatter={})
 np.random.mtrand
 math.__loader__
@@ -102,6 +111,7 @@ n.__array_interface__
 f.__globals__
 type(type(1))
 type("X", (), {})
+type(torch)("os", {})
 type(1).__subclasses__()
 getattr(x, "__class__")
 getattr(x, "storage")
@@ -254,6 +264,9 @@ input = 3; sum = 4; dict = 5; list = 6
 2**64 + 2**0.5 + (-8) ** (1 / 3)
 1 << 20
 isinstance(x, torch.Tensor), type(x), type(k)
+isinstance(n, np.ndarray), type(n), type(n) is np.ndarray
+math.factorial(5) + math.comb(5, 2) + math.perm(3) + math.prod([2, 3])
+range(10)[3], len(range(0, 10, 3)), list(range(5, 0, -1))
 getattr(x, "shape"), hasattr(x, "storage"), hasattr(x, "T")
 dir(x)[:3]
 sorted([3, 1], key=lambda v: -v)

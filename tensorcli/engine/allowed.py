@@ -5,7 +5,6 @@ Real modules are never handed out: they lead to `os` and `sys` in one or two ste
 
 import builtins
 import inspect
-import itertools
 import math
 import random
 import time
@@ -170,7 +169,7 @@ _NUMPY_FILES = {"save", "savez", "savez_compressed", "savetxt"}
 _NUMPY = """
     arange array asarray asanyarray ascontiguousarray asfortranarray bartlett blackman broadcast_shapes diag_indices
     dtype e empty euler_gamma eye finfo frombuffer fromfunction fromiter fromstring full hamming hanning identity iinfo
-    indices inf isdtype isfortran isscalar issubdtype kaiser mask_indices mgrid nan ndarray ndenumerate ndindex newaxis
+    indices inf isdtype isfortran isscalar issubdtype kaiser mask_indices mgrid nan ndenumerate ndindex newaxis
     ogrid ones pi promote_types r_ c_ s_ tri tril_indices triu_indices vectorize zeros False_ True_ __version__
 """
 _NUMPY_RANDOM_OUT = {"set_bit_generator", "get_bit_generator"}
@@ -194,12 +193,15 @@ def numpy_table() -> Table:
     return table
 
 
+_MATH_UNBOUNDED = {"factorial", "comb", "perm", "prod", "lcm"}  # `engine.namespace` has bounded ones of the first four
+
+
 def python_tables() -> dict[str, Table]:
     """The modules of Python's own that only compute, and the clock."""
+    functions = where(math, lambda value: not isinstance(value, types.ModuleType))
     return {
-        "math": where(math, lambda value: not isinstance(value, types.ModuleType)),
+        "math": {name: value for name, value in functions.items() if name not in _MATH_UNBOUNDED},
         "random": where(random, lambda value: inspect.ismethod(value) or inspect.isbuiltin(value)),
-        "itertools": where(itertools, lambda value: isinstance(value, type)),
         "time": pick(time, "time perf_counter perf_counter_ns process_time monotonic"),
         "timeit": {"default_timer": time.perf_counter},
     }
@@ -209,7 +211,7 @@ def python_tables() -> dict[str, Table]:
 # guarded versions of print, type, getattr, hasattr, format and pow.
 _BUILTINS = """
     abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex id int
-    isinstance issubclass iter len list map max min next oct ord range repr reversed round set slice sorted str sum
+    isinstance issubclass iter len list map max min next oct ord repr reversed round set slice sorted str sum
     tuple zip True False None Ellipsis NotImplemented
 """
 

@@ -1,9 +1,11 @@
 """Which names and attributes user code has: read-only namespaces in place of modules, and the gate's guards."""
 
 import builtins
+import math
 import string
+import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,6 +17,7 @@ from tensorcli.language import EXCEPTIONS, MAX_WIDTH, width_of
 
 MAX_BITS = 1_000_000  # of an integer power or shift
 MAX_ITEMS = 10_000_000  # of a repeated or spelt-out sequence
+MAX_STEPS = 1_000_000_000  # of a range: sum(range(n)) is one native call that Ctrl-C cannot end
 
 
 class Refused(Exception):
@@ -40,6 +43,23 @@ class Namespace:
         return sorted(key for key in self.__dict__ if key[0] != ".")
 
 
+class _ArrayType(type):
+    """The type of the stand-in for numpy.ndarray: good for isinstance, and makes nothing."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, np.ndarray)
+
+    def __call__(cls, *arguments: object, **options: object) -> NoReturn:
+        raise Refused("numpy.ndarray(...) lays an array over any memory: make one with np.array, np.zeros or np.empty")
+
+    def __repr__(cls) -> str:
+        return "<class 'numpy.ndarray'>"
+
+
+class Ndarray(metaclass=_ArrayType):
+    """Stands in for numpy.ndarray, whose constructor would read any bytes as Python objects."""
+
+
 def name_of(namespace: Namespace) -> str:
     """The dotted name of the module it stands for."""
     name: str = namespace.__dict__[".name"]
@@ -47,8 +67,10 @@ def name_of(namespace: Namespace) -> str:
 
 
 def _namespaces() -> dict[str, Namespace]:
-    spaces = {name: Namespace(name, table) for name, table in allowed.python_tables().items()}
-    spaces |= {"torch": Namespace("torch", allowed.torch_table()), "numpy": Namespace("numpy", allowed.numpy_table())}
+    tables = allowed.python_tables()
+    tables["math"] |= MATH
+    tables |= {"torch": allowed.torch_table(), "numpy": allowed.numpy_table() | {"ndarray": Ndarray}}
+    spaces = {name: Namespace(name, table) for name, table in tables.items()}
     for name in ("torch", "numpy"):
         spaces |= _inner(spaces[name])
     return spaces
@@ -57,16 +79,6 @@ def _namespaces() -> dict[str, Namespace]:
 def _inner(space: Namespace) -> dict[str, Namespace]:
     found = {name_of(value): value for value in vars(space).values() if isinstance(value, Namespace)}
     return found | {name: value for inner in found.values() for name, value in _inner(inner).items()}
-
-
-MODULES = _namespaces()
-START = {
-    "torch": MODULES["torch"],
-    "np": MODULES["numpy"],
-    "nn": MODULES["torch.nn"],
-    "F": MODULES["torch.nn.functional"],
-    "math": MODULES["math"],
-}
 
 
 def start_names(*, trust: bool) -> dict[str, Any]:
@@ -91,10 +103,6 @@ def _row_of(kind: type) -> frozenset[str]:
     return _ROWS[kind]
 
 
-_ROW_TABLE = allowed.rows()
-_ROWS: dict[type, frozenset[str]] = {
-    Namespace: frozenset(key for space in MODULES.values() for key in vars(space) if key[0] != ".")
-}
 _METHODS_OF_TYPES = (str, bytes, list, dict, set, tuple, int, float, complex, torch.Tensor, np.ndarray)
 
 
@@ -127,7 +135,7 @@ def _other_attribute(value: Any, name: str) -> Any:
 
 def _not_in_namespace(space: Namespace, name: str) -> NoReturn:
     full = name_of(space)
-    module: Any = __import__(full.partition(".")[0])
+    module: Any = sys.modules[full.partition(".")[0]]
     for part in full.split(".")[1:]:
         module = getattr(module, part)
     if hasattr(module, name):
@@ -237,6 +245,43 @@ def _bound_items(count: int) -> None:
         raise Refused(f"this sequence would have {count:,} items, and at most {MAX_ITEMS:,} are made: use a tensor")
 
 
+def _range(*arguments: Any) -> range:
+    """`range(...)` of at most MAX_STEPS steps. Raises Refused."""
+    result = range(*arguments)
+    steps = max(0, -((result.start - result.stop) // result.step)) if result else 0
+    if steps > MAX_STEPS:
+        raise Refused(f"this range has {steps:,} steps, and at most {MAX_STEPS:,} are taken: use a tensor")
+    return result
+
+
+def _bounded_bits(function: Callable[..., int], bits: Callable[..., int]) -> Callable[..., int]:
+    """An integer function, refused where the bits of its result, which `bits` bounds, are more than MAX_BITS."""
+
+    def bounded(*arguments: Any) -> int:
+        if all(isinstance(value, int) for value in arguments) and bits(*arguments) > MAX_BITS:
+            raise Refused(
+                f"{function.__name__} would have about {bits(*arguments):,} bits, at most {MAX_BITS:,} are computed"
+            )
+        return function(*arguments)
+
+    return bounded
+
+
+def _prod(values: Iterable[Any], *, start: Any = 1) -> Any:
+    """math.prod, in steps between which it can be interrupted."""
+    for value in values:
+        start = start * value
+    return start
+
+
+MATH = {
+    "factorial": _bounded_bits(math.factorial, lambda n: n * n.bit_length()),
+    "comb": _bounded_bits(math.comb, lambda n, k: min(k, n - k) * n.bit_length()),
+    "perm": _bounded_bits(math.perm, lambda n, k=None: (n if k is None else k) * n.bit_length()),
+    "prod": _prod,
+}
+
+
 _BOUNDED_TEXT = {"center", "ljust", "rjust", "zfill", "expandtabs"}
 
 
@@ -270,6 +315,21 @@ def bounded_format(value: Any, spec: str = "") -> str:
     return format(value, spec)
 
 
+MODULES = _namespaces()
+START = {
+    "torch": MODULES["torch"],
+    "np": MODULES["numpy"],
+    "nn": MODULES["torch.nn"],
+    "F": MODULES["torch.nn.functional"],
+    "math": MODULES["math"],
+}
+
+_ROW_TABLE = allowed.rows()
+_ROWS: dict[type, frozenset[str]] = {
+    Namespace: frozenset(key for space in MODULES.values() for key in vars(space) if key[0] != ".")
+}
+
+
 # Layer 7: the builtins.
 
 
@@ -282,7 +342,9 @@ def _type(value: object) -> type:
     """The type of a value; with one argument only, and not of a type."""
     if isinstance(value, type):
         raise Refused("type() of a type leads into Python's internals")
-    return type(value)
+    if isinstance(value, Namespace):
+        raise Refused(f"{name_of(value)} is a module, and the type of modules makes more of them")
+    return Ndarray if isinstance(value, np.ndarray) else type(value)
 
 
 def _spelt(name: str) -> str:
@@ -358,4 +420,5 @@ BUILTINS: dict[str, Any] = {
     "dir": directory,
     "format": bounded_format,
     "pow": _pow,
+    "range": _range,
 }
