@@ -91,8 +91,9 @@ def repl(
 
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         _leave(lambda: room.repl(engine, screen, seed=chosen, color=False if no_color else None))
-    here = _here(seed=chosen, device=device, dtype=dtype, trust=trust)
-    _leave(lambda: room.batch(here, screen(), sys.stdin.buffer if sys.stdin else None))
+    shown = screen()
+    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust)
+    _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
 @app.command(epilog='Example: tensorcli inspect "x @ w" -s "x = torch.rand(64, 784); w = torch.rand(784, 10)"')
@@ -110,8 +111,8 @@ def inspect(
     """Show every sub-expression's shape, dtype, device, memory and time."""
     from tensorcli.report import Inspect
 
-    engine = _here(seed=seed, device=device, dtype=dtype, trust=trust)
     screen = _screen(json=json, no_color=no_color, width=width)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust)
     _answer(engine, Inspect(text=expression, setup=setup), screen)
 
 
@@ -136,7 +137,7 @@ def run(
     if not isinstance(pieces, list):
         screen.show(pieces)
         raise typer.Exit(2)
-    engine = _here(seed=seed, device=device, dtype=dtype, trust=trust)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust)
     _leave(lambda: play(pieces, engine, screen, keep_going=keep_going, max_values=max_values))
 
 
@@ -170,7 +171,7 @@ def bench(
         min_seconds=min_time,
         seed=_seed(seed),
     )
-    engine = _here(seed=seed)
+    engine = _here(screen, seed=seed)
     _answer(engine, request, screen, copy=json if json and str(json) != "-" else None)
 
 
@@ -179,7 +180,8 @@ def devices(json: Json = False, no_color: NoColor = False, width: Width = None) 
     """Show the devices that torch and the driver report, and why there is no CUDA where there is none."""
     from tensorcli.report import ListDevices
 
-    _answer(_here(), ListDevices(), _screen(json=json, no_color=no_color, width=width))
+    screen = _screen(json=json, no_color=no_color, width=width)
+    _answer(_here(screen), ListDevices(), screen)
 
 
 def _seed(seed: int | None) -> int:
@@ -193,11 +195,28 @@ def _screen(*, json: bool, no_color: bool, width: int | None) -> "Screen":
 
 
 def _here(
-    *, seed: int | None = None, device: str = "cpu", dtype: Dtype = Dtype.float32, trust: bool = False
+    screen: "Screen",
+    *,
+    seed: int | None = None,
+    device: str = "cpu",
+    dtype: Dtype = Dtype.float32,
+    trust: bool = False,
 ) -> "Client":
+    """An engine in this process. Where its device is not there, says so and leaves: nothing runs on another instead."""
     from tensorcli.client import Here
 
-    return Here(seed=_seed(seed), device=device, dtype=dtype.value, trust=trust)
+    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust)
+    if device != "cpu":
+        from tensorcli.report import Configure, Diagnosis
+
+        problems: list[Diagnosis] = []
+        engine.ask(
+            Configure(device=device), lambda said: problems.extend([said] if isinstance(said, Diagnosis) else [])
+        )
+        for problem in problems:
+            screen.show(problem)
+            _leave(lambda: 1)
+    return engine
 
 
 def _answer(engine: "Client", request: "AnyRequest", screen: "Screen", *, copy: Path | None = None) -> NoReturn:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 COMMAND = [sys.executable, "-P", "-m", "tensorcli"]
 
@@ -157,3 +158,11 @@ def test_wrong_command_lines():
         done = run(*arguments)
         assert (done.returncode, b"Traceback" in done.stderr) == (2, False)
         assert b"Error" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
+@pytest.mark.parametrize("arguments", [["inspect", "torch.rand(2)"], ["run", "-"], ["repl"]])
+def test_a_device_that_is_not_there_runs_nothing_on_another(arguments: list[str]):
+    done = run(*arguments, "--device", "cuda", stdin=b"torch.rand(2)")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"no-cuda" in done.stderr
