@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -14,7 +14,7 @@ from tensorcli import __version__
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
-    from tensorcli.report import AnyRequest
+    from tensorcli.report import AnyReport, AnyRequest
     from tensorcli.show import Screen
 
 app = typer.Typer(
@@ -41,7 +41,9 @@ class Dtype(StrEnum):
 Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Print no colours.")]
 Width = Annotated[int | None, typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random numbers.", show_default="random")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the random numbers.", show_default="random")
+]
 Device = Annotated[str, typer.Option("--device", help="Default device: cpu, cuda, cuda:1.")]
 DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of floating-point tensors.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
@@ -91,6 +93,8 @@ def repl(
 
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         _leave(lambda: room.repl(engine, screen, seed=chosen, color=False if no_color else None))
+    if sys.stdin is not None and sys.stdin.isatty():
+        sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
     shown = screen()
     here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
@@ -222,10 +226,19 @@ def _here(
 def _answer(engine: "Client", request: "AnyRequest", screen: "Screen", *, copy: Path | None = None) -> NoReturn:
     """Ask one request, show its reports (and copy the answer to a file), and leave."""
 
+    from tensorcli.report import Benchmark
+
+    if copy is not None:
+        try:
+            copy.open("ab").close()  # before anything is measured for it
+        except OSError as error:
+            sys.stderr.write(f"error: {copy} cannot be written: {error.strerror}\n")
+            raise typer.Exit(2) from None
+
     def ask() -> int:
-        def show(answer: Any) -> None:
+        def show(answer: "AnyReport") -> None:
             screen.show(answer)
-            if copy is not None and type(answer).__name__ == "Benchmark":
+            if copy is not None and isinstance(answer, Benchmark):
                 from tensorcli.wire import encode
 
                 copy.write_bytes(encode(answer))

@@ -126,6 +126,7 @@ class Pipe:
         self._command = command or engine_command(seed=seed, device=device, dtype=dtype, trust=trust)
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
+        self._restarting = threading.Lock()
         self._engine = child.Engine(self._command, self._hello)
 
     @property
@@ -138,17 +139,21 @@ class Pipe:
 
         While the answer is due Ctrl-C raises nothing here: it travels to the engine, and a second one ends it.
         """
-        if self._engine.ended:
-            if isinstance(request, Complete):
-                return
-            if self._engine.settings:
+        engine = self._engine
+        if isinstance(request, Complete):
+            # A death is told to, and mended for, the next real request: nobody reads the answer to this one.
+            if not engine.ended:
+                self._exchange(engine, request, emit)
+            return
+        if engine.ended:
+            if engine.settings:
                 emit(self._obituary())
-            self._restart()
+            self._restart(engine)
         engine = self._engine
         if not self._exchange(engine, request, emit):
             emit(self._obituary())
             if engine.settings:  # one that never came up would not come up now: wait until something is asked
-                self._restart()
+                self._restart(engine)
 
     def close(self) -> None:
         """End the child process."""
@@ -158,11 +163,14 @@ class Pipe:
         if self.on_hello:
             self.on_hello(settings)
 
-    def _restart(self) -> None:
-        before = self._engine.settings
-        self._engine.close()
-        self._engine = child.Engine(self._command, self._hello)
-        if before:  # what was set with %seed, %device and %dtype still holds
+    def _restart(self, dead: child.Engine) -> None:
+        """Put a fresh engine in the place of `dead`, unless another thread has."""
+        with self._restarting:
+            if self._engine is not dead:
+                return
+            dead.close()
+            self._engine = child.Engine(self._command, self._hello)
+        if before := dead.settings:  # what was set with %seed, %device and %dtype still holds
             again = Configure(seed=before.seed, device=before.device, dtype=before.dtype)
             self._engine.send(wire.Ask(number=0, request=again))
 

@@ -31,15 +31,20 @@ class Piece:
 def read(name: str) -> list[Piece] | Diagnosis:
     """The pieces of a file ("-" is stdin), or what is wrong with it."""
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        data = _stdin() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         return Diagnosis(code="no-file", category="value", title=f"{name} cannot be read: {error.strerror}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        title = f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
+        shown = "stdin" if name == "-" else name
+        title = f"{shown} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
         return Diagnosis(code="not-utf8", category="value", title=title)
     return pieces(text, name)
+
+
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin else b""  # a process may be started without one
 
 
 def pieces(text: str, name: str) -> list[Piece] | Diagnosis:
@@ -58,7 +63,7 @@ def _markdown(text: str, name: str) -> list[Piece]:
     found: list[Piece] = []
     fence, indent, wanted, first, body = "", 0, False, 0, list[str]()
     echo: Literal["last", "all"] = "last"
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         mark = _FENCE.match(line)
         if fence:
             if mark and mark[2].startswith(fence) and not line.strip(" `~"):
@@ -71,6 +76,8 @@ def _markdown(text: str, name: str) -> list[Piece]:
             fence, indent, wanted = mark[2], len(mark[1]), mark[3].lower() in _LANGUAGES
             echo = "all" if mark[3].lower() == "pycon" else "last"  # each >>> was typed by itself
             first, body = number + 1, []
+    if fence and wanted:  # one that is never closed goes on to the end
+        found.append(Piece("\n".join(body), name, first, echo))
     return found
 
 
@@ -79,9 +86,11 @@ def _notebook(text: str, name: str) -> list[Piece] | Diagnosis:
     try:
         cells: list[dict[str, Any]] = json.loads(text)["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError):
+        texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
+    except (ValueError, RecursionError):
+        return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it is not JSON")
+    except (KeyError, TypeError):
         return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it has no cells")
-    texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
     return [Piece(cell, f"{name} cell {number}", 1, "last") for number, cell in enumerate(texts, 1)]
 
 
@@ -89,11 +98,12 @@ def play(found: list[Piece], engine: "Client", screen: "Screen", *, keep_going: 
     """Run the pieces as one session, stop at the first diagnosis unless `keep_going`; the exit code."""
     history: list[str] = []
     for piece in found:
-        failed = False
+        failed = interrupted = False
 
         def show(answer: AnyReport) -> None:
-            nonlocal failed
+            nonlocal failed, interrupted
             failed = failed or isinstance(answer, Diagnosis)
+            interrupted = interrupted or (isinstance(answer, Diagnosis) and answer.category == "interrupted")
             screen.show(answer)
 
         submit(
@@ -109,6 +119,6 @@ def play(found: list[Piece], engine: "Client", screen: "Screen", *, keep_going: 
             keep_going=keep_going,
         )
         history.append(piece.text)
-        if failed and not keep_going:
+        if interrupted or (failed and not keep_going):
             break
     return screen.exit_code

@@ -144,7 +144,7 @@ def as_json(value: object) -> object:
     if isinstance(value, list):
         return [as_json(item) for item in value]
     if isinstance(value, complex):
-        return f"{value.real:g}{value.imag:+g}j"
+        return str(value).strip("()")
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value

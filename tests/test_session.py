@@ -193,6 +193,28 @@ def test_explaining_changes_nothing(session):
     assert problem.torch == "mat1 and mat2 shapes cannot be multiplied (3x2 and 5x5)"
 
 
+def test_explaining_calls_no_function_of_the_users_and_draws_nothing(session):
+    ask(session, "calls = []\ndef f(t):\n    calls.append(1)\n    return t")
+    ask(session, "torch.autograd.functional.jacobian(f, torch.ones(2)) + 'a'")
+    assert ask(session, "len(calls)")[0].text == "1"
+    ask(session, "np.random.seed(0); np.random.rand(3) @ np.random.rand(2)")
+    drawn = ask(session, "np.random.rand()")[0].text
+    ask(session, "np.random.seed(0); a = np.random.rand(5)")
+    assert ask(session, "np.random.rand()")[0].text == drawn
+
+
+@pytest.mark.parametrize("text", ["return 5", "break", "yield_ = (return)"])
+def test_what_cannot_be_compiled_is_a_syntax_error_everywhere(session, text):
+    for request in (report.TimeIt(text=text), report.Inspect(text=text), report.Evaluate(text=text)):
+        assert ask(session, request)[-1].code in ("syntax", "syntax-error", "not-an-expression")
+
+
+def test_an_exception_of_any_kind_is_a_diagnosis():
+    session = Session(seed=0, trust=True)
+    ask(session, "class Odd(BaseException): pass")
+    assert ask(session, "raise Odd('x')")[-1].title == "x"
+
+
 def test_a_failure_in_an_earlier_function_is_shown_there(session):
     ask(session, "def f(t):\n    return t @ t")
     (problem,) = ask(session, "f(torch.ones(3, 2))")

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tensorcli.engine import summary
 
 MAX_TEXT = 20_000
 MAX_ITEMS = 50  # of a container
+MAX_BITS = 14_000  # of an integer: Python spells out at most 4,300 digits
 MAX_ITEM_VALUES = 200  # elements above which a container's item shows its corners only
 STATS_FROM = 25  # elements: fewer can be seen at a glance
 
@@ -141,7 +143,7 @@ def _plain(value: Any) -> Any:
 def number(value: Any) -> Any:
     """A number as JSON can carry it: "nan", "inf" and "-inf" where not finite, complex ones as "1+2j"."""
     if isinstance(value, complex):
-        return f"{value.real:g}{value.imag:+g}j"
+        return repr(value).strip("()")
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value
@@ -214,12 +216,16 @@ def sharing(value: Any, names: Mapping[str, Any], *, own: str | None) -> list[st
 
 
 def _view_of(x: torch.Tensor, shared: Iterable[str], names: Mapping[str, Any]) -> str | None:
-    base = x._base
-    if base is None:
+    """The variable that `x` is a view of: its base, or one on the same base that is larger.
+
+    An unnamed result may also be a view of one as large: `A.T`.
+    """
+    if x._base is None:
         return None
-    shared = list(shared)
-    exact = [name for name in shared if names[name] is base]
-    return next(iter(exact + shared), None)
+    least = x.numel() + any(value is x for value in names.values())
+    tensors = {name: names[name] for name in shared if isinstance(names[name], torch.Tensor)}
+    exact = [name for name, other in tensors.items() if other is x._base]
+    return next(iter(exact + [name for name, other in tensors.items() if other.numel() >= least]), None)
 
 
 # Everything else.
@@ -241,7 +247,7 @@ def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values
         with _for_items():
             items = tuple(
                 _with_key(describe(item, names=names, max_values=max_values, brief=brief), key)
-                for key, item in keyed(value)[:MAX_ITEMS]
+                for key, item in keyed(value)
             )
     return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)
 
@@ -265,15 +271,18 @@ def _large_array_text(value: "np.ndarray[Any, Any]") -> str:
 
 
 def _holds_tensors(value: Any) -> bool:
-    return any(isinstance(item, torch.Tensor | np.ndarray) for _, item in keyed(value)[:MAX_ITEMS])
+    return any(isinstance(item, torch.Tensor | np.ndarray) for _, item in keyed(value))
 
 
 def keyed(value: Any) -> list[tuple[str, Any]]:
-    """The items of a tuple, list or dict, with its key, its field's name or its index."""
+    """The first items of a tuple, list or dict, each with its key, its field's name or its index."""
     if isinstance(value, dict):
-        return [(cut(repr(key) if not isinstance(key, str) else key, limit=80), item) for key, item in value.items()]
+        return [
+            (cut(repr(key) if not isinstance(key, str) else key, limit=80), item)
+            for key, item in islice(value.items(), MAX_ITEMS)
+        ]
     fields = getattr(type(value), "_fields", None) or _return_fields(type(value))
-    return [(fields[i] if i < len(fields) else str(i), item) for i, item in enumerate(value)]
+    return [(fields[i] if i < len(fields) else str(i), item) for i, item in enumerate(islice(value, MAX_ITEMS))]
 
 
 def _return_fields(kind: type) -> tuple[str, ...]:
@@ -318,7 +327,7 @@ def text_of(value: Any, *, depth: int = 3) -> str:
             return f"array {value.dtype} {list(value.shape)}"
         case str() | bytes():
             return cut(repr(value[: MAX_TEXT + 1]))
-        case int() if value.bit_length() > 4 * 4000:
+        case int() if value.bit_length() > MAX_BITS:
             return f"an integer of {value.bit_length():,} bits"
         case list() | tuple() | dict() | set() | frozenset() if type(value) in _BRACKETS or _is_named(value):
             return _container_text(value, depth)
@@ -341,11 +350,11 @@ def _container_text(value: Any, depth: int) -> str:
     inner: Callable[[Any], str] = lambda item: text_of(item, depth=depth - 1)  # noqa: E731
     named = _is_named(value) and type(value) is not tuple
     if isinstance(value, dict):
-        parts = [f"{inner(key)}: {inner(item)}" for key, item in list(value.items())[:MAX_ITEMS]]
+        parts = [f"{inner(key)}: {inner(item)}" for key, item in islice(value.items(), MAX_ITEMS)]
     elif named:
-        parts = [f"{key}={inner(item)}" for key, item in keyed(value)[:MAX_ITEMS]]
+        parts = [f"{key}={inner(item)}" for key, item in keyed(value)]
     else:
-        parts = [inner(item) for item in list(value)[:MAX_ITEMS]]
+        parts = [inner(item) for item in islice(value, MAX_ITEMS)]
     parts += [f"... {more:,} more"] if more > 0 else []
     start, end = (f"{type_name(type(value))}(", ")") if named else _BRACKETS[type(value)]
     comma = "," if type(value) is tuple and len(value) == 1 else ""

@@ -11,6 +11,13 @@ import torch
 from tensorcli import report
 
 
+def synchronize() -> None:
+    """Wait for what has been started on CUDA devices, where any has been used: a time taken before counts launches."""
+    if torch.cuda.is_initialized():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.synchronize(index)
+
+
 def no_cuda_reason() -> str | None:
     """Why there is no CUDA device, and what to do about it; None where there is one."""
     if torch.cuda.is_available():

@@ -15,7 +15,7 @@ from tensorcli import diagnoses, report
 from tensorcli.engine import describe, namespace
 from tensorcli.language import TRUST, Place, Problem, Statement
 
-MAX_ELEMENTS = 10_000_000  # of an operand that is made again to be described
+MAX_ELEMENTS = 1_000_000  # of an operand that is made again to be described
 
 
 def of_problem(problem: Problem, *, filename: str | None, first_line: int) -> report.Diagnosis:
@@ -201,8 +201,19 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
 
 # Values of operands, had again without effects.
 
-_EFFECTS = {"manual_seed", "seed", "set_default_dtype", "set_default_device", "set_num_threads", "backward"}
-
+# What may be called again: native operators, conversions of tensors, and the making of small arrays.
+_OPERATOR_NAMES = frozenset(name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")) | {
+    "tensor",
+    "einsum",
+    "split",
+    "unique",
+    "norm",
+}
+_CONVERSIONS = frozenset("to cpu float double half bfloat16 int long bool view expand repeat numpy permute".split())
+_ARRAYS = frozenset("array arange zeros ones full eye linspace asarray".split())
+_TORCH = (namespace.MODULES["torch"], torch)
+_NN = (namespace.MODULES["torch.nn"], torch.nn)
+_NUMPY = (namespace.MODULES["numpy"], np)
 
 _LIBRARIES = (namespace.Namespace, ModuleType)
 
@@ -274,7 +285,7 @@ def _known(value: Any) -> Any:
         return value
     if type(value) in (int, float, bool, complex, str, tuple, list, dict, torch.Size, torch.device, torch.dtype):
         return value
-    if value in (torch, np, torch.nn, torch.nn.functional):
+    if _is_one_of(value, (torch, np, torch.nn, torch.nn.functional)):
         return value
     raise Unknown
 
@@ -284,14 +295,21 @@ def _attribute(owner: Any, name: str) -> Any:
 
 
 def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:
-    library = isinstance(owner, namespace.Namespace | torch.Tensor) or owner in (torch, np, torch.nn.functional)
+    """Raise Unknown unless this is one of torch's native operators or a method of a tensor that changes nothing."""
+    operator = _is_one_of(owner, _TORCH) and name in _OPERATOR_NAMES
+    layer = _is_one_of(owner, _NN) and hasattr(torch.nn, name)
+    array = _is_one_of(owner, _NUMPY) and name in _ARRAYS
+    method = isinstance(owner, torch.Tensor) and name in _OPERATOR_NAMES | _CONVERSIONS
     if (
-        not library
+        not (operator or layer or array or method)
         or name.endswith("_")
-        or name in _EFFECTS
-        or any(keyword.arg in (None, "out") for keyword in keywords)
+        or any(k.arg in (None, "out") for k in keywords)
     ):
         raise Unknown
+
+
+def _is_one_of(owner: Any, libraries: tuple[Any, ...]) -> bool:
+    return any(owner is library for library in libraries)
 
 
 def _check_size(arguments: list[Any]) -> None:

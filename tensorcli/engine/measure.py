@@ -162,7 +162,7 @@ def timeit(
 ) -> report.Timing:
     """Call `run` again and again for `min_seconds` and report every sample. What it raises goes through."""
     if clock is None:  # tensors may live on a GPU although the default device is the CPU
-        clock = clock_of("cuda" if device == "cpu" and torch.cuda.is_initialized() else device)
+        clock = clock_of("cuda" if device == "cpu" and torch.cuda.is_available() else device)
     label = source if len(source) <= 40 and "\n" not in source else source.split("\n")[0][:37] + "..."
     samples = interleaved({label: run}, clock=clock, min_seconds=max(min_seconds, 1e-3), progress=progress)[label]
     found = stats.summary(samples.seconds)

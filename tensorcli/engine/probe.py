@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import costs, describe, interrupts, limits
+from tensorcli.engine import costs, describe, environment, interrupts, limits
 from tensorcli.engine.output import Sink
 from tensorcli.language import Statement
 
@@ -50,7 +50,6 @@ class _Recorder:
     records: dict[int, _Record] = field(default_factory=dict)
     _started: list[float] = field(default_factory=list)
     _inner: list[float] = field(default_factory=list)
-    synchronize: Callable[[], None] | None = None
 
     def enter(self, number: int) -> int:
         """Called before a node is evaluated."""
@@ -60,8 +59,7 @@ class _Recorder:
 
     def leave(self, number: int, value: Any) -> Any:
         """Called with a node's number and value; gives the value."""
-        if self.synchronize:
-            self.synchronize()
+        environment.synchronize()  # the statement itself may be the first to use CUDA
         elapsed = time.perf_counter() - self._started.pop()
         inner = self._inner.pop()
         if self._inner:
@@ -145,12 +143,11 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         emit(report.Diagnosis(source=statement.source, code="not-an-expression", category="syntax", title=title))
         return
     holder.value = instrument.root(holder.value)  # type: ignore[attr-defined]
-    recorder = _Recorder(synchronize=torch.cuda.synchronize if torch.cuda.is_initialized() else None)
+    recorder = _Recorder()
     names = session.names
     before = torch.get_rng_state()
     key = f"<input {session.inputs}.{number}>"
     session.sources[key] = written
-    code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
     sink = Sink(emit, source=statement.source, statement=number)
     limits.limit_memory()
     error: BaseException | None = None
@@ -160,10 +157,11 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
     with warnings.catch_warnings(), redirect_stdout(sink):
         warnings.simplefilter("ignore")
         try:
+            code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
             with interrupts.interruptible():
                 start = time.perf_counter()
                 eval(code, scope)
-        except (Exception, KeyboardInterrupt, SystemExit) as caught:
+        except BaseException as caught:
             error = caught
         seconds = time.perf_counter() - start
     sink.finish()

@@ -154,8 +154,8 @@ class Session:
                 with interrupts.interruptible():
                     start, cpu = time.perf_counter(), time.process_time()
                     value = eval(code, self.names)  # the gate is language.parse, above
-                    self._synchronize()
-            except (Exception, KeyboardInterrupt, SystemExit) as caught:
+                    environment.synchronize()
+            except BaseException as caught:  # --trust lets people raise anything
                 error = caught
             seconds = time.perf_counter() - start
             self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
@@ -266,26 +266,24 @@ class Session:
         statements = self._parse(request.text, context)
         if not statements:
             return
-        codes = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
-        code = codes[0] if len(codes) == 1 else None
-
-        def run() -> None:
-            if code is not None:
-                eval(code, self.names)
-            else:
-                for each in codes:
-                    eval(each, self.names)
-
+        names = self.names
         before = torch.get_rng_state()
         sink = Sink(lambda _: None, source=None, statement=None)
         collecting = gc.isenabled()
         gc.disable()
         try:
+            first, *rest = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
+
+            def run() -> None:
+                eval(first, names)
+                for code in rest:
+                    eval(code, names)
+
             with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
                 warnings.simplefilter("ignore")
                 timing = timeit(run, device=self._device, min_seconds=request.min_seconds, source=request.text)
             emit(timing)
-        except (Exception, KeyboardInterrupt, SystemExit) as error:
+        except BaseException as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))
             _let_go(error)
         finally:
@@ -374,10 +372,6 @@ class Session:
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))
         np.set_printoptions(linewidth=max(width, 20))
-
-    def _synchronize(self) -> None:
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()
 
 
 def _is_large(value: Any) -> bool:

@@ -37,14 +37,14 @@ def _real(x: torch.Tensor) -> report.Stats:
     seen = totals.count * copies
     mean, std = totals.moments(copies)
     low, high = totals.low, totals.high
-    if not x.is_floating_point():
-        low, high = (int(low), int(high))
+    if totals.exact:
+        low, high = totals.exact  # a float64 holds integers up to 2^53 only
     finite = totals.finite > 0
     return report.Stats(
         min=low if finite else None,
         max=high if finite else None,
         mean=_number(mean) if finite else None,
-        std=_number(std) if finite else None,
+        std=std if finite and math.isfinite(std) else None,
         nan=totals.nan * copies,
         inf=totals.inf * copies,
         zeros=totals.zeros * copies,
@@ -76,15 +76,24 @@ class _Totals:
         self.count = self.finite = self.nan = self.inf = self.zeros = 0
         self.low, self.high = math.inf, -math.inf
         self.mean = self.deviation = 0.0
+        self.exact: tuple[int, int] | None = None
 
     def add(self, block: torch.Tensor) -> None:
         """Take in one block of any real dtype."""
         self.count += block.numel()
         if not block.is_floating_point():
+            self._bounds(block)
             block = block.to(torch.float64)
         elif block.dtype not in (torch.float32, torch.float64):
             block = block.to(torch.float32)
         self._add(block)
+
+    def _bounds(self, block: torch.Tensor) -> None:
+        """Keep the exact least and greatest of integers."""
+        if block.dtype in (torch.bool, torch.uint16, torch.uint32, torch.uint64):
+            block = block.to(torch.int64)
+        low, high = (int(bound) for bound in torch.aminmax(block))
+        self.exact = (min(low, self.exact[0]), max(high, self.exact[1])) if self.exact else (low, high)
 
     def _add(self, block: torch.Tensor) -> None:
         if self._add_finite(block):
@@ -144,8 +153,11 @@ def _mean_and_deviation(block: torch.Tensor) -> tuple[float, float]:
 def _zeros(block: torch.Tensor) -> int:
     """How many elements are zero. The product of 16 elements at a time tells faster that none is."""
     rows = 16
-    if block.is_contiguous() and block.numel() % rows == 0 and bool((block.view(rows, -1).prod(0) != 0).all()):
-        return 0
+    if block.is_contiguous() and block.numel() % rows == 0:
+        product = block.view(rows, -1).prod(0)
+        # an infinite product may hide a zero: inf * 0 is nan
+        if bool(((product != 0) & torch.isfinite(product)).all()):
+            return 0
     return block.numel() - int(torch.count_nonzero(block))
 
 
@@ -190,7 +202,7 @@ def _histogram(x: torch.Tensor, low: float, high: float) -> tuple[int, ...] | No
         return None
     step = max(1, x.numel() // SAMPLE)
     sample = x[::step] if x.dim() == 1 else _corner(x)
-    counts = torch.histc(sample.reshape(-1)[:SAMPLE].to("cpu", torch.float32), bins=BINS, min=low, max=high)
+    counts = torch.histc(sample.reshape(-1)[:SAMPLE].to("cpu", torch.float64), bins=BINS, min=low, max=high)
     return tuple(int(count) for count in counts.tolist())
 
 
