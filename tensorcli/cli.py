@@ -123,7 +123,9 @@ def inspect(
 @app.command(epilog="Example: tensorcli run tutorial.md --keep-going")
 def run(
     file: Annotated[str, typer.Argument(help="A .py, .md or .ipynb file, or - for stdin.", metavar="FILE|-")],
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on with the next piece after an error.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on with the next fence, cell or command after an error.")
+    ] = False,
     seed: Seed = None,
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
