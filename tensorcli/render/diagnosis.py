@@ -73,7 +73,8 @@ def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     previous = shown[0]
     for i in shown:
         if i > previous + 1:
-            lines.append(layout.crop_text(Text(f"{MARGIN}... {units.plural(i - previous - 1, 'more line')}", theme.FAINT), width))
+            left_out = f"{MARGIN}... {units.plural(i - previous - 1, 'more line')}"
+            lines.append(layout.crop_text(Text(left_out, theme.FAINT), width))
         lines += _underlined(written[i], _columns(span, i + 1, written[i]), width)
         previous = i
     return lines
