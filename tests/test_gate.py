@@ -79,6 +79,20 @@ np.errstate
 np.ndarray((1,), dtype="O", buffer=b"12345678")
 type(n)((1,), dtype="O", buffer=b"12345678")
 np.ndarray.__new__
+torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([torch.ones(1)], lr=1.0), [f]).state_dict()
+torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([torch.ones(1)], lr=1.0), [f]).load_state_dict({})
+nn.ParameterDict()
+type(torch.utils.data.DataLoader([1]))([1, 2], num_workers=1)
+type(f)(1, 2)
+type(nn.Linear(1, 1).register_forward_hook(f))({})
+np.str_("{0.__class__}").format(1)
+np.str_("a").center(10**8)
+n.resize(1, refcheck=False)
+torch.distributions.Normal(0.0, 1.0).expand((2,), math)
+torch.distributions.Normal(0.0, 1.0).arg_constraints
+iter(int, 1)
+round(5, -(10**9))
+pow(3, (1 << 900000) - 1, (1 << 900000) - 5)
 math.factorial(10**7)
 math.comb(10**7, 10**6)
 math.perm(10**6)
@@ -264,6 +278,10 @@ input = 3; sum = 4; dict = 5; list = 6
 2**64 + 2**0.5 + (-8) ** (1 / 3)
 1 << 20
 isinstance(x, torch.Tensor), type(x), type(k)
+type(x) is torch.Tensor, type(m)(4, 2), isinstance(f, type(f)), type(f) is type(f)
+nn.Linear(1, 1).register_forward_hook(f).remove()
+next(iter([1])), round(2.5), round(2.567, 1), pow(3, 4, 5)
+torch.frombuffer(b"abcd", dtype=torch.uint8), np.frombuffer(b"abcd", dtype=np.uint8)
 isinstance(n, np.ndarray), type(n), type(n) is np.ndarray
 math.factorial(5) + math.comb(5, 2) + math.perm(3) + math.prod([2, 3])
 range(10)[3], len(range(0, 10, 3)), list(range(5, 0, -1))
@@ -385,6 +403,29 @@ def test_operators_indexing_calls_and_loops_stay_native():
     (statement,) = language.parse(text)
     code = language.compiled(statement, filename="<t>")
     assert set(code.co_names) == {"range", "s", "a", "b", "c", "f", "i"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch.frombuffer(b'q', dtype=torch.uint8)[0] = 120",
+        "torch.asarray(b'q', dtype=torch.uint8)[0] = 120",
+        "torch.from_numpy(np.frombuffer(b'q', dtype=np.uint8))[0] = 120",
+    ],
+)
+def test_constants_cannot_be_written(text: str, fresh):
+    session = fresh()
+    ask(session, text)
+    assert ask(session, "bytes([113])")[0].text == "b'q'"
+
+
+def test_namespaces_are_read_only():
+    before = dir(namespace.MODULES["math"])
+    with pytest.raises(namespace.Refused):
+        namespace.MODULES["math"].loc = 1
+    with pytest.raises(namespace.Refused):
+        del namespace.MODULES["math"].pi
+    assert dir(namespace.MODULES["math"]) == before
 
 
 def test_guards_cannot_be_spelt_or_shadowed(fresh):

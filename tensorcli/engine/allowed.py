@@ -115,6 +115,8 @@ def torch_table() -> Table:
         "sparse": pick(torch.sparse, "mm sum softmax log_softmax addmm spdiags"),
         "nested": pick(torch.nested, "nested_tensor as_nested_tensor to_padded_tensor nested_tensor_from_jagged"),
         "set_printoptions": set_printoptions,
+        "frombuffer": torch_frombuffer,
+        "asarray": torch_asarray,
     }
     table["optim"]["lr_scheduler"] = where(
         torch.optim.lr_scheduler,
@@ -123,7 +125,8 @@ def torch_table() -> Table:
     return table
 
 
-_PARALLEL = {"DataParallel"}  # starts threads
+# The first starts threads; the second turns any key into an attribute of any name.
+_MODULES_OUT = {"DataParallel", "ParameterDict"}
 
 
 def nn_table() -> Table:
@@ -134,7 +137,7 @@ def nn_table() -> Table:
         nn.utils.rnn, "pad_sequence pack_sequence pack_padded_sequence pad_packed_sequence unpad_sequence"
     )
     modules = where(nn, is_kind(nn.Module))
-    return {name: value for name, value in modules.items() if name not in _PARALLEL} | {
+    return {name: value for name, value in modules.items() if name not in _MODULES_OUT} | {
         "Parameter": nn.Parameter,
         "Buffer": nn.Buffer,
         "functional": where(nn.functional, is_function_of("torch.nn.functional")) | {"one_hot": nn.functional.one_hot},
@@ -164,11 +167,36 @@ def set_printoptions(*, precision: int | None = None, sci_mode: bool | None = No
     torch.set_printoptions(precision=precision, sci_mode=sci_mode)
 
 
+def _own(buffer: Any) -> Any:
+    """The buffer, or a copy of one that may not be written: tensors would write it, and constants with it."""
+    try:
+        return bytearray(buffer) if memoryview(buffer).readonly else buffer
+    except TypeError:  # not a buffer: the function itself says so
+        return buffer
+
+
+def torch_frombuffer(buffer: Any, **options: Any) -> torch.Tensor:
+    """torch.frombuffer, over a copy where the buffer may not be written."""
+    return torch.frombuffer(_own(buffer), **options)
+
+
+def torch_asarray(obj: Any, **options: Any) -> torch.Tensor:
+    """torch.asarray, over a copy where `obj` is bytes or a NumPy scalar."""
+    if isinstance(obj, bytes | np.generic):
+        obj = _own(obj) if isinstance(obj, bytes) else np.array(obj)
+    return torch.asarray(obj, **options)
+
+
+def numpy_frombuffer(buffer: Any, *arguments: Any, **options: Any) -> Any:
+    """numpy.frombuffer, over a copy where the buffer may not be written: torch.from_numpy would write it."""
+    return np.frombuffer(_own(buffer), *arguments, **options)
+
+
 # NumPy: ufuncs, array functions, scalar types and constants, less what touches files.
 _NUMPY_FILES = {"save", "savez", "savez_compressed", "savetxt"}
 _NUMPY = """
     arange array asarray asanyarray ascontiguousarray asfortranarray bartlett blackman broadcast_shapes diag_indices
-    dtype e empty euler_gamma eye finfo frombuffer fromfunction fromiter fromstring full hamming hanning identity iinfo
+    dtype e empty euler_gamma eye finfo fromfunction fromiter fromstring full hamming hanning identity iinfo
     indices inf isdtype isfortran isscalar issubdtype kaiser mask_indices mgrid nan ndenumerate ndindex newaxis
     ogrid ones pi promote_types r_ c_ s_ tri tril_indices triu_indices vectorize zeros False_ True_ __version__
 """
@@ -180,7 +208,7 @@ def numpy_table() -> Table:
     dispatcher = type(np.sum)
     functions = where(np, lambda value: isinstance(value, np.ufunc | dispatcher))
     table = {name: value for name, value in functions.items() if name not in _NUMPY_FILES}
-    table |= where(np, is_kind(np.generic)) | pick(np, _NUMPY)
+    table |= where(np, is_kind(np.generic)) | pick(np, _NUMPY) | {"frombuffer": numpy_frombuffer}
     for module in (np.linalg, np.fft):
         table[module.__name__.partition(".")[2]] = where(module, lambda value: isinstance(value, dispatcher))
     table["linalg"] |= pick(np.linalg, "LinAlgError")
@@ -211,7 +239,7 @@ def python_tables() -> dict[str, Table]:
 # guarded versions of print, type, getattr, hasattr, format and pow.
 _BUILTINS = """
     abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex id int
-    isinstance issubclass iter len list map max min next oct ord repr reversed round set slice sorted str sum
+    isinstance issubclass len list map max min next oct ord repr reversed set slice sorted str sum
     tuple zip True False None Ellipsis NotImplemented
 """
 
@@ -226,7 +254,8 @@ _TENSOR_OUT = """
     storage untyped_storage storage_type set_ as_subclass module_load share_memory_ record_stream reinforce
     new volatile map2_ pin_memory
 """
-_ARRAY_OUT = "tofile dump dumps ctypes data setflags base getfield setfield newbyteorder"
+# resize frees memory that views still lie on; what a NumPy string has of `_TEXT_OUT` goes too.
+_ARRAY_OUT = "resize tofile dump dumps ctypes data setflags base getfield setfield newbyteorder"
 _MODULE_OUT = """
     share_memory compile dump_patches T_destination call_super_init get_extra_state set_extra_state ipu xpu mtia
 """
@@ -241,7 +270,8 @@ def names_of(kind: type, *, less: str = "") -> frozenset[str]:
 def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[type], frozenset[str]]]]:
     """Which attributes values of a type have; the first row that a type fits is its own. No row: no attributes."""
     optimizer = "step zero_grad state_dict load_state_dict add_param_group param_groups state defaults"
-    scheduler = "step get_last_lr state_dict load_state_dict base_lrs last_epoch optimizer"
+    # A scheduler's state_dict hands out, and load_state_dict overwrites, the whole __dict__ of it and its callables.
+    scheduler = "step get_last_lr base_lrs last_epoch optimizer"
     generator = "device get_state initial_seed manual_seed seed set_state"
     return [
         (torch.Tensor, lambda kind: names_of(kind, less=_TENSOR_OUT)),
@@ -251,7 +281,7 @@ def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[typ
         (torch.Generator, frozenset(generator.split())),
         (torch.optim.Optimizer, frozenset(optimizer.split())),
         (torch.optim.lr_scheduler.LRScheduler, frozenset(scheduler.split())),
-        (torch.distributions.Distribution, lambda kind: names_of(kind)),
+        (torch.distributions.Distribution, lambda kind: names_of(kind, less="arg_constraints expand")),
         (torch.utils.data.DataLoader, frozenset({"dataset", "batch_size"})),
         (torch.utils.data.Dataset, frozenset({"tensors", "indices", "dataset"})),
         (torch.cuda.Event, frozenset("record elapsed_time synchronize query wait".split())),
@@ -259,7 +289,8 @@ def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[typ
         (torch.amp.GradScaler, frozenset("scale step update unscale_ get_scale is_enabled".split())),
         (torch.nn.utils.rnn.PackedSequence, frozenset("data batch_sizes sorted_indices unsorted_indices to".split())),
         (torch.autograd.graph.Node, frozenset({"name", "next_functions"})),
-        ((np.ndarray, np.generic), lambda kind: names_of(kind, less=_ARRAY_OUT)),
+        ((np.ndarray, np.generic), lambda kind: names_of(kind, less=f"{_ARRAY_OUT} {_TEXT_OUT}")),
+        (torch.utils.hooks.RemovableHandle, frozenset({"remove"})),
         (
             np.dtype,
             frozenset("name kind itemsize type shape names byteorder char alignment ndim subdtype base".split()),

@@ -6,7 +6,7 @@ import string
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -39,25 +39,35 @@ class Namespace:
     def __getattr__(self, name: str) -> NoReturn:
         _not_in_namespace(self, name)
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise Refused(f"{name_of(self)} is read-only")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise Refused(f"{name_of(self)} is read-only")
+
     def __dir__(self) -> list[str]:
         return sorted(key for key in self.__dict__ if key[0] != ".")
 
 
-class _ArrayType(type):
-    """The type of the stand-in for numpy.ndarray: good for isinstance, and makes nothing."""
+class _StandIn(type):
+    """The type of stand-ins for classes: good for isinstance and comparing, and they make nothing."""
+
+    real: type
 
     def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, np.ndarray)
+        return isinstance(value, cls.real)
 
     def __call__(cls, *arguments: object, **options: object) -> NoReturn:
-        raise Refused("numpy.ndarray(...) lays an array over any memory: make one with np.array, np.zeros or np.empty")
+        raise Refused(f"a {cls.real.__name__} cannot be made this way: use the functions of torch, np and nn")
 
     def __repr__(cls) -> str:
-        return "<class 'numpy.ndarray'>"
+        return repr(cls.real)
 
 
-class Ndarray(metaclass=_ArrayType):
-    """Stands in for numpy.ndarray, whose constructor would read any bytes as Python objects."""
+@cache
+def stand_in(kind: Any) -> type:
+    """The one stand-in for a class that user code cannot name: its constructor may start or reach anything."""
+    return _StandIn(kind.__name__, (), {"real": kind})
 
 
 def name_of(namespace: Namespace) -> str:
@@ -69,7 +79,7 @@ def name_of(namespace: Namespace) -> str:
 def _namespaces() -> dict[str, Namespace]:
     tables = allowed.python_tables()
     tables["math"] |= MATH
-    tables |= {"torch": allowed.torch_table(), "numpy": allowed.numpy_table() | {"ndarray": Ndarray}}
+    tables |= {"torch": allowed.torch_table(), "numpy": allowed.numpy_table() | {"ndarray": stand_in(np.ndarray)}}
     spaces = {name: Namespace(name, table) for name, table in tables.items()}
     for name in ("torch", "numpy"):
         spaces |= _inner(spaces[name])
@@ -344,7 +354,26 @@ def _type(value: object) -> type:
         raise Refused("type() of a type leads into Python's internals")
     if isinstance(value, Namespace):
         raise Refused(f"{name_of(value)} is a module, and the type of modules makes more of them")
-    return Ndarray if isinstance(value, np.ndarray) else type(value)
+    kind: Any = type(value)
+    return kind if kind in _nameable() else stand_in(kind)
+
+
+@cache
+def _nameable() -> frozenset[type]:
+    """The classes that user code can name anyway."""
+    values = [entry for space in MODULES.values() for entry in vars(space).values()] + list(BUILTINS.values())
+    return frozenset(value for value in values if isinstance(value, type) and not isinstance(value, _StandIn))
+
+
+def _iter(value: Any) -> Any:
+    """iter of one argument: with two it can be endless inside one native call."""
+    return iter(value)
+
+
+def _round(number: Any, ndigits: Any = None) -> Any:
+    if isinstance(ndigits, int) and abs(ndigits) > MAX_WIDTH:
+        raise Refused(f"at most {MAX_WIDTH:,} digits are rounded to")
+    return round(number) if ndigits is None else round(number, ndigits)
 
 
 def _spelt(name: str) -> str:
@@ -371,7 +400,15 @@ def _hasattr(value: Any, name: str) -> bool:
 
 
 def _pow(base: Any, exponent: Any, modulus: Any = None) -> Any:
-    return power(base, exponent) if modulus is None else pow(base, exponent, modulus)
+    if modulus is None:
+        return power(base, exponent)
+    if (
+        isinstance(exponent, int)
+        and isinstance(modulus, int)
+        and exponent.bit_length() * modulus.bit_length() > MAX_BITS
+    ):
+        raise Refused(f"exponent and modulus are too long: {exponent.bit_length():,} and {modulus.bit_length():,} bits")
+    return pow(base, exponent, modulus)
 
 
 def directory(value: Any) -> list[str]:
@@ -421,4 +458,6 @@ BUILTINS: dict[str, Any] = {
     "format": bounded_format,
     "pow": _pow,
     "range": _range,
+    "iter": _iter,
+    "round": _round,
 }
