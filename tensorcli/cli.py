@@ -139,12 +139,12 @@ def run(
     from tensorcli.files import play, read
 
     screen = _screen(json=json, no_color=no_color, width=width)
-    pieces = read(file)
-    if not isinstance(pieces, list):
-        screen.show(pieces)
+    cells = read(file)
+    if not isinstance(cells, list):
+        screen.show(cells)
         raise typer.Exit(2)
     engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust)
-    _leave(lambda: play(pieces, engine, screen, keep_going=keep_going, max_values=max_values))
+    _leave(lambda: play(cells, engine, screen, keep_going=keep_going, max_values=max_values))
 
 
 @app.command(epilog="Example: tensorcli bench matmul --size 64 --size 512 --device cpu --device cuda")

@@ -1,16 +1,15 @@
 """The ways to reach an engine: in this process, in a child process, or canned answers for tests."""
 
 import itertools
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from tensorcli import child, wire
 from tensorcli.report import AnyReport, AnyRequest, Complete, Configure, Diagnosis, Settings
+from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
@@ -197,7 +196,7 @@ class Pipe:
             else:
                 inbox.post(None)
 
-        with engine.subscribed(number, inbox), _sigint(on_interrupt):
+        with engine.subscribed(number, inbox), sigint_to(on_interrupt):
             while True:
                 match inbox.get():
                     case wire.Hello() if not sent:
@@ -225,16 +224,3 @@ def engine_command(*, seed: int, device: str, dtype: str, trust: bool) -> list[s
 
 def _cannot_start(why: str) -> Diagnosis:
     return Diagnosis(code="engine-start", category="engine", title=f"the engine cannot start: {why}")
-
-
-@contextmanager
-def _sigint(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Within it SIGINT goes to `handler`; off the main thread, where none arrives, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -150,18 +150,20 @@ def submit(
     max_values: int = 1000,
     history: Sequence[str] = (),
     keep_going: bool = False,
-) -> None:
+) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
 
+    Gives the diagnosis that came, if any: an interruption before others, else the last.
     Statements are numbered through the whole input, commands among them.
     """
-    asked, failed = 0, False
+    asked, problem = 0, None
     for piece in split(clean(text)):
         latest = before = asked
 
         def pass_on(report: AnyReport, piece: Piece = piece, before: int = before) -> None:
-            nonlocal failed, latest
-            failed = failed or isinstance(report, Diagnosis)
+            nonlocal latest, problem
+            if isinstance(report, Diagnosis) and not (problem and problem.category == "interrupted"):
+                problem = report
             report = _placed(report, piece, before, filename=filename, line=first_line + piece.line - 1)
             latest = max(latest, report.statement or 0)
             emit(report)
@@ -183,8 +185,9 @@ def submit(
         else:
             ask(request, pass_on)
         asked = max(latest, before + 1)
-        if failed and not keep_going:
-            return
+        if problem and not keep_going:
+            break
+    return problem
 
 
 def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | None, line: int) -> AnyReport:

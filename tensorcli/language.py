@@ -6,6 +6,7 @@ through guard functions. Their names begin with a dot: no source text can spell 
 """
 
 import ast
+import builtins
 import re
 import types
 from collections.abc import Iterator
@@ -229,7 +230,7 @@ def _check_depth(statement: Statement) -> None:
 
 EXCEPTIONS = frozenset(
     name
-    for name, value in vars(__import__("builtins")).items()
+    for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, Warning)
 )
 

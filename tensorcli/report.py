@@ -1,11 +1,21 @@
 """The waist: every request that goes to an engine and every report that comes back, as plain frozen data."""
 
+import math
 from typing import Any, Literal
 
 import msgspec
 
 # Numbers that are not finite travel as "nan", "inf" and "-inf", complex ones as "1+2j": JSON has no word for them.
 Number = int | float | str | None
+
+
+def number(value: Any) -> Any:
+    """A plain number as it travels; what is no number is left as it is."""
+    if isinstance(value, complex):
+        return repr(value).strip("()")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):

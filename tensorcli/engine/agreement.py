@@ -3,7 +3,6 @@
 import torch
 
 from tensorcli import report
-from tensorcli.engine.describe import number
 
 LARGEST_ACCEPTED = 0.1  # relative; further off than a tenth agrees with nothing, whatever rounding excuses
 # The roundoff of float32 products where torch may compute them with fewer bits (torch.set_float32_matmul_precision).
@@ -36,7 +35,7 @@ def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: 
     relative = torch.where(errors == 0, 0.0, errors / sizes)
     return report.Agreement(
         with_=name,
-        max_abs_error=number(errors.max().item()),
-        max_rel_error=number(relative.max().item()),
+        max_abs_error=report.number(errors.max().item()),
+        max_rel_error=report.number(relative.max().item()),
         ok=bool((errors <= bound * sizes).all()),
     )

@@ -254,12 +254,12 @@ _TENSOR_OUT = """
     storage untyped_storage storage_type set_ as_subclass module_load share_memory_ record_stream reinforce
     new volatile map2_ pin_memory
 """
-# resize frees memory that views still lie on; what a NumPy string has of `_TEXT_OUT` goes too.
+# resize frees memory that views still lie on; what a NumPy string has of `TEXT_OUT` goes too.
 _ARRAY_OUT = "resize tofile dump dumps ctypes data setflags base getfield setfield newbyteorder"
 _MODULE_OUT = """
     share_memory compile dump_patches T_destination call_super_init get_extra_state set_extra_state ipu xpu mtia
 """
-_TEXT_OUT = "format format_map center ljust rjust zfill expandtabs"
+TEXT_OUT = "format format_map center ljust rjust zfill expandtabs"
 
 
 def names_of(kind: type, *, less: str = "") -> frozenset[str]:
@@ -289,7 +289,7 @@ def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[typ
         (torch.amp.GradScaler, frozenset("scale step update unscale_ get_scale is_enabled".split())),
         (torch.nn.utils.rnn.PackedSequence, frozenset("data batch_sizes sorted_indices unsorted_indices to".split())),
         (torch.autograd.graph.Node, frozenset({"name", "next_functions"})),
-        ((np.ndarray, np.generic), lambda kind: names_of(kind, less=f"{_ARRAY_OUT} {_TEXT_OUT}")),
+        ((np.ndarray, np.generic), lambda kind: names_of(kind, less=f"{_ARRAY_OUT} {TEXT_OUT}")),
         (torch.utils.hooks.RemovableHandle, frozenset({"remove"})),
         (
             np.dtype,
@@ -298,8 +298,8 @@ def rows() -> list[tuple[type | tuple[type, ...], frozenset[str] | Callable[[typ
         ((np.finfo, np.iinfo), lambda kind: names_of(kind) | {"bits", "eps", "max", "min", "tiny", "resolution"}),
         ((np.random.Generator, np.random.RandomState), lambda kind: names_of(kind, less="bit_generator")),
         (np.ufunc, frozenset("reduce accumulate outer reduceat at nin nout types".split())),
-        (str, lambda kind: names_of(kind, less=_TEXT_OUT)),
-        (bytes, lambda kind: names_of(kind, less=_TEXT_OUT)),
+        (str, lambda kind: names_of(kind, less=TEXT_OUT)),
+        (bytes, lambda kind: names_of(kind, less=TEXT_OUT)),
         ((list, dict, set, frozenset, range, slice, bool, int, float, complex), lambda kind: names_of(kind)),
         (tuple, lambda kind: names_of(kind)),  # named results too: their fields are their public names
         (Exception, frozenset({"args"})),

@@ -4,9 +4,11 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -71,7 +73,7 @@ def tensor(
 ) -> report.Tensor:
     """A report on a tensor of any layout, dtype and device."""
     numel = _or(0, x.numel)
-    shared = [] if brief and not names else sharing(x, names, own=name)
+    shared = sharing(x, names, own=name)
     plain = x.layout is torch.strided and not x.is_quantized and not x.is_meta
     small = numel <= max_values
     wants_stats = stats and numel >= STATS_FROM and not (brief and numel > 1_000_000)
@@ -137,16 +139,7 @@ def plain_values(x: torch.Tensor) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return number(value)
-
-
-def number(value: Any) -> Any:
-    """A number as JSON can carry it: "nan", "inf" and "-inf" where not finite, complex ones as "1+2j"."""
-    if isinstance(value, complex):
-        return repr(value).strip("()")
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return value
+    return report.number(value)
 
 
 def tensor_text(x: torch.Tensor) -> str:
@@ -246,7 +239,7 @@ def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values
     if isinstance(value, tuple | list | dict) and not isinstance(value, torch.Size) and _holds_tensors(value):
         with _for_items():
             items = tuple(
-                _with_key(describe(item, names=names, max_values=max_values, brief=brief), key)
+                msgspec.structs.replace(describe(item, names=names, max_values=max_values, brief=brief), key=key)
                 for key, item in keyed(value)
             )
     return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)
@@ -297,25 +290,15 @@ def _struct_fields(kind: type) -> tuple[str, ...]:
     return tuple(members)
 
 
-def _with_key(item: report.Tensor | report.Value, key: str) -> report.Tensor | report.Value:
-    import msgspec
-
-    return msgspec.structs.replace(item, key=key)
-
-
 def type_name(kind: type) -> str:
     """A type's name as people import it: "int", "torch.Size", "numpy.ndarray", "torch.nn.Linear"."""
     if kind.__module__ in ("builtins", "__main__") or kind.__module__.startswith("tensorcli"):
         return kind.__qualname__
-    top = kind.__module__.partition(".")[0]
     for space in (torch, torch.nn, torch.optim, np):
         if getattr(space, kind.__name__, None) is kind:
             return f"{space.__name__}.{kind.__name__}"
-    return (
-        f"{kind.__module__}.{kind.__qualname__}"
-        if top != "torch" or "return_types" in kind.__module__
-        else (f"torch.{kind.__qualname__}")
-    )
+    inner = kind.__module__.startswith("torch") and "return_types" not in kind.__module__
+    return f"{'torch' if inner else kind.__module__}.{kind.__qualname__}"
 
 
 def text_of(value: Any, *, depth: int = 3) -> str:
@@ -347,7 +330,7 @@ def _container_text(value: Any, depth: int) -> str:
     if not value:
         return repr(value)
     more = len(value) - MAX_ITEMS
-    inner: Callable[[Any], str] = lambda item: text_of(item, depth=depth - 1)  # noqa: E731
+    inner = partial(text_of, depth=depth - 1)
     named = _is_named(value) and type(value) is not tuple
     if isinstance(value, dict):
         parts = [f"{inner(key)}: {inner(item)}" for key, item in islice(value.items(), MAX_ITEMS)]

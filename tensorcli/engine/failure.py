@@ -77,6 +77,13 @@ def of_error(
     )
 
 
+def let_go(error: BaseException | None) -> None:
+    """Drop an exception's frames: they would keep its tensors alive."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
+
+
 def _recognised(failure: diagnoses.Failure) -> tuple[str, str, diagnoses.Finding]:
     if isinstance(failure.error, namespace.Refused):
         return "refused", "refused", diagnoses.Finding(failure.message, (TRUST,))
@@ -115,14 +122,14 @@ def _narrowed(fresh: Statement, place: Place) -> Place:
     """The condition, or what is looped over, of the statement at `place`: Python lays their failures on all of it."""
     for node in ast.walk(fresh.node):
         match node:
-            case ast.If(test=part) | ast.While(test=part) | ast.Assert(test=part) | ast.IfExp(test=part):
-                pass
-            case ast.For(iter=part):
-                pass
-            case _:
-                continue
-        if fresh.place_of(node) == place:
-            return fresh.place_of(part)
+            case (
+                ast.If(test=part)
+                | ast.While(test=part)
+                | ast.Assert(test=part)
+                | ast.IfExp(test=part)
+                | ast.For(iter=part)
+            ) if fresh.place_of(node) == place:
+                return fresh.place_of(part)
     return place
 
 

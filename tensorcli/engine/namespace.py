@@ -94,7 +94,7 @@ def _inner(space: Namespace) -> dict[str, Namespace]:
 def start_names(*, trust: bool) -> dict[str, Any]:
     """The variables of a new session, `__builtins__` included."""
     if trust:
-        real = {"torch": torch, "np": np, "nn": torch.nn, "F": torch.nn.functional, "math": __import__("math")}
+        real = {"torch": torch, "np": np, "nn": torch.nn, "F": torch.nn.functional, "math": math}
         return {"__name__": "__main__", "__builtins__": builtins, **real}
     return {"__name__": "tensorcli", "__builtins__": BUILTINS, **START}
 
@@ -292,7 +292,7 @@ MATH = {
 }
 
 
-_BOUNDED_TEXT = {"center", "ljust", "rjust", "zfill", "expandtabs"}
+_BOUNDED_TEXT = set(allowed.TEXT_OUT.split()) - {"format", "format_map"}
 
 
 def _bounded_text(text: Any, name: str, *arguments: Any, **options: Any) -> Any:
@@ -417,7 +417,7 @@ def directory(value: Any) -> list[str]:
         return dir(value)
     names = set(_row_of(type(value)))
     if isinstance(value, str):
-        names |= _BOUNDED_TEXT | {"format", "format_map"}
+        names |= set(allowed.TEXT_OUT.split())
     if isinstance(value, torch.nn.Module):
         own = {*value._parameters, *value._buffers, *value._modules, *vars(value)}
         names |= {name for name in own if not name.startswith("_") and _is_own(value, name)}

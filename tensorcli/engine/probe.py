@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import costs, describe, environment, interrupts, limits
+from tensorcli.engine import costs, describe, environment, failure, interrupts, limits
 from tensorcli.engine.output import Sink
 from tensorcli.language import Statement
 
@@ -39,7 +39,6 @@ class _Record:
     """What one traced node gave when it was evaluated."""
 
     value: Any = None
-    reached: bool = False
     seconds: float = 0.0
 
 
@@ -64,7 +63,7 @@ class _Recorder:
         inner = self._inner.pop()
         if self._inner:
             self._inner[-1] += elapsed
-        self.records[number] = _Record(value, True, max(elapsed - inner, 0.0))
+        self.records[number] = _Record(value, max(elapsed - inner, 0.0))
         return value
 
 
@@ -137,12 +136,11 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
     written = statement.again()
     instrument = _Instrument()
     tree = statement.again().node
-    holder = _holder(tree)
-    if holder is None:
+    if getattr(tree, "value", None) is None:
         title = "only an expression or an assignment has sub-expressions to inspect"
         emit(report.Diagnosis(source=statement.source, code="not-an-expression", category="syntax", title=title))
         return
-    holder.value = instrument.root(holder.value)  # type: ignore[attr-defined]
+    tree.value = instrument.root(tree.value)  # type: ignore[attr-defined]
     recorder = _Recorder()
     names = session.names
     before = torch.get_rng_state()
@@ -169,6 +167,7 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
     if error is not None:
         context = session.context(emit)
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
+        failure.let_go(error)
         return
     builder = _Builder(recorder.records, instrument.nodes, written, known, names)
     root = builder.node(len(instrument.nodes) - 1)  # the outermost is numbered last
@@ -192,11 +191,6 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
     )
 
 
-def _holder(node: ast.stmt) -> ast.stmt | None:
-    """The statement, where it has one value to trace."""
-    return node if getattr(node, "value", None) is not None else None
-
-
 class _Builder:
     """Records to a tree of report nodes."""
 
@@ -215,8 +209,9 @@ class _Builder:
     def node(self, number: int) -> report.Node:
         """The report of one node and what it is made of."""
         written, record = self.nodes[number], self.records[number]
-        children = [self.node(child) for child in self._children(number)]
-        inputs = [self.records[child].value for child in self._children(number)]
+        inside = self._children(number)
+        children = [self.node(child) for child in inside]
+        inputs = [self.records[child].value for child in inside]
         relation = _relation(record.value, inputs, written, self.names)
         fresh = _new_nbytes(record.value, relation)
         self.new_nbytes += fresh or 0
@@ -231,7 +226,7 @@ class _Builder:
             flops=costs.flops(operation(written), record.value, inputs),
             new_nbytes=fresh,
             relation=relation,
-            broadcast=_broadcast(written, record.value, self._children(number), self.records, self.nodes),
+            broadcast=_broadcast(written, record.value, inside, self.records, self.nodes),
             children=tuple(children),
         )
 

@@ -164,7 +164,7 @@ class Session:
             context.emit(report.Notice(source=statement.source, statement=number, text=text))
         if error is not None:
             context.emit(self.explained(error, statement, number, context, seconds=seconds, random_state=before))
-            _let_go(error)
+            failure.let_go(error)
             return False
         drew = not torch.equal(before, torch.get_rng_state())
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
@@ -269,8 +269,6 @@ class Session:
         names = self.names
         before = torch.get_rng_state()
         sink = Sink(lambda _: None, source=None, statement=None)
-        collecting = gc.isenabled()
-        gc.disable()
         try:
             first, *rest = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
 
@@ -285,10 +283,7 @@ class Session:
             emit(timing)
         except BaseException as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))
-            _let_go(error)
-        finally:
-            if collecting:
-                gc.enable()
+            failure.let_go(error)
 
     def _inspect(self, request: report.Inspect, emit: Emit) -> None:
         from tensorcli.engine.probe import trace
@@ -382,13 +377,6 @@ def _advice(entry: warnings.WarningMessage) -> str:
     """A warning's own words, without where in torch's sources it was triggered."""
     text = str(entry.message).split(" (Triggered internally")[0].strip()
     return f"{entry.category.__name__}: {describe.cut(text, limit=1000)}"
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Drop an exception's frames: they would keep its tensors alive."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__context__
 
 
 def _set_device(name: str) -> report.Diagnosis | None:

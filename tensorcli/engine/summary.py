@@ -43,7 +43,7 @@ def _real(x: torch.Tensor) -> report.Stats:
     return report.Stats(
         min=low if finite else None,
         max=high if finite else None,
-        mean=_number(mean) if finite else None,
+        mean=report.number(mean) if finite else None,
         std=std if finite and math.isfinite(std) else None,
         nan=totals.nan * copies,
         inf=totals.inf * copies,
@@ -213,9 +213,3 @@ def _corner(x: torch.Tensor) -> torch.Tensor:
         step = max(1, x.size(d) // keep)
         x = x[(slice(None),) * d + (slice(None, None, step),)]
     return x
-
-
-def _number(value: float) -> report.Number:
-    if math.isfinite(value):
-        return value
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tensorcli.commands import submit
 from tensorcli.pieces import clean, statements
-from tensorcli.report import AnyReport, Diagnosis
+from tensorcli.report import Diagnosis
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -21,19 +21,12 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         title = f"byte {error.start:,} (0x{data[error.start]:02x}, on line {line:,}) is not UTF-8 text: nothing was run"
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
-    interrupted = False
-
-    def show(report: AnyReport) -> None:
-        nonlocal interrupted
-        interrupted = interrupted or (isinstance(report, Diagnosis) and report.category == "interrupted")
-        screen.show(report)
-
     history: list[str] = []
     for line, statement in statements(clean(text)):
-        submit(
+        problem = submit(
             statement,
             client.ask,
-            show,
+            screen.show,
             echo="all",
             first_line=line,
             width=screen.width,
@@ -42,6 +35,6 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         )
         if statement.strip():
             history.append(statement.strip("\n"))
-        if interrupted:
+        if problem and problem.category == "interrupted":
             break
     return screen.exit_code

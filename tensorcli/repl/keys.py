@@ -3,9 +3,8 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from types import FrameType
 
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
@@ -14,6 +13,7 @@ from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from tensorcli.pieces import is_complete
+from tensorcli.signals import sigint_to
 
 INDENT = "    "
 _LAST_IN_BLOCK = ("return", "pass", "break", "continue", "raise")
@@ -107,22 +107,10 @@ def ctrl_c_noted() -> Iterator[threading.Event]:
     asyncio would be torn from their work and leave a traceback or a warning behind.
     """
     noted = threading.Event()
-    with _sigint(lambda _number, _frame: noted.set()):
+    with sigint_to(lambda _number, _frame: noted.set()):
         yield noted
 
 
 def ctrl_c_raises() -> AbstractContextManager[None]:
     """Within it a SIGINT that the client does not take, or not yet, raises KeyboardInterrupt."""
-    return _sigint(signal.default_int_handler)
-
-
-@contextmanager
-def _sigint(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return sigint_to(signal.default_int_handler)
