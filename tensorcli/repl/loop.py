@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +143,7 @@ def _furnish(
 
     def on_hello(_settings: "Settings") -> None:
         room.waiting.clear()
-        prompt.app.invalidate()
+        _redraw(prompt)
 
     room.client.on_hello = on_hello
     extras.room = room
@@ -157,7 +157,13 @@ def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
     from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 
     extras.lexer = PygmentsLexer(PythonLexer)
-    prompt.app.invalidate()
+    _redraw(prompt)
+
+
+def _redraw(prompt: PromptSession[str]) -> None:
+    """Draw the prompt again, asked from another thread; one that has just ended has no event loop to draw in."""
+    with suppress(RuntimeError):
+        prompt.app.invalidate()
 
 
 def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> PromptSession[str]:
