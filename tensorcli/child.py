@@ -20,8 +20,9 @@ class Ended:
     """The engine will say no more."""
 
 
-# Lock operations on Windows cannot be interrupted: there, waiting looks up now and then to let Ctrl-C in.
-_PATIENCE = 0.2 if sys.platform == "win32" else None
+# Waiting looks up now and then to let Ctrl-C in: on Windows a lock's wait cannot be interrupted, and elsewhere a signal
+# that comes just before the wait begins does not end it.
+_PATIENCE = 0.2
 _ROOM = 16  # answers that may wait to be shown before the engine has to: Ctrl-C must not queue behind a flood
 
 
