@@ -5,19 +5,6 @@ import re
 from tensorcli.diagnoses import Entry, Failure, Finding
 
 
-def matmul_inner_sizes(failure: Failure) -> Finding | None:
-    """A matrix product whose inner sizes differ."""
-    match = re.search(r"shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", failure.message)
-    if match:
-        return Finding(
-            f"the inner sizes differ: ({match[1]}, {match[2]}) @ ({match[3]}, {match[4]}) needs {match[2]} = {match[3]}"
-        )
-    match = re.search(r"inconsistent tensor size, expected tensor \[(\d+)\] and src \[(\d+)\]", failure.message)
-    if match:
-        return Finding(f"the two vectors differ in size: {match[1]} and {match[2]}")
-    return None
-
-
 def broadcast_sizes(failure: Failure) -> Finding | None:
     """Two sizes that neither agree nor are 1."""
     match = re.search(
@@ -44,7 +31,6 @@ def reshape_elements(failure: Failure) -> Finding | None:
 
 
 ENTRIES = (
-    Entry("matmul-inner-sizes", "shape", matmul_inner_sizes, "torch.rand(3, 2) @ torch.rand(3, 2)"),
     Entry("broadcast-sizes", "shape", broadcast_sizes, "torch.rand(3, 4) + torch.rand(5)"),
     Entry("reshape-elements", "shape", reshape_elements, "torch.arange(10).reshape(3, 4)"),
 )

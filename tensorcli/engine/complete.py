@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tensorcli import report
-from tensorcli.engine import describe, failure, namespace
+from tensorcli.engine import describe, namespace, pure
 
 _WORDS = ("and", "as", "assert", "del", "else", "elif", "except", "for", "if", "import", "in", "is", "lambda", "not",
           "or", "pass", "print", "return", "try", "while", "with", "def", "from", "True", "False", "None")  # fmt: skip
@@ -58,7 +58,7 @@ _NOTHING = object()
 
 def _value(text: str, names: Mapping[str, Any]) -> Any:
     try:
-        return failure.value_of(ast.parse(text, mode="eval").body, names)
+        return pure.value_of(ast.parse(text, mode="eval").body, names)
     except Exception:
         return _NOTHING
 

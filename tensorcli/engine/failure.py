@@ -1,21 +1,43 @@
 """An exception to a diagnosis: the exact sub-expression that failed, its operands' facts, and the table's sentence."""
 
 import ast
-import math
 import re
 import warnings
 from collections.abc import Mapping
-from types import FrameType, ModuleType, TracebackType
+from dataclasses import dataclass, replace
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 
 from tensorcli import diagnoses, report
-from tensorcli.engine import describe, namespace
+from tensorcli.diagnoses import Unknown
+from tensorcli.engine import apart, calls, describe, namespace, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
-MAX_ELEMENTS = 1_000_000  # of an operand that is made again to be described
+OPERAND_SECONDS = 0.1  # for all operands that have to be made again
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an exception was raised in what the user wrote: the statement, the frame, and the place in it."""
+
+    statement: Statement
+    frame: FrameType | None = None
+    place: Place | None = None
+    library: tuple[FrameType, ...] = ()  # the frames of torch's own Python code above it
+
+
+@dataclass(frozen=True)
+class Known:
+    """What of the session an explanation may look at. It changes nothing of it."""
+
+    names: Mapping[str, Any]
+    sources: Mapping[str, Statement]  # by their code's filename
+    trust: bool = False
+    random_state: torch.Tensor | None = None  # of torch's generator, before the statement
 
 
 def of_problem(problem: Problem, *, filename: str | None, first_line: int) -> report.Diagnosis:
@@ -36,31 +58,20 @@ def of_problem(problem: Problem, *, filename: str | None, first_line: int) -> re
 def of_error(
     error: BaseException,
     statement: Statement,
+    known: Known,
     *,
     number: int,
     seconds: float,
-    sources: Mapping[str, Statement],
-    names: Mapping[str, Any],
     filename: str | None = None,
     first_line: int = 1,
-    random_state: torch.Tensor | None = None,
 ) -> report.Diagnosis:
-    """The diagnosis of an exception that `statement` raised. Runs nothing that could have an effect.
-
-    `sources` are the statements by their code's filename; `random_state` is the generator's state before the
-    statement, so that an operand that draws can be made again alike.
-    """
-    origin, frame, place = _locate(error.__traceback__, statement, sources)
-    place = place and _narrowed(origin.again(), place)
-    text = place.text if place else ""
-    operands: tuple[diagnoses.Operand, ...] = ()
-    if place and isinstance(error, Exception):
-        scope = {**(frame.f_globals if frame else names), **(frame.f_locals if frame else {})}
-        operands = _operands(origin, place, scope, random_state)
-    message = _message(error)
-    failure = diagnoses.Failure(error, message, text, operands, names, namespace.directory)
-    code, category, finding = _recognised(failure)
-    line = first_line + statement.line - 1 + (place.line - 1 if place and origin is statement else 0)
+    """The diagnosis of an exception that `statement` raised. Runs nothing that could have an effect on the session."""
+    origin = _locate(error.__traceback__, statement, known.sources)
+    failure = _failure(error, origin, known)
+    entry, code, category, finding = _recognised(failure)
+    suggestions = remedy.suggestions(failure, finding.edits, statement, known.names, known)
+    place = origin.place
+    line = first_line + statement.line - 1 + (place.line - 1 if place and origin.statement is statement else 0)
     return report.Diagnosis(
         source=statement.source,
         statement=number,
@@ -68,12 +79,14 @@ def of_error(
         code=code,
         category=category,
         title=finding.title,
-        torch=message if message and category != "refused" else None,
+        torch=failure.message if failure.message and category != "refused" else None,
         span=report.Span(**place._asdict()) if place else None,
-        within=None if origin is statement else origin.source,
+        within=None if origin.statement is statement else origin.statement.source,
         location=f"{filename}:{line}" if filename else None,
-        operands=tuple(_facts(operand) for operand in operands),
+        operands=tuple(_facts(operand) for operand in failure.operands),
+        suggestions=suggestions,
         notes=finding.notes,
+        reference=entry.lesson if entry else None,
     )
 
 
@@ -84,10 +97,73 @@ def let_go(error: BaseException | None) -> None:
         error = error.__context__
 
 
-def _recognised(failure: diagnoses.Failure) -> tuple[str, str, diagnoses.Finding]:
+def _recognised(failure: diagnoses.Failure) -> tuple[diagnoses.Entry | None, str, str, diagnoses.Finding]:
     if isinstance(failure.error, namespace.Refused):
-        return "refused", "refused", diagnoses.Finding(failure.message, (TRUST,))
+        return None, "refused", "refused", diagnoses.Finding(failure.message, (TRUST,))
     return diagnoses.recognised(failure)
+
+
+def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Failure:
+    """All that can be known of a failure before anything is tried."""
+    message, names = _message(error), known.names
+    fresh = origin.statement.again()
+    node = _node_at(fresh, origin.place)
+    text = origin.place.text if origin.place else ""
+    if node is None or not isinstance(error, Exception):
+        return diagnoses.Failure(error, message, text, (), names, namespace.directory, fresh, node)
+    frame = origin.frame
+    scope = {**(frame.f_globals if frame else names), **(frame.f_locals if frame else {})}
+    value = _Values(scope, known)
+    call = calls.of(node, fresh, value)
+    return diagnoses.Failure(
+        error,
+        message,
+        text,
+        calls.operands(node, fresh, value),
+        names,
+        namespace.directory,
+        fresh,
+        node,
+        call,
+        calls.layer(call, origin.library),
+        partial(_definition, known.sources),
+        value,
+        namespace.MODULES.get,
+    )
+
+
+class _Values:
+    """The values of expressions in the failing one's scope, each had once. Calling it gives Unknown where it cannot."""
+
+    def __init__(self, scope: Mapping[str, Any], known: Known) -> None:
+        self._scope, self._known = scope, known
+        self._found: dict[str, Any] = {}
+
+    def __call__(self, node: ast.expr) -> Any:
+        key = ast.dump(node)
+        if key not in self._found:
+            self._found[key] = self._value(node)
+        return self._found[key]
+
+    def _value(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Name):
+            return self._scope.get(node.id, namespace.BUILTINS.get(node.id, Unknown))
+        state = torch.get_rng_state()
+        try:
+            if self._known.random_state is not None:
+                torch.set_rng_state(self._known.random_state)
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                return pure.value_of(node, self._scope)
+        except Exception:
+            pass
+        finally:
+            torch.set_rng_state(state)
+        try:
+            with apart.apart(seconds=OPERAND_SECONDS, random_state=self._known.random_state):
+                return apart.value_of(node, self._scope, trust=self._known.trust)
+        except BaseException:
+            return Unknown
 
 
 def _message(error: BaseException) -> str:
@@ -99,11 +175,10 @@ def _message(error: BaseException) -> str:
     return describe.cut(text.strip(), limit=4000)
 
 
-def _locate(
-    traceback: TracebackType | None, statement: Statement, sources: Mapping[str, Statement]
-) -> tuple[Statement, FrameType | None, Place | None]:
+def _locate(traceback: TracebackType | None, statement: Statement, sources: Mapping[str, Statement]) -> Origin:
     """The innermost frame of user code: its statement, itself, and the place of what it was executing."""
-    found: tuple[Statement, FrameType | None, Place | None] = (statement, None, None)
+    found = Origin(statement)
+    library: list[FrameType] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_filename in sources:
@@ -113,9 +188,12 @@ def _locate(
             if None not in positions:
                 line, end_line, offset, end_offset = positions
                 place = origin.place(line, offset, end_line, end_offset)  # type: ignore[arg-type]
-            found = (origin, traceback.tb_frame, place)
+            found = Origin(origin, traceback.tb_frame, place and _narrowed(origin.again(), place))
+            library = []
+        else:
+            library.append(traceback.tb_frame)
         traceback = traceback.tb_next
-    return found
+    return replace(found, library=tuple(library))
 
 
 def _narrowed(fresh: Statement, place: Place) -> Place:
@@ -133,64 +211,34 @@ def _narrowed(fresh: Statement, place: Place) -> Place:
     return place
 
 
-def _node_at(fresh: Statement, place: Place) -> ast.expr | None:
-    """The expression that stands exactly at `place` in a statement."""
-    expressions = (node for node in ast.walk(fresh.node) if isinstance(node, ast.expr))
-    return next((node for node in expressions if fresh.place_of(node) == place), None)
+def _node_at(fresh: Statement, place: Place | None) -> ast.AST | None:
+    """The expression, or else the statement, that stands exactly at `place` in a statement."""
+    nodes = [node for node in ast.walk(fresh.node) if isinstance(node, ast.expr | ast.stmt)]
+    nodes.sort(key=lambda node: isinstance(node, ast.stmt))
+    return next((node for node in nodes if fresh.place_of(node) == place), None)
 
 
-def _operands(
-    origin: Statement, place: Place, scope: Mapping[str, Any], random_state: torch.Tensor | None
-) -> tuple[diagnoses.Operand, ...]:
-    fresh = origin.again()
-    node = _node_at(fresh, place)
-    if node is None:
-        return ()
-    before = torch.get_rng_state()
-    try:
-        if random_state is not None:
-            torch.set_rng_state(random_state)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they have been said when the statement ran
-            texts = {part: " ".join(fresh.place_of(part).text.split()) for part in _parts(node)}
-            found = [_operand(part, text, scope) for part, text in texts.items()]
-            return tuple(operand for operand in found if not isinstance(operand.value, _LIBRARIES))
-    finally:
-        torch.set_rng_state(before)
+def _definition(sources: Mapping[str, Statement], name: str) -> Statement | None:
+    """The statement that last assigned a variable, read anew."""
+    found = (s for s in reversed(list(sources.values())) if isinstance(s.node, ast.Assign) and name in s.bound)
+    return next((statement.again() for statement in found if not _sets_a_part(statement, name)), None)
 
 
-def _parts(node: ast.expr) -> list[ast.expr]:
-    """The expressions whose values the failing one works on."""
-    match node:
-        case ast.BinOp(left=left, right=right):
-            parts = [left, right]
-        case ast.UnaryOp(operand=operand):
-            parts = [operand]
-        case ast.Compare(left=left, comparators=rest):
-            parts = [left, *rest]
-        case ast.Call(func=func, args=args, keywords=keywords):
-            owner = [func.value] if isinstance(func, ast.Attribute) else [func]
-            parts = [*owner, *args, *(keyword.value for keyword in keywords)]
-        case ast.Subscript(value=value, slice=index):
-            parts = [value, *(index.elts if isinstance(index, ast.Tuple) else [index])]
-        case ast.Attribute(value=value):
-            parts = [value]
-        case _:
-            parts = []
-    parts = [part.value if isinstance(part, ast.Starred) else part for part in parts]
-    return [part for part in parts if not isinstance(part, ast.Constant | ast.Slice)]
-
-
-def _operand(node: ast.expr, text: str, scope: Mapping[str, Any]) -> diagnoses.Operand:
-    try:
-        with torch.no_grad():
-            return diagnoses.Operand(text, value_of(node, scope))
-    except Exception:  # it has effects, is too large, or fails itself: its text alone is known
-        return diagnoses.Operand(text)
+def _sets_a_part(statement: Statement, name: str) -> bool:
+    fresh = statement.again().node
+    assert isinstance(fresh, ast.Assign)
+    return not any(
+        isinstance(part, ast.Name) and part.id == name
+        for target in fresh.targets
+        for part in ast.walk(target)
+        if isinstance(getattr(part, "ctx", None), ast.Store)
+    )
 
 
 def _facts(operand: diagnoses.Operand) -> report.Operand:
     value = operand.value
+    if value is Unknown:
+        return report.Operand(text=operand.text)
     if isinstance(value, torch.Tensor):
         return report.Operand(
             text=operand.text,
@@ -204,129 +252,3 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
         return report.Operand(text=operand.text)
     kind = describe.type_name(type(value))
     return report.Operand(text=operand.text, note=f"{kind} {describe.cut(describe.text_of(value), limit=60)}")
-
-
-# Values of operands, had again without effects.
-
-# What may be called again: native operators, conversions of tensors, and the making of small arrays.
-_OPERATOR_NAMES = frozenset(name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")) | {
-    "tensor",
-    "einsum",
-    "split",
-    "unique",
-    "norm",
-}
-_CONVERSIONS = frozenset("to cpu float double half bfloat16 int long bool view expand repeat numpy permute".split())
-_ARRAYS = frozenset("array arange zeros ones full eye linspace asarray".split())
-_TORCH = (namespace.MODULES["torch"], torch)
-_NN = (namespace.MODULES["torch.nn"], torch.nn)
-_NUMPY = (namespace.MODULES["numpy"], np)
-
-_LIBRARIES = (namespace.Namespace, ModuleType)
-
-
-class Unknown(Exception):
-    """The value cannot be had without running something that might have an effect."""
-
-
-def value_of(node: ast.expr, scope: Mapping[str, Any]) -> Any:
-    """The value of an expression made of names, constants, attributes, indices, operators and torch's pure functions.
-
-    Raises Unknown for anything else, and whatever the operations themselves raise.
-    """
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name):
-            if name in scope:
-                return scope[name]
-            if name in namespace.BUILTINS:
-                return namespace.BUILTINS[name]
-        case ast.Tuple(elts=parts):
-            return tuple(value_of(part, scope) for part in parts)
-        case ast.List(elts=parts):
-            return [value_of(part, scope) for part in parts]
-        case ast.UnaryOp(op=operator, operand=operand):
-            return _apply(operator, _bounded(value_of(operand, scope)))
-        case ast.BinOp(left=left, op=operator, right=right):
-            return _apply(operator, _bounded(value_of(left, scope)), _bounded(value_of(right, scope)))
-        case ast.Attribute(value=owner, attr=name):
-            return _attribute(value_of(owner, scope), name)
-        case ast.Subscript(value=owner, slice=index):
-            return _known(value_of(owner, scope))[value_of(index, scope)]
-        case ast.Slice(lower=lower, upper=upper, step=step):
-            return slice(*(None if part is None else value_of(part, scope) for part in (lower, upper, step)))
-        case ast.Call(func=ast.Attribute(value=owner, attr=name) as func, args=args, keywords=keywords):
-            _check_pure(value_of(owner, scope), name, keywords)
-            function = value_of(func, scope)
-            positional = [_bounded(value_of(arg, scope)) for arg in args]
-            _check_size(positional)
-            named = {str(keyword.arg): _bounded(value_of(keyword.value, scope)) for keyword in keywords}
-            return _bounded(function(*positional, **named))
-    raise Unknown(ast.dump(node))
-
-
-_OPERATORS: dict[type[ast.AST], Any] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.MatMult: lambda a, b: a @ b,
-    ast.Pow: namespace.power,
-    ast.USub: lambda a: -a,
-    ast.Invert: lambda a: ~a,
-    ast.Not: lambda a: not a,
-}
-
-
-def _apply(operator: ast.AST, *values: Any) -> Any:
-    if type(operator) not in _OPERATORS:
-        raise Unknown
-    return _OPERATORS[type(operator)](*(_known(value) for value in values))
-
-
-def _known(value: Any) -> Any:
-    """The value, where its operators and attributes are torch's, NumPy's or Python's own: without effects."""
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic | torch.nn.Module | namespace.Namespace):
-        return value
-    if type(value) in (int, float, bool, complex, str, tuple, list, dict, torch.Size, torch.device, torch.dtype):
-        return value
-    if _is_one_of(value, (torch, np, torch.nn, torch.nn.functional)):
-        return value
-    raise Unknown
-
-
-def _attribute(owner: Any, name: str) -> Any:
-    return getattr(owner, name) if isinstance(owner, ModuleType) else namespace.attribute(_known(owner), name)
-
-
-def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:
-    """Raise Unknown unless this is one of torch's native operators or a method of a tensor that changes nothing."""
-    operator = _is_one_of(owner, _TORCH) and name in _OPERATOR_NAMES
-    layer = _is_one_of(owner, _NN) and hasattr(torch.nn, name)
-    array = _is_one_of(owner, _NUMPY) and name in _ARRAYS
-    method = isinstance(owner, torch.Tensor) and name in _OPERATOR_NAMES | _CONVERSIONS
-    if (
-        not (operator or layer or array or method)
-        or name.endswith("_")
-        or any(k.arg in (None, "out") for k in keywords)
-    ):
-        raise Unknown
-
-
-def _is_one_of(owner: Any, libraries: tuple[Any, ...]) -> bool:
-    return any(owner is library for library in libraries)
-
-
-def _check_size(arguments: list[Any]) -> None:
-    """Raise Unknown where the arguments read as the sizes of a large tensor to be made."""
-    sizes = [size for value in arguments for size in (value if isinstance(value, tuple | list) else [value])]
-    if math.prod(size for size in sizes if isinstance(size, int) and size > 0) > MAX_ELEMENTS:
-        raise Unknown
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, torch.Tensor) and value.numel() > MAX_ELEMENTS and value.device.type != "meta":
-        raise Unknown
-    return value

@@ -22,6 +22,8 @@ class _State:
     current: int | None = None  # the request being answered
     wanted: int | None = None  # the request to interrupt, until that is done; it may still have to begin
     open = False  # user code is running: an interrupt may be raised now
+    timed = False  # a deadline may raise now
+    late = False  # the deadline has passed
     presses = 0  # how often Ctrl-C was pressed since the request began
     alarm: socket.socket | None = None  # where the system announces signals to `_watch`
 
@@ -64,6 +66,45 @@ def _deliver() -> None:
         # Closed first: an interrupt that comes while this one travels up must find nothing left to cut.
         _State.open, _State.wanted = False, None
         raise KeyboardInterrupt
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Around what may be given up: `may_raise` within it raises TimeoutError after `seconds`.
+
+    Where the system has no such timer (Windows), or off the main thread, nothing is cut short.
+    """
+    if not _on_main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    previous = signal.signal(signal.SIGALRM, _on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    _State.late = False
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@contextmanager
+def may_raise() -> Iterator[None]:
+    """Around user code that a deadline may cut short, and Ctrl-C too."""
+    if _State.late:
+        raise TimeoutError
+    _State.timed = True
+    try:
+        with interruptible():
+            yield
+    finally:
+        _State.timed = False
+
+
+def _on_alarm(_signum: int, _frame: FrameType | None) -> None:
+    _State.late = True
+    if _State.timed:
+        _State.timed = False
+        raise TimeoutError
 
 
 # For who answers requests.

@@ -13,19 +13,13 @@ import torch
 
 from tensorcli import __version__, language, report
 from tensorcli.engine import costs, describe, environment, failure, interrupts, limits
+from tensorcli.engine.calls import OPERATIONS
 from tensorcli.engine.output import Sink
 from tensorcli.language import Statement
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
-OPERATIONS: dict[type[ast.AST], str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floor_divide",
-    ast.Mod: "remainder", ast.Pow: "pow", ast.MatMult: "matmul", ast.BitAnd: "bitwise_and", ast.BitOr: "bitwise_or",
-    ast.BitXor: "bitwise_xor", ast.LShift: "bitwise_left_shift", ast.RShift: "bitwise_right_shift", ast.USub: "neg",
-    ast.UAdd: "positive", ast.Invert: "bitwise_not", ast.Not: "not", ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt",
-    ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
-}  # fmt: skip
 _TRACED = (
     ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute, ast.Subscript, ast.Name, ast.BoolOp, ast.IfExp,
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.List, ast.Tuple, ast.Dict, ast.NamedExpr,

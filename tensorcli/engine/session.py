@@ -189,13 +189,11 @@ class Session:
         return failure.of_error(
             error,
             statement,
+            failure.Known(self.names, self.sources, self.trust, random_state),
             number=number,
             seconds=seconds,
-            sources=self.sources,
-            names=self.names,
             filename=context.filename,
             first_line=context.first_line,
-            random_state=random_state,
         )
 
     def _answers(

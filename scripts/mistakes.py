@@ -1,0 +1,182 @@
+"""How well mistakes are explained: the share of tests/mistakes whose first suggestions are what was meant.
+
+    scripts/mistakes [FILE.toml ...] [--misses]
+
+Prints, per file and in all: top-1 (the first suggestion equals the intended statement, or gives the same result),
+top-3 (one of those shown does), the exact span, and the expected code.
+"""
+
+import argparse
+import ast
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tensorcli import report
+from tensorcli.engine import pretend
+from tensorcli.engine.session import Session
+
+FOLDER = Path(__file__).parents[1] / "tests" / "mistakes"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one mistake was answered."""
+
+    mistake: dict[str, Any]
+    diagnosis: report.Diagnosis | None
+    first: bool = False
+    shown: bool = False
+    span: bool = False
+    code: bool = False
+
+
+def mistakes(file: Path) -> list[dict[str, Any]]:
+    """The mistakes of one file."""
+    found: list[dict[str, Any]] = tomllib.loads(file.read_text())["mistake"]
+    return found
+
+
+def outcome(mistake: dict[str, Any]) -> Outcome:
+    """Make the mistake in a fresh session, and judge what is said of it."""
+    if mistake.get("pretend"):
+        pretend.start()
+    try:
+        diagnosis = _diagnosis(mistake)
+        if diagnosis is None:
+            return Outcome(mistake, None)
+        good = [equivalent(mistake, suggestion.source) for suggestion in diagnosis.suggestions]
+    finally:
+        if mistake.get("pretend"):
+            pretend.stop()
+    span = diagnosis.span is not None and _plain(diagnosis.span.text) == _plain(mistake["span"])
+    nothing_meant = not mistake["intended"] and not diagnosis.suggestions
+    return Outcome(
+        mistake,
+        diagnosis,
+        first=nothing_meant or bool(good[:1] and good[0]),
+        shown=nothing_meant or any(good),
+        span=span,
+        code=diagnosis.code == mistake["code"],
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split())
+
+
+def _session(setup: str) -> Session:
+    session = Session(seed=SEED)
+    said: list[report.AnyReport] = []
+    if setup.strip():
+        session.ask(report.Evaluate(text=setup), said.append)
+    problems = [answer for answer in said if isinstance(answer, report.Diagnosis)]
+    if problems:
+        raise ValueError(f"the setup fails: {setup!r}: {problems[0].title}")
+    return session
+
+
+def _diagnosis(mistake: dict[str, Any]) -> report.Diagnosis | None:
+    said: list[report.AnyReport] = []
+    _session(mistake["setup"]).ask(report.Evaluate(text=mistake["failing"]), said.append)
+    return next((answer for answer in said if isinstance(answer, report.Diagnosis)), None)
+
+
+def equivalent(mistake: dict[str, Any], source: str) -> bool:
+    """Whether a suggestion is the intended text, or leaves the same values."""
+    intended = mistake["intended"]
+    if not intended:
+        return False
+    try:
+        if ast.dump(ast.parse(intended)) == ast.dump(ast.parse(source)):
+            return True
+    except SyntaxError:
+        return False
+    return _same(_values(mistake["setup"], intended), _values(mistake["setup"], source))
+
+
+def _values(setup: str, text: str) -> Any:
+    """What a text gives after the setup: its last value, and the variables it binds."""
+    session = _session(setup)
+    before = dict(session.names)
+    said: list[report.AnyReport] = []
+    session.ask(report.Evaluate(text=text), said.append)
+    if any(isinstance(answer, report.Diagnosis) for answer in said):
+        return None
+    bound = {k: v for k, v in session.names.items() if k[0] != "_" and k != "Out" and before.get(k) is not v}
+    last = session.names.get("_") if "_" in session.names else None
+    changed = {k: v for k, v in session.names.items() if isinstance(v, torch.Tensor) and k in before}
+    return {"last": last, "bound": {k: v for k, v in bound.items() if _comparable(v)}, "changed": changed}
+
+
+def _comparable(value: Any) -> bool:
+    return isinstance(value, torch.Tensor | int | float | bool | str | tuple | list)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        if a.shape != b.shape or a.dtype != b.dtype or str(a.device) != str(b.device):
+            return False
+        return bool(torch.allclose(a.cpu().double(), b.cpu().double(), equal_nan=True)) if not a.is_complex() else True
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, torch.nn.Module):
+        return isinstance(b, torch.nn.Module) and repr(a) == repr(b)
+    try:
+        return type(a) is type(b) and (a is None or bool(a == b))
+    except Exception:
+        return False
+
+
+def main() -> None:
+    """Print the table, and with --misses what was not right."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--misses", action="store_true")
+    options = parser.parse_args()
+    files = options.files or sorted(FOLDER.glob("*.toml"))
+    everything: list[Outcome] = []
+    print(f"{'':12} {'cases':>6} {'top-1':>7} {'top-3':>7} {'span':>7} {'code':>7}")
+    for file in files:
+        found = [outcome(mistake) for mistake in mistakes(file)]
+        print(_row(file.stem, found))
+        if options.misses:
+            for answer in found:
+                _print_miss(answer)
+        everything += found
+    print(_row("all", everything))
+    operators = {answer.mistake["operator"] for answer in everything}
+    print(f"{len(everything)} mistakes over {len(operators)} operators; torch {torch.__version__}")
+
+
+def _row(name: str, found: list[Outcome]) -> str:
+    shares = [sum(getattr(o, key) for o in found) / max(len(found), 1) for key in ("first", "shown", "span", "code")]
+    return f"{name:12} {len(found):>6} " + " ".join(f"{100 * share:>6.1f}%" for share in shares)
+
+
+def _print_miss(answer: Outcome) -> None:
+    wrong = [key for key in ("first", "shown", "span", "code") if not getattr(answer, key)]
+    if not wrong:
+        return
+    mistake, diagnosis = answer.mistake, answer.diagnosis
+    print(f"  -- {', '.join(wrong)}: {mistake['failing']!r}   after {mistake['setup']!r}")
+    print(f"     meant {mistake['intended']!r} {mistake['code']} span {mistake['span']!r}")
+    if diagnosis is None:
+        print("     nothing failed")
+        return
+    print(f"     said  {diagnosis.code}: {diagnosis.title} | span {diagnosis.span and diagnosis.span.text!r}")
+    print(f"     torch {(diagnosis.torch or '')[:200]!r}")
+    for suggestion in diagnosis.suggestions:
+        print(f"       try {suggestion.source!r} {suggestion.result.shape} {suggestion.result.dtype}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    main()

@@ -1,0 +1,174 @@
+"""Making edits: the ways a failing expression is rewritten, printed as its author would have written them."""
+
+import ast
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from tensorcli.diagnoses import Edit, Failure, Operand, Unknown
+from tensorcli.language import Statement
+
+# What needs no brackets before a dot or an index.
+_ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.JoinedStr)
+
+
+def atom(failure: Failure, node: ast.AST) -> str:
+    """The text of a node as it can stand before a dot: in brackets where it needs them."""
+    text = text_of(failure, node)
+    return text if isinstance(node, _ATOMS) and not _bare_tuple(node, text) else f"({text})"
+
+
+def _bare_tuple(node: ast.AST, text: str) -> bool:
+    return isinstance(node, ast.Tuple) and not text.startswith("(")
+
+
+def text_of(failure: Failure, node: ast.AST) -> str:
+    """The text of a node of the failing statement."""
+    assert failure.statement is not None
+    text: str = failure.statement.place_of(node).text
+    return text
+
+
+def change(failure: Failure, *pairs: tuple[ast.AST | Operand | None, str], title: str = "", **options: Any) -> Edit:
+    """The edit that writes new text in the place of nodes, or operands, of the failing statement."""
+    changes = []
+    for part, text in pairs:
+        node = part.node if isinstance(part, Operand) else part
+        if node is None or failure.statement is None:
+            return Edit((), title)  # nothing to change: never tried
+        changes.append((failure.statement, node, text))
+    return Edit(tuple(changes), title, **options)
+
+
+def suffix(failure: Failure, operand: Operand | None, text: str, *, title: str = "", **options: Any) -> Edit:
+    """The edit that puts `.float()` or another suffix behind an operand."""
+    if operand is None or operand.node is None:
+        return Edit(())
+    return change(failure, (operand, suffixed(failure, operand, text)), title=title, **options)
+
+
+def suffixed(failure: Failure, operand: Operand, text: str) -> str:
+    """The operand's text with a suffix."""
+    assert operand.node is not None
+    return atom(failure, operand.node) + text
+
+
+def definition(failure: Failure, name: str, rewrite: Callable[[Statement], Iterator[Edit]]) -> Iterator[Edit]:
+    """The edits of the statement that last assigned a variable."""
+    written = failure.definition(name)
+    if written is not None:
+        yield from rewrite(written)
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """The value given for a keyword of a call."""
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def with_keyword(text: str, argument: str) -> str:
+    """A call's text with one more argument at its end."""
+    head = text[:-1].rstrip()
+    return f"{head}{'' if head.endswith(('(', ',')) else ','}{'' if head.endswith('(') else ' '}{argument})"
+
+
+def both(*edits: Edit) -> Edit:
+    """Several edits as one."""
+    if not all(edit.changes for edit in edits):
+        return Edit(())
+    return replace(edits[0], changes=tuple(change for edit in edits for change in edit.changes))
+
+
+# What operands are, asked of values without importing torch.
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a torch tensor."""
+    return (
+        value is not Unknown and hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "requires_grad")
+    )
+
+
+def shape(operand: Operand | None) -> tuple[int, ...] | None:
+    """The sizes of an operand that is a tensor."""
+    if operand is None or not is_tensor(operand.value):
+        return None
+    return tuple(int(size) for size in operand.value.shape)
+
+
+def brackets(sizes: tuple[int, ...]) -> str:
+    """Sizes as they read on the screen: [2, 3]."""
+    return "[" + ", ".join(map(str, sizes)) + "]"
+
+
+def product(sizes: tuple[int, ...]) -> int:
+    """The number of elements of a shape."""
+    return math.prod(sizes)
+
+
+# Calls, written another way.
+
+
+def renamed(failure: Failure, name: str, *, title: str = "", **options: Any) -> Edit:
+    """The failing call with another function or method in the place of its own."""
+    node = failure.node
+    if not isinstance(node, ast.Call):
+        return Edit(())
+    if isinstance(node.func, ast.Attribute):
+        owner = text_of(failure, node.func.value)
+        return change(failure, (node.func, f"{owner}.{name}"), title=title, **options)
+    return change(failure, (node.func, name), title=title, **options)
+
+
+def with_argument(failure: Failure, position: int, names: tuple[str, ...], text: str, **options: Any) -> Edit:
+    """The failing call with one argument given, or given otherwise: by position where it stands, else by keyword."""
+    node, call = failure.node, failure.call
+    if not isinstance(node, ast.Call) or call is None:
+        return Edit(())
+    operand = call.argument(position, *names)
+    if operand is not None:
+        return change(failure, (operand, text), **options)
+    return change(failure, (node, with_keyword(text_of(failure, node), f"{names[0]}={text}")), **options)
+
+
+# Where a layer was made.
+
+
+def constructor(failure: Failure) -> tuple[Statement, ast.Call] | None:
+    """The call that made the layer that failed, and the statement it stands in."""
+    node, layer = failure.node, failure.layer
+    if not isinstance(node, ast.Call) or layer is None or failure.statement is None:
+        return None
+    if isinstance(node.func, ast.Call):
+        return _inner_call(failure.statement, node.func, layer.path)
+    if not isinstance(node.func, ast.Name):
+        return None
+    written = failure.definition(node.func.id)
+    value = getattr(written.node, "value", None) if written else None
+    if written is None or not isinstance(value, ast.Call):
+        return None
+    while (
+        isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Call)
+    ):
+        value = value.func.value  # nn.Linear(3, 4).double()
+    return _inner_call(written, value, layer.path)
+
+
+def _inner_call(written: Statement, call: ast.Call, path: str) -> tuple[Statement, ast.Call] | None:
+    for part in re.findall(r"\[(\d+)\]", path):
+        inside = call.args[int(part)] if int(part) < len(call.args) else None
+        if not isinstance(inside, ast.Call):
+            return None
+        call = inside
+    return (written, call) if "." not in path else None
+
+
+def reconstructed(failure: Failure, position: int, name: str, size: int, *, title: str = "") -> Edit:
+    """The edit that gives the layer's constructor another size, at a position or by its keyword."""
+    found = constructor(failure)
+    if found is None:
+        return Edit(())
+    written, call = found
+    given = keyword(call, name) or (call.args[position] if position < len(call.args) else None)
+    return Edit(((written, given, str(size)),), title) if given is not None else Edit(())

@@ -1,0 +1,221 @@
+"""Diagnoses of matrix products and linear layers whose sizes do not go together."""
+
+import ast
+from collections.abc import Iterator
+
+from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
+from tensorcli.diagnoses.edits import (
+    brackets,
+    change,
+    constructor,
+    product,
+    reconstructed,
+    renamed,
+    shape,
+    suffix,
+    suffixed,
+    text_of,
+)
+from tensorcli.diagnoses.messages import said
+
+_PRODUCTS = {"matmul", "mm", "bmm", "mv", "dot", "vdot", "inner"}
+_ADDED = {"addmm", "addmv", "addbmm", "baddbmm", "addmm_", "addmv_", "addbmm_", "baddbmm_"}
+
+
+def _factors(failure: Failure) -> tuple[Operand, Operand] | None:
+    """The two operands of a matrix product, whatever its spelling."""
+    call = failure.call
+    if call is None:
+        return None
+    first = 1 if call.name in _ADDED else 0
+    if call.name not in _PRODUCTS | _ADDED:
+        return None
+    left = call.argument(first, "mat1", "batch1", "mat") if first else call.argument(0, "input", "self")
+    right = call.argument(first + 1, "other", "mat2", "vec", "vec2", "batch2", "tensor")
+    return (left, right) if left and right else None
+
+
+def inner_sizes(failure: Failure) -> Finding | None:
+    """A matrix product whose inner sizes differ."""
+    factors = _factors(failure)
+    if factors is None or failure.layer or not said(failure, "inner sizes"):
+        return None
+    left, right = factors
+    a, b = shape(left), shape(right)
+    if not a or not b:
+        return None
+    inner = b[-2] if len(b) > 1 else b[0]
+    if len(a) == len(b) == 1:
+        title = f"the two vectors differ in size: {a[0]} and {b[0]}"
+    else:
+        title = f"the inner sizes differ: {_written(a)} @ {_written(b)} needs {a[-1]} = {inner}"
+    notes = ("the sizes differ by one",) if abs(a[-1] - inner) == 1 else ()
+    return Finding(title, notes, _product_edits(failure, left, right, a, b))
+
+
+def _written(sizes: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _product_edits(
+    failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
+) -> Iterator[Edit]:
+    """Edits of `left @ right`, likeliest first."""
+    inner = b[-2] if len(b) > 1 else b[0]
+    if len(a) == 3 and len(b) == 2 and b == (a[0], a[2]):
+        yield suffix(failure, right, ".unsqueeze(-1)", title="one column vector per batch")
+    if len(b) > 1 and b[-1] == a[-1]:
+        yield suffix(failure, right, _transpose(b), title="transpose the right side")
+    if len(a) > 2 and product(a[1:]) == inner:
+        yield suffix(failure, left, ".flatten(1)", title=f"flatten {brackets(a[1:])} to {inner}")
+    if len(a) > 1 and product(a) == inner:
+        yield suffix(failure, left, ".flatten()", title=f"flatten {brackets(a)} to {inner}")
+    if len(a) > 1 and a[-2] == inner:
+        yield suffix(failure, left, _transpose(a), title="transpose the left side")
+    yield _swapped(failure, left, right)
+    if len(a) > 1 and len(b) > 1:
+        yield change(
+            failure,
+            (left, suffixed(failure, left, _transpose(a))),
+            (right, suffixed(failure, right, _transpose(b))),
+            title="transpose both sides",
+        )
+    yield suffix(failure, left, ".unsqueeze(-1)", title="one column more")
+    yield suffix(failure, right, ".unsqueeze(0)", title="one row")
+    yield from _resized(failure, right, a[-1], inner, dim=max(len(b) - 2, 0))
+    yield from _resized(failure, left, inner, a[-1], dim=len(a) - 1)
+    if a == b and isinstance(failure.node, ast.BinOp):
+        yield change(
+            failure, (failure.node, f"{_side(failure, left)} * {_side(failure, right)}"), title="element by element"
+        )
+
+
+def _side(failure: Failure, operand: Operand) -> str:
+    return suffixed(failure, operand, "")
+
+
+def _transpose(sizes: tuple[int, ...]) -> str:
+    return ".T" if len(sizes) == 2 else ".transpose(-2, -1)"
+
+
+def _swapped(failure: Failure, left: Operand, right: Operand) -> Edit:
+    return change(failure, (left, _side(failure, right)), (right, _side(failure, left)), title="swap the two sides")
+
+
+def _resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: int) -> Iterator[Edit]:
+    """The variable made with another size, where its definition is a call that spells the wrong one out."""
+    if not isinstance(operand.node, ast.Name):
+        return
+    written = failure.definition(operand.node.id)
+    value = getattr(written.node, "value", None) if written else None
+    if written is None or not isinstance(value, ast.Call):
+        return
+    sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
+    if dim < len(sizes) and isinstance(sizes[dim], ast.Constant) and sizes[dim].value == wrong:  # type: ignore[attr-defined]
+        yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
+
+
+def features(failure: Failure) -> Finding | None:
+    """A linear layer whose in_features are not the input's last size."""
+    layer = failure.layer
+    if layer is None or type(layer.module).__name__ != "Linear" or not said(failure, "inner sizes"):
+        return None
+    given = tuple(int(size) for size in layer.inputs[0].shape) if layer.inputs else ()
+    wanted = int(layer.module.in_features)
+    if not given or given[-1] == wanted:
+        return None
+    what = f"the layer {layer.path}" if layer.path else "the layer"
+    title = f"{what} takes {wanted} features, and the last size of its input {brackets(given)} is {given[-1]}"
+    flat = f"{brackets(given[1:])} flattened is {wanted}: did you forget to flatten?"
+    notes = (flat,) if product(given[1:]) == wanted else ()
+    return Finding(title, notes, _feature_edits(failure, given, wanted))
+
+
+def _feature_edits(failure: Failure, given: tuple[int, ...], wanted: int) -> Iterator[Edit]:
+    call, layer = failure.call, failure.layer
+    assert layer is not None
+    direct = call.argument(0, "input") if call and not layer.path else None
+    if len(given) > 2 and product(given[1:]) == wanted:
+        yield suffix(failure, direct, ".flatten(1)", title="flatten all but the batch")
+    if product(given) == wanted:
+        yield suffix(failure, direct, ".flatten()", title="flatten")
+    if len(given) == 2 and given[0] == wanted:
+        yield suffix(failure, direct, ".T", title="transpose")
+    if len(given) == 3 and given[1] == wanted:
+        yield suffix(failure, direct, ".transpose(1, 2)", title="features last")
+    if len(given) == 4 and given[1] == wanted:
+        yield suffix(failure, direct, ".permute(0, 2, 3, 1)", title="channels last")
+    found = constructor(failure)
+    if found and layer.path and len(given) > 2:
+        written, made = found
+        text = f"nn.Flatten(), {written.place_of(made).text}"
+        yield Edit(((written, made, text),), "flatten before the layer")
+        flat = reconstructed(failure, 0, "in_features", product(given[1:]))
+        if flat.changes:
+            node = flat.changes[0][1]
+            start = written.place_of(made).text
+            yield Edit(
+                ((written, made, f"nn.Flatten(), {start.replace(written.place_of(node).text, flat.changes[0][2], 1)}"),)
+            )
+    yield reconstructed(failure, 0, "in_features", given[-1], title=f"a layer for {given[-1]} features")
+
+
+def ranks(failure: Failure) -> Finding | None:
+    """A product that wants vectors, matrices or batches of them, and was given something else."""
+    factors = _factors(failure)
+    if factors is None or failure.call is None or not said(failure, "product ranks"):
+        return None
+    left, right = factors
+    a, b = shape(left), shape(right)
+    name = failure.call.name
+    wanted = {"mv": (2, 1), "mm": (2, 2), "bmm": (3, 3), "dot": (1, 1), "vdot": (1, 1)}.get(name)
+    if a is None or b is None or wanted is None or (len(a), len(b)) == wanted:
+        return None
+    title = f"{name} multiplies {wanted[0]}-D by {wanted[1]}-D tensors, and was given {brackets(a)} and {brackets(b)}"
+    return Finding(title, (), _rank_edits(failure, left, right, a, b))
+
+
+def _rank_edits(
+    failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
+) -> Iterator[Edit]:
+    if failure.call and failure.call.name in ("dot", "vdot") and product(a) == product(b) == max((*a, *b)):
+        flat = [(side, suffixed(failure, side, ".flatten()")) for side in (left, right) if len(shape(side) or ()) != 1]
+        yield change(failure, *flat, title="as vectors")
+    yield renamed(failure, "matmul", title="matmul takes any number of dimensions")
+    yield suffix(failure, right, ".unsqueeze(0)", title="a batch of one")
+    yield suffix(failure, left, ".unsqueeze(0)", title="a batch of one")
+    if failure.call and failure.call.form == "function":
+        for transposed, sizes in ((right, b), (left, a)):
+            if len(sizes) > 1:
+                text = suffixed(failure, transposed, _transpose(sizes))
+                yield change(failure, (failure.node, _as_matmul(failure, left, right, transposed, text)))
+
+
+def _as_matmul(failure: Failure, left: Operand, right: Operand, replaced: Operand, text: str) -> str:
+    sides = [text if side is replaced else text_of(failure, side.node) for side in (left, right) if side.node]
+    return f"torch.matmul({', '.join(sides)})"
+
+
+ENTRIES = (
+    Entry(
+        "linear-features",
+        "shape",
+        features,
+        "layer = nn.Linear(20, 5)\nlayer(torch.rand(8, 30))",
+        "nn.Linear(in_features, out_features) takes inputs whose last size is in_features.",
+    ),
+    Entry(
+        "matmul-inner-sizes",
+        "shape",
+        inner_sizes,
+        "torch.rand(3, 2) @ torch.rand(3, 2)",
+        "In A @ B the last size of A must equal the size before the last of B: (n, k) @ (k, m) gives (n, m).",
+    ),
+    Entry(
+        "matmul-ranks",
+        "shape",
+        ranks,
+        "torch.mm(torch.rand(8, 3, 4), torch.rand(4, 5))",
+        "mm takes matrices, mv a matrix and a vector, bmm batches of matrices, dot vectors; matmul takes them all.",
+    ),
+)

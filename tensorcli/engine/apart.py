@@ -1,0 +1,310 @@
+"""Evaluating apart from the session: on copies of what is used, with everything global put back afterwards."""
+
+import ast
+import copy
+import gc
+import io
+import random
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import numpy as np
+import torch
+
+from tensorcli import language
+from tensorcli.engine import interrupts, namespace, pretend
+
+MAX_NBYTES = 32 << 20  # of all that is copied
+MAX_OBJECTS = 20_000  # looked at to find the tensors among them
+
+
+class TooLarge(Exception):
+    """What would have to be copied is too large, or cannot be copied at all."""
+
+
+@contextmanager
+def apart(*, seconds: float, random_state: torch.Tensor | None = None) -> Iterator[None]:
+    """Within it nothing is printed or warned of, and random states and torch's settings are put back at its end.
+
+    Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
+    """
+    before = torch.get_rng_state()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    dtype, enabled, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        if random_state is not None:
+            torch.set_rng_state(random_state)
+        try:
+            with interrupts.deadline(seconds):
+                yield
+        finally:
+            torch.set_rng_state(before)
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+            torch.set_default_dtype(dtype)
+            torch.set_grad_enabled(enabled)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+
+
+# Copies.
+
+
+def used(trees: Iterable[ast.AST], scope: Mapping[str, Any]) -> set[str]:
+    """The names of `scope` that the trees mention, and those that the functions among them mention."""
+    wanted = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    found: set[str] = set()
+    while fresh := (wanted & scope.keys()) - found:
+        found |= fresh
+        wanted = {name for key in fresh for name in _mentioned(scope[key])}
+    return found
+
+
+def _mentioned(value: Any) -> Iterator[str]:
+    codes = [value.__code__] if isinstance(value, types.FunctionType) else []
+    while codes:
+        code = codes.pop()
+        yield from code.co_names
+        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+
+
+def copies(scope: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Copies of the named values that share with each other what the originals share, and nothing with these.
+
+    A tensor that autograd made keeps its place in the graph. Raises TooLarge.
+    """
+    chosen = {name: scope[name] for name in names}
+    world: dict[str, Any] = {}
+    copier = _Copier(world)
+    reached = _reachable(chosen.values())
+    copier.check_size(reached)
+    for value in reached:
+        copier.prepare(value)
+    try:
+        world.update((name, copier.copied(value)) for name, value in chosen.items())
+    except (TypeError, RuntimeError, ValueError, RecursionError, AttributeError) as error:
+        raise TooLarge(str(error)) from None
+    copier.fill()
+    return world
+
+
+_PLAIN = (
+    int, float, complex, str, bytes, bool, type(None), type, types.ModuleType, types.CodeType, namespace.Namespace,
+    torch.dtype, torch.device, torch.Size, types.BuiltinFunctionType, range,
+)  # fmt: skip
+
+
+def _reachable(values: Iterable[Any]) -> list[Any]:
+    """The tensors, arrays, functions and generators that values hold, themselves among them."""
+    seen: dict[int, Any] = {}
+    waiting = list(values)
+    found = []
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or (isinstance(value, _PLAIN) and not _is_method(value)):
+            continue
+        seen[id(value)] = value
+        if len(seen) > MAX_OBJECTS:
+            raise TooLarge(f"more than {MAX_OBJECTS:,} objects")
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+            waiting += [value.grad] if value.is_leaf and value.grad is not None else []
+        elif isinstance(value, np.ndarray | types.FunctionType | torch.Generator) or _is_method(value):
+            found.append(value)
+            if isinstance(value, types.FunctionType):
+                waiting += [*(value.__defaults__ or ()), *(cell.cell_contents for cell in value.__closure__ or ())]
+        else:
+            waiting += gc.get_referents(value)
+    return found
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, torch.Tensor)
+
+
+class _Copier:
+    """Makes each copy once. `world` will be the globals of the functions among them."""
+
+    def __init__(self, world: dict[str, Any]) -> None:
+        self._world = world
+        self._memo: dict[int, Any] = {}
+        self._storages: dict[int, torch.Tensor] = {}
+        self._kept: list[Any] = []  # the originals: their ids must stay theirs
+        self._later: list[Callable[[], None]] = []
+
+    def check_size(self, values: list[Any]) -> None:
+        """Raise TooLarge where the storages behind the values take too much memory."""
+        sizes: dict[int, int] = {}
+        for value in values:
+            if isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_nested:
+                storage = value.untyped_storage()
+                sizes[storage.data_ptr() or id(value)] = 0 if value.is_meta else storage.nbytes()
+            elif isinstance(value, np.ndarray):
+                sizes[id(value)] = value.nbytes
+        if sum(sizes.values()) > MAX_NBYTES:
+            raise TooLarge(f"{sum(sizes.values()):,} bytes")
+
+    def copied(self, value: Any) -> Any:
+        """The copy of any value."""
+        return value if isinstance(value, _PLAIN) and not _is_method(value) else copy.deepcopy(value, self._memo)
+
+    def prepare(self, value: Any) -> None:
+        """Make the copy of a tensor, array, function or generator, unless it is there."""
+        if id(value) in self._memo:
+            return
+        self._kept.append(value)
+        match value:
+            case torch.Tensor():
+                fresh: Any = self._tensor(value)
+            case np.ndarray():
+                fresh = _array(value)
+            case types.FunctionType():
+                fresh = self._function(value)
+            case torch.Generator():
+                fresh = torch.Generator(value.device).set_state(value.get_state())
+            case _:
+                self.prepare(value.__self__)
+                fresh = getattr(self._memo[id(value.__self__)], value.__name__)
+        self._memo[id(value)] = fresh
+
+    def _tensor(self, value: torch.Tensor) -> torch.Tensor:
+        if value.grad_fn is not None:
+            return value.clone()
+        with torch.no_grad():
+            fresh = self._on_storage(value) if _has_plain_storage(value) else value.detach().clone()
+        pretend.carry(value, fresh)
+        if isinstance(value, torch.nn.Parameter):
+            fresh = torch.nn.Parameter(fresh, value.requires_grad)
+        elif value.requires_grad:
+            fresh.requires_grad_()
+        if value.grad is not None:
+            self.prepare(value.grad)
+            fresh.grad = self._memo[id(value.grad)]
+        return fresh
+
+    def _on_storage(self, value: torch.Tensor) -> torch.Tensor:
+        """The same view of a copy of its storage."""
+        key = value.untyped_storage()._cdata
+        if key not in self._storages:
+            whole = torch.empty(0, dtype=torch.uint8, device="cpu").set_(value.untyped_storage())
+            self._storages[key] = whole.clone()
+        base = torch.empty(0, dtype=value.dtype, device="cpu").set_(
+            self._storages[key].untyped_storage(), value.storage_offset(), value.shape, value.stride()
+        )
+        return base
+
+    def _function(self, value: types.FunctionType) -> types.FunctionType:
+        if value.__module__ not in ("tensorcli", "__main__"):  # a library's own
+            return value
+        cells = tuple(types.CellType() for _ in value.__closure__ or ())
+        fresh = types.FunctionType(value.__code__, self._world, value.__name__, None, cells or None)
+
+        def fill() -> None:
+            fresh.__defaults__ = self.copied(value.__defaults__)
+            fresh.__kwdefaults__ = self.copied(value.__kwdefaults__)
+            for cell, original in zip(cells, value.__closure__ or (), strict=True):
+                cell.cell_contents = self.copied(original.cell_contents)
+
+        self._later.append(fill)
+        return fresh
+
+    def fill(self) -> None:
+        """Give the functions their defaults and closures, now that everything else is there."""
+        for fill in self._later:
+            fill()
+
+
+def _has_plain_storage(value: torch.Tensor) -> bool:
+    plain = value.layout is torch.strided and not value.is_nested and not value.is_quantized and not value.is_meta
+    return plain and value.device.type in ("cpu", "cuda" if pretend.active() else "cpu") and not value.is_neg()
+
+
+def _array(value: np.ndarray) -> np.ndarray:
+    """A copy with the same order of strides, negative ones included."""
+    turned = tuple(axis for axis, stride in enumerate(value.strides) if stride < 0)
+    return np.flip(np.flip(value, turned).copy(order="K"), turned)
+
+
+# Evaluating.
+
+
+def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
+    """The value of an expression on copies of what it mentions. Raises TooLarge, and whatever it raises itself."""
+    tree = ast.Expression(copy.deepcopy(node))
+    world = _world(scope, [tree], trust=trust)
+    body: ast.Expression = tree if trust else language.Guarded().visit(tree)
+    with interrupts.may_raise(), _autograd_kept(world):
+        return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
+
+
+def run(text: str, scope: Mapping[str, Any], *, trust: bool) -> Any:
+    """Run statements on copies of what they mention; the value of the last one, or of the variable it assigns.
+
+    Raises language.Problem, TooLarge, and whatever they raise themselves.
+    """
+    statements = language.parse(text, trust=trust)
+    world = _world(scope, [statement.node for statement in statements], trust=trust)
+    value: Any = None
+    with interrupts.may_raise(), _autograd_kept(world):
+        for statement in statements:
+            value = eval(language.compiled(statement, filename="<apart>", trust=trust), world)
+    bound = statements[-1].bound if statements else ()
+    return world[bound[0]] if bound and bound[0] in world else value
+
+
+def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool) -> dict[str, Any]:
+    start = namespace.start_names(trust=trust)
+    names = {name for name in used(trees, scope) if start.get(name, _world) is not scope[name]}
+    world = copies(scope, names)
+    for name, value in start.items():
+        world.setdefault(name, value)
+    return world
+
+
+# Autograd. The graph behind a copy is the session's own: nothing may free it, and gradients must not stay in it.
+
+
+@contextmanager
+def _autograd_kept(world: Mapping[str, Any]) -> Iterator[None]:
+    roots = [value.grad_fn for value in world.values() if isinstance(value, torch.Tensor) and value.grad_fn is not None]
+    if not roots:
+        yield
+        return
+    real = {id(node): node for node in _graph(roots)}
+    leaves = [node.variable for node in real.values() if hasattr(node, "variable")]
+    grads = [(leaf, leaf.grad) for leaf in leaves]
+    gone: set[int] = set()
+    engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+    def keeping(tensors: Any, gradients: Any, retain_graph: bool, *rest: Any, **options: Any) -> Any:
+        walked = {id(n) for n in _graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in real}
+        if walked & gone:
+            raise RuntimeError("Trying to backward through the graph a second time")
+        if not retain_graph:
+            gone.update(number for number in walked if not hasattr(real[number], "variable"))
+        return engine(tensors, gradients, True, *rest, **options)
+
+    for leaf, grad in grads:
+        leaf.grad = None if grad is None else grad.clone()
+    torch.autograd._engine_run_backward = keeping  # type: ignore[attr-defined, assignment]
+    try:
+        yield
+    finally:
+        torch.autograd._engine_run_backward = engine  # type: ignore[attr-defined]
+        for leaf, grad in grads:
+            leaf.grad = grad
+
+
+def _graph(roots: Iterable[Any]) -> Iterator[Any]:
+    seen: set[Any] = set()
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [before for before, _ in node.next_functions]

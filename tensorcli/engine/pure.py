@@ -1,0 +1,135 @@
+"""Values of expressions, had again without effects: names, constants, attributes, indices and pure operators alone."""
+
+import ast
+import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from tensorcli.engine import namespace
+
+MAX_ELEMENTS = 1_000_000  # of an operand that is made again
+
+# What may be called again: native operators, conversions of tensors, and the making of small arrays.
+_OPERATOR_NAMES = frozenset(name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")) | {
+    "tensor",
+    "einsum",
+    "split",
+    "unique",
+    "norm",
+}
+_CONVERSIONS = frozenset("to cpu float double half bfloat16 int long bool view expand repeat numpy permute".split())
+_ARRAYS = frozenset("array arange zeros ones full eye linspace asarray".split())
+_TORCH = (namespace.MODULES["torch"], torch)
+_NN = (namespace.MODULES["torch.nn"], torch.nn)
+_NUMPY = (namespace.MODULES["numpy"], np)
+
+
+class Unknown(Exception):
+    """The value cannot be had without running something that might have an effect."""
+
+
+def value_of(node: ast.expr, scope: Mapping[str, Any]) -> Any:
+    """The value of an expression made of names, constants, attributes, indices, operators and torch's pure functions.
+
+    Raises Unknown for anything else, and whatever the operations themselves raise.
+    """
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name):
+            if name in scope:
+                return scope[name]
+            if name in namespace.BUILTINS:
+                return namespace.BUILTINS[name]
+        case ast.Tuple(elts=parts):
+            return tuple(value_of(part, scope) for part in parts)
+        case ast.List(elts=parts):
+            return [value_of(part, scope) for part in parts]
+        case ast.UnaryOp(op=operator, operand=operand):
+            return _apply(operator, _bounded(value_of(operand, scope)))
+        case ast.BinOp(left=left, op=operator, right=right):
+            return _apply(operator, _bounded(value_of(left, scope)), _bounded(value_of(right, scope)))
+        case ast.Attribute(value=owner, attr=name):
+            return _attribute(value_of(owner, scope), name)
+        case ast.Subscript(value=owner, slice=index):
+            return _known(value_of(owner, scope))[value_of(index, scope)]
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            return slice(*(None if part is None else value_of(part, scope) for part in (lower, upper, step)))
+        case ast.Call(func=ast.Attribute(value=owner, attr=name) as func, args=args, keywords=keywords):
+            _check_pure(value_of(owner, scope), name, keywords)
+            function = value_of(func, scope)
+            positional = [_bounded(value_of(arg, scope)) for arg in args]
+            _check_size(positional)
+            named = {str(keyword.arg): _bounded(value_of(keyword.value, scope)) for keyword in keywords}
+            return _bounded(function(*positional, **named))
+    raise Unknown(ast.dump(node))
+
+
+_OPERATORS: dict[type[ast.AST], Any] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.MatMult: lambda a, b: a @ b,
+    ast.Pow: namespace.power,
+    ast.USub: lambda a: -a,
+    ast.Invert: lambda a: ~a,
+    ast.Not: lambda a: not a,
+}
+
+
+def _apply(operator: ast.AST, *values: Any) -> Any:
+    if type(operator) not in _OPERATORS:
+        raise Unknown
+    return _OPERATORS[type(operator)](*(_known(value) for value in values))
+
+
+def _known(value: Any) -> Any:
+    """The value, where its operators and attributes are torch's, NumPy's or Python's own: without effects."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic | torch.nn.Module | namespace.Namespace):
+        return value
+    if type(value) in (int, float, bool, complex, str, tuple, list, dict, torch.Size, torch.device, torch.dtype):
+        return value
+    if _is_one_of(value, (torch, np, torch.nn, torch.nn.functional)):
+        return value
+    raise Unknown
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    return getattr(owner, name) if isinstance(owner, ModuleType) else namespace.attribute(_known(owner), name)
+
+
+def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:
+    """Raise Unknown unless this is one of torch's native operators or a method of a tensor that changes nothing."""
+    operator = _is_one_of(owner, _TORCH) and name in _OPERATOR_NAMES
+    layer = _is_one_of(owner, _NN) and hasattr(torch.nn, name)
+    array = _is_one_of(owner, _NUMPY) and name in _ARRAYS
+    method = isinstance(owner, torch.Tensor) and name in _OPERATOR_NAMES | _CONVERSIONS
+    if (
+        not (operator or layer or array or method)
+        or name.endswith("_")
+        or any(k.arg in (None, "out") for k in keywords)
+    ):
+        raise Unknown
+
+
+def _is_one_of(owner: Any, libraries: tuple[Any, ...]) -> bool:
+    return any(owner is library for library in libraries)
+
+
+def _check_size(arguments: list[Any]) -> None:
+    """Raise Unknown where the arguments read as the sizes of a large tensor to be made."""
+    sizes = [size for value in arguments for size in (value if isinstance(value, tuple | list) else [value])]
+    if math.prod(size for size in sizes if isinstance(size, int) and size > 0) > MAX_ELEMENTS:
+        raise Unknown
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and value.numel() > MAX_ELEMENTS and value.device.type != "meta":
+        raise Unknown
+    return value

@@ -1,0 +1,118 @@
+"""Edits to suggestions: each is put into the text, the corrected statement is run apart, and what ran is shown."""
+
+import ast
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tensorcli import report
+from tensorcli.diagnoses import Edit, Failure
+from tensorcli.engine import apart, describe
+from tensorcli.language import Statement
+
+if TYPE_CHECKING:
+    from tensorcli.engine.failure import Known
+
+MAX_SHOWN = 3
+MAX_TRIED = 60
+SECONDS = 0.5  # for all of them together
+
+
+def suggestions(
+    failure: Failure, edits: Iterable[Edit], statement: Statement, names: Mapping[str, Any], known: "Known"
+) -> tuple[report.Suggestion, ...]:
+    """The first few edits whose corrected statement ran, with what it gave."""
+    return tuple(islice(_working(failure, edits, statement, names, known), MAX_SHOWN))
+
+
+def _working(
+    failure: Failure, edits: Iterable[Edit], statement: Statement, names: Mapping[str, Any], known: "Known"
+) -> Iterator[report.Suggestion]:
+    tried: set[str] = set()
+    end = time.monotonic() + SECONDS
+    for edit in islice(edits, MAX_TRIED):
+        left = end - time.monotonic()
+        if not edit.changes or left <= 0:
+            continue
+        source = corrected(edit, failure, statement)
+        if source in tried:
+            continue
+        tried.add(source)
+        try:
+            with apart.apart(seconds=left, random_state=known.random_state):
+                value = apart.run(source, names, trust=known.trust)
+        except (Exception, KeyboardInterrupt):  # it does not mend it, or cannot be tried: not shown
+            continue
+        if edit.accept(value):
+            yield report.Suggestion(
+                title=edit.title, edit=_shown(edit, failure, source), source=source, result=_result(value)
+            )
+
+
+def _result(value: Any) -> report.Result:
+    if isinstance(value, torch.Tensor):
+        return report.Result(
+            shape=describe.shape_of(value), dtype=describe.dtype_name(value.dtype), device=str(value.device)
+        )
+    return report.Result(dtype=None if value is None else describe.type_name(type(value)))
+
+
+# Texts.
+
+
+def corrected(edit: Edit, failure: Failure, statement: Statement) -> str:
+    """The whole corrected input: changed definitions first, then the statement."""
+    texts: dict[int, tuple[Statement, list[tuple[ast.AST, str]]]] = {}
+    for written, node, text in edit.changes:
+        texts.setdefault(id(written), (written, []))[1].append((node, text))
+    inner = texts.pop(id(failure.statement), None)
+    lines = [spliced(written, changes) for written, changes in texts.values()]
+    if inner is not None:
+        lines.append(spliced(*inner))
+    if inner is None or (failure.statement is not None and failure.statement.source != statement.source):
+        lines.append(statement.source)
+    return "\n".join(lines)
+
+
+def spliced(written: Statement, changes: list[tuple[ast.AST, str]]) -> str:
+    """A statement's text with nodes replaced."""
+    return _splice(written, changes, 0, len(written.source))
+
+
+def _splice(written: Statement, changes: list[tuple[ast.AST, str]], start: int, end: int) -> str:
+    parts, at = [], start
+    for node, text in sorted(changes, key=lambda change: _offsets(written, change[0])):
+        first, last = _offsets(written, node)
+        if at <= first and last <= end:
+            parts += [written.source[at:first], text]
+            at = last
+    return "".join([*parts, written.source[at:end]])
+
+
+def _offsets(written: Statement, node: ast.AST) -> tuple[int, int]:
+    """Where a node begins and ends in its statement's source, in characters."""
+    place = written.place_of(node)
+    begins = [0]
+    for line in written.source.split("\n"):
+        begins.append(begins[-1] + len(line) + 1)
+    return begins[place.line - 1] + place.column, begins[place.end_line - 1] + place.end_column
+
+
+def _shown(edit: Edit, failure: Failure, source: str) -> str:
+    """The new text of the failing expression, or of the statement that is changed instead."""
+    if failure.node is not None and failure.statement is not None:
+        start, end = _offsets(failure.statement, failure.node)
+        inside = [
+            (node, text)
+            for written, node, text in edit.changes
+            if written is failure.statement
+            and start <= _offsets(written, node)[0]
+            and _offsets(written, node)[1] <= end
+        ]
+        if len(inside) == len(edit.changes):
+            return _splice(failure.statement, inside, start, end)
+    written = edit.changes[0][0]
+    return spliced(written, [(node, text) for other, node, text in edit.changes if other is written])
