@@ -107,9 +107,9 @@ class Entry:
 
 def entries() -> tuple[Entry, ...]:
     """Every entry, in the order of recognition."""
-    from tensorcli.diagnoses import matmul, names, python, shapes
+    from tensorcli.diagnoses import broadcast, dims, indexing, joining, layers, losses, matmul, names, python, reshape
 
-    modules = (python, names, matmul, shapes)
+    modules = (python, names, losses, layers, matmul, joining, indexing, dims, reshape, broadcast)
     return tuple(entry for module in modules for entry in module.ENTRIES)
 
 

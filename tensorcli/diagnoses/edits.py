@@ -146,13 +146,38 @@ def constructor(failure: Failure) -> tuple[Statement, ast.Call] | None:
         return None
     written = failure.definition(node.func.id)
     value = getattr(written.node, "value", None) if written else None
-    if written is None or not isinstance(value, ast.Call):
+    if written is None:
+        return _listed(failure)
+    if not isinstance(value, ast.Call):
         return None
     while (
         isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Call)
     ):
         value = value.func.value  # nn.Linear(3, 4).double()
     return _inner_call(written, value, layer.path)
+
+
+def _listed(failure: Failure) -> tuple[Statement, ast.Call] | None:
+    """The call that made a layer which stands in a list of the session's."""
+    module = failure.layer.module if failure.layer else None
+    for name, value in failure.names.items():
+        for k, item in enumerate(value if isinstance(value, list | tuple) else ()):
+            written = failure.definition(name) if item is module else None
+            made = getattr(written.node, "value", None) if written else None
+            if written and isinstance(made, ast.List | ast.Tuple) and k < len(made.elts):
+                inner = made.elts[k]
+                return (written, inner) if isinstance(inner, ast.Call) else None
+    return None
+
+
+def swapped_sizes(failure: Failure) -> Edit:
+    """The edit that swaps the first two sizes of the layer's constructor: in and out were confused."""
+    found = constructor(failure)
+    if found is None or len(found[1].args) < 2:
+        return Edit(())
+    written, made = found
+    first, second = (written.place_of(part).text for part in made.args[:2])
+    return Edit(((written, made.args[0], second), (written, made.args[1], first)), "in first, out second")
 
 
 def _inner_call(written: Statement, call: ast.Call, path: str) -> tuple[Statement, ast.Call] | None:
@@ -172,3 +197,26 @@ def reconstructed(failure: Failure, position: int, name: str, size: int, *, titl
     written, call = found
     given = keyword(call, name) or (call.args[position] if position < len(call.args) else None)
     return Edit(((written, given, str(size)),), title) if given is not None else Edit(())
+
+
+def resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: int) -> Iterator[Edit]:
+    """The variable made with another size, where its definition is a call that spells the wrong one out."""
+    if not isinstance(operand.node, ast.Name):
+        return
+    written = failure.definition(operand.node.id)
+    value = getattr(written.node, "value", None) if written else None
+    if written is None or not isinstance(value, ast.Call):
+        return
+    sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
+    if dim < len(sizes) and isinstance(sizes[dim], ast.Constant) and sizes[dim].value == wrong:  # type: ignore[attr-defined]
+        yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
+
+
+def constant(node: ast.AST | None) -> object:
+    """The number or text that a node spells out, negative numbers included; None for anything else."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+    return None

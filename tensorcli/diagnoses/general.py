@@ -1,8 +1,12 @@
-"""What can be said of a failure that no entry knows: its category, and its own message as one sentence."""
+"""What can be said, and tried, of a failure that no entry knows: its category, its message as a sentence, edits."""
 
+import ast
 import re
+from collections.abc import Iterator
+from itertools import combinations
 
-from tensorcli.diagnoses import Failure
+from tensorcli.diagnoses import Edit, Failure, Operand
+from tensorcli.diagnoses.edits import change, is_tensor, shape, suffix, suffixed, text_of, with_keyword
 
 # Searched in this order in "ExceptionType: message".
 _CATEGORIES = (
@@ -35,3 +39,55 @@ def sentence(failure: Failure) -> str:
     if isinstance(failure.error, KeyError | ZeroDivisionError | RecursionError | StopIteration):
         return f"{name}: {first}"
     return re.sub(r"\btorch\.(float|int|uint|bool|complex|bfloat)(\d*)\b", r"\1\2", first)
+
+
+# Edits that mend many failures, whatever they are.
+
+
+def edits(failure: Failure) -> Iterator[Edit]:
+    """Changes of one operand, or of the dimension, that mend many failures; for those that no entry could mend."""
+    category = category_of(failure)
+    operands = [operand for operand in failure.operands if is_tensor(operand.value)]
+    if category not in ("shape", "index", "layout", "dtype", "other"):
+        return
+    if category == "dtype":
+        for operand in operands:
+            yield from (suffix(failure, operand, text) for text in (".float()", ".long()"))
+        return
+    yield from _other_dims(failure, operands)
+    if len(operands) > 1 and failure.call and failure.call.form != "index":
+        first, second = operands[:2]
+        texts = [suffixed(failure, operand, "") for operand in (first, second)]
+        yield change(failure, (first, texts[1]), (second, texts[0]), title="swap the two")
+    for operand in reversed(operands):
+        yield from _turned(failure, operand)
+    for operand in reversed(operands):
+        yield from (suffix(failure, operand, text) for text in (".unsqueeze(0)", ".unsqueeze(1)", ".flatten()"))
+
+
+def _turned(failure: Failure, operand: Operand) -> Iterator[Edit]:
+    sizes = shape(operand) or ()
+    yield from (suffix(failure, operand, f".squeeze({d})", title="without its size of 1") for d in _ones(sizes))
+    if len(sizes) == 2:
+        yield suffix(failure, operand, ".T", title="transpose")
+    for first, second in combinations(range(len(sizes)), 2) if len(sizes) in (3, 4) else ():
+        yield suffix(failure, operand, f".transpose({first}, {second})", title="swap two dimensions")
+
+
+def _ones(sizes: tuple[int, ...]) -> list[int]:
+    return [d for d, size in enumerate(sizes) if size == 1]
+
+
+def _other_dims(failure: Failure, operands: list[Operand]) -> Iterator[Edit]:
+    """The call along another dimension, where it takes one."""
+    call, node = failure.call, failure.node
+    if call is None or not isinstance(node, ast.Call) or not operands:
+        return
+    rank = len(shape(operands[0]) or ())
+    given = call.keywords.get("dim") or call.keywords.get("axis")
+    for dim in (*range(1, rank), 0):
+        if given is not None:
+            yield change(failure, (given, str(dim)), title=f"along dimension {dim}")
+        elif call.form in ("function", "method"):
+            text = with_keyword(text_of(failure, node), f"dim={dim}")
+            yield change(failure, (node, text), title=f"along dimension {dim}")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import combinations
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
@@ -11,14 +12,17 @@ from tensorcli.diagnoses.edits import (
     product,
     reconstructed,
     renamed,
+    resized,
     shape,
     suffix,
     suffixed,
+    swapped_sizes,
     text_of,
+    with_argument,
 )
 from tensorcli.diagnoses.messages import said
 
-_PRODUCTS = {"matmul", "mm", "bmm", "mv", "dot", "vdot", "inner"}
+_PRODUCTS = {"matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "outer", "ger", "linear"}
 _ADDED = {"addmm", "addmv", "addbmm", "baddbmm", "addmm_", "addmv_", "addbmm_", "baddbmm_"}
 
 
@@ -31,20 +35,22 @@ def _factors(failure: Failure) -> tuple[Operand, Operand] | None:
     if call.name not in _PRODUCTS | _ADDED:
         return None
     left = call.argument(first, "mat1", "batch1", "mat") if first else call.argument(0, "input", "self")
-    right = call.argument(first + 1, "other", "mat2", "vec", "vec2", "batch2", "tensor")
+    right = call.argument(first + 1, "other", "mat2", "vec", "vec2", "batch2", "tensor", "weight")
     return (left, right) if left and right else None
 
 
 def inner_sizes(failure: Failure) -> Finding | None:
     """A matrix product whose inner sizes differ."""
     factors = _factors(failure)
-    if factors is None or failure.layer or not said(failure, "inner sizes"):
+    if factors is None or failure.layer or not (said(failure, "inner sizes") or said(failure, "expand")):
         return None
     left, right = factors
     a, b = shape(left), shape(right)
-    if not a or not b:
+    if not a or not b or failure.call is None:
         return None
-    inner = b[-2] if len(b) > 1 else b[0]
+    inner = b[-2] if len(b) > 1 and failure.call.name != "inner" else b[-1]
+    if a[-1] == inner:
+        return None
     if len(a) == len(b) == 1:
         title = f"the two vectors differ in size: {a[0]} and {b[0]}"
     else:
@@ -61,10 +67,10 @@ def _product_edits(
     failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
 ) -> Iterator[Edit]:
     """Edits of `left @ right`, likeliest first."""
-    inner = b[-2] if len(b) > 1 else b[0]
+    inner = b[-2] if len(b) > 1 and not (failure.call and failure.call.name == "inner") else b[-1]
     if len(a) == 3 and len(b) == 2 and b == (a[0], a[2]):
         yield suffix(failure, right, ".unsqueeze(-1)", title="one column vector per batch")
-    if len(b) > 1 and b[-1] == a[-1]:
+    if len(b) > 1 and a[-1] in b[-2:]:
         yield suffix(failure, right, _transpose(b), title="transpose the right side")
     if len(a) > 2 and product(a[1:]) == inner:
         yield suffix(failure, left, ".flatten(1)", title=f"flatten {brackets(a[1:])} to {inner}")
@@ -80,10 +86,14 @@ def _product_edits(
             (right, suffixed(failure, right, _transpose(b))),
             title="transpose both sides",
         )
+    if a[-1] > inner:
+        yield suffix(failure, left, f"[..., :{inner}]" if len(a) != 2 else f"[:, :{inner}]", title=f"the first {inner}")
+    elif len(b) < 3:
+        yield suffix(failure, right, f"[:{a[-1]}]", title=f"the first {a[-1]}")
     yield suffix(failure, left, ".unsqueeze(-1)", title="one column more")
     yield suffix(failure, right, ".unsqueeze(0)", title="one row")
-    yield from _resized(failure, right, a[-1], inner, dim=max(len(b) - 2, 0))
-    yield from _resized(failure, left, inner, a[-1], dim=len(a) - 1)
+    yield from resized(failure, right, a[-1], inner, dim=max(len(b) - 2, 0))
+    yield from resized(failure, left, inner, a[-1], dim=len(a) - 1)
     if a == b and isinstance(failure.node, ast.BinOp):
         yield change(
             failure, (failure.node, f"{_side(failure, left)} * {_side(failure, right)}"), title="element by element"
@@ -102,17 +112,75 @@ def _swapped(failure: Failure, left: Operand, right: Operand) -> Edit:
     return change(failure, (left, _side(failure, right)), (right, _side(failure, left)), title="swap the two sides")
 
 
-def _resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: int) -> Iterator[Edit]:
-    """The variable made with another size, where its definition is a call that spells the wrong one out."""
-    if not isinstance(operand.node, ast.Name):
-        return
-    written = failure.definition(operand.node.id)
-    value = getattr(written.node, "value", None) if written else None
-    if written is None or not isinstance(value, ast.Call):
-        return
-    sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
-    if dim < len(sizes) and isinstance(sizes[dim], ast.Constant) and sizes[dim].value == wrong:  # type: ignore[attr-defined]
-        yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
+def linear(failure: Failure) -> Finding | None:
+    """F.linear with a weight of the wrong orientation or size."""
+    factors = _factors(failure)
+    if factors is None or failure.layer or failure.call is None or failure.call.name != "linear":
+        return None
+    left, right = factors
+    a, b = shape(left), shape(right)
+    if not a or not b or not said(failure, "inner sizes"):
+        return None
+    title = f"F.linear takes a weight (out, in): {brackets(b)} takes {b[-1]} in, and {brackets(a)} has {a[-1]}"
+    return Finding(title, (), _weight_edits(failure, left, right, a, b))
+
+
+def _weight_edits(
+    failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
+) -> Iterator[Edit]:
+    if len(b) == 2 and b[0] == a[-1]:
+        yield suffix(failure, right, ".T", title="the weight as (out, in)")
+    if len(a) > 2 and product(a[1:]) == b[-1]:
+        yield suffix(failure, left, ".flatten(1)", title="flatten all but the batch")
+    if len(a) == 2 and a[0] == b[-1]:
+        yield suffix(failure, left, ".T", title="transpose")
+    if len(a) == 3 and a[1] == b[-1]:
+        yield suffix(failure, left, ".transpose(1, 2)", title="features last")
+    yield _swapped(failure, left, right)
+    yield from resized(failure, right, a[-1], b[-1], dim=len(b) - 1)
+
+
+def batch_sizes(failure: Failure) -> Finding | None:
+    """Batches of matrices of different numbers."""
+    factors, call = _factors(failure), failure.call
+    if call is not None and call.name == "scaled_dot_product_attention" and said(failure, "broadcast"):
+        factors = (call.arguments[0], call.arguments[1]) if len(call.arguments) > 1 else None
+    if factors is None or call is None or not (said(failure, "broadcast") or said(failure, "inner sizes")):
+        return None
+    left, right = factors
+    a, b = shape(left), shape(right)
+    if not a or not b or len(a) < 3 > len(b):
+        return None
+    sides = f"{brackets(a[:-2])} of {brackets(a[-2:])} and {brackets(b[:-2])} of {brackets(b[-2:])}"
+    title = f"the batches of matrices differ: {sides}"
+    return Finding(title, (), _batch_edits(failure, left, right, a, b))
+
+
+def _batch_edits(
+    failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
+) -> Iterator[Edit]:
+    name = failure.call.name if failure.call else ""
+    if name == "bmm" and 1 in (a[0], b[0]):
+        yield renamed(failure, "matmul", title="matmul stretches a batch of one")
+        for side, sizes, other in ((right, b, a), (left, a, b)):
+            if sizes[0] == 1:
+                yield suffix(failure, side, f".expand({other[0]}, -1, -1)", title="the one matrix for each")
+    attention = name == "scaled_dot_product_attention"
+    for side, sizes, other in ((right, b, a), (left, a, b)):
+        for first, second in combinations(range(len(sizes)), 2):
+            turned = list(sizes)
+            turned[first], turned[second] = sizes[second], sizes[first]
+            pair = (turned, list(other)) if side is left else (list(other), turned)
+            if pair[0][:-2] == pair[1][:-2] and (attention or pair[0][-1] == pair[1][-2]):
+                yield suffix(failure, side, f".transpose({first}, {second})", title="swap two dimensions")
+    for side, sizes, other in ((right, b, a), (left, a, b)):
+        if 2 < len(sizes) < len(other):
+            for at in range(1, len(sizes) - 1):
+                yield suffix(failure, side, f".unsqueeze({at})", title="a batch of one more")
+        if len(sizes) > len(other) and 1 in sizes:
+            yield suffix(failure, side, f".squeeze({sizes.index(1)})", title="without its size of 1")
+    if len(a) == len(b) == 3 and name != "bmm":
+        yield suffix(failure, left, ".unsqueeze(1)", title="every pair of the two batches")
 
 
 def features(failure: Failure) -> Finding | None:
@@ -135,6 +203,10 @@ def _feature_edits(failure: Failure, given: tuple[int, ...], wanted: int) -> Ite
     call, layer = failure.call, failure.layer
     assert layer is not None
     direct = call.argument(0, "input") if call and not layer.path else None
+    if wanted == 1:
+        yield suffix(failure, direct, ".unsqueeze(-1)", title="one feature")
+    if given[-1] == layer.module.out_features:
+        yield swapped_sizes(failure)
     if len(given) > 2 and product(given[1:]) == wanted:
         yield suffix(failure, direct, ".flatten(1)", title="flatten all but the batch")
     if product(given) == wanted:
@@ -160,6 +232,12 @@ def _feature_edits(failure: Failure, given: tuple[int, ...], wanted: int) -> Ite
     yield reconstructed(failure, 0, "in_features", given[-1], title=f"a layer for {given[-1]} features")
 
 
+_RANKS = {
+    "mv": (2, 1), "mm": (2, 2), "bmm": (3, 3), "dot": (1, 1), "vdot": (1, 1), "outer": (1, 1), "ger": (1, 1),
+    "addmm": (2, 2), "addmv": (2, 1), "addbmm": (3, 3), "baddbmm": (3, 3),
+}  # fmt: skip
+
+
 def ranks(failure: Failure) -> Finding | None:
     """A product that wants vectors, matrices or batches of them, and was given something else."""
     factors = _factors(failure)
@@ -168,7 +246,7 @@ def ranks(failure: Failure) -> Finding | None:
     left, right = factors
     a, b = shape(left), shape(right)
     name = failure.call.name
-    wanted = {"mv": (2, 1), "mm": (2, 2), "bmm": (3, 3), "dot": (1, 1), "vdot": (1, 1)}.get(name)
+    wanted = _RANKS.get(name)
     if a is None or b is None or wanted is None or (len(a), len(b)) == wanted:
         return None
     title = f"{name} multiplies {wanted[0]}-D by {wanted[1]}-D tensors, and was given {brackets(a)} and {brackets(b)}"
@@ -178,6 +256,23 @@ def ranks(failure: Failure) -> Finding | None:
 def _rank_edits(
     failure: Failure, left: Operand, right: Operand, a: tuple[int, ...], b: tuple[int, ...]
 ) -> Iterator[Edit]:
+    if failure.call and failure.call.name in ("dot", "vdot") and a == b and len(a) == 2 and 1 not in a:
+        texts = [suffixed(failure, side, "") for side in (left, right)]
+        yield change(
+            failure, (failure.node, f"({' * '.join(texts)}).sum(dim=1)"), title="the product of each pair of rows"
+        )
+    if len(a) == 3 and len(b) == 2 and b == (a[0], a[2]):
+        yield suffix(failure, right, ".unsqueeze(-1)", title="one column vector per batch")
+    if len(b) == 3 and len(a) == 2 and a == b[:2]:
+        yield suffix(failure, left, ".unsqueeze(1)", title="one row vector per batch")
+    for side, sizes in ((right, b), (left, a)):
+        if (
+            len(sizes) == 2
+            and 1 in sizes
+            and failure.call
+            and failure.call.name in ("mv", "dot", "outer", "ger", "addmv")
+        ):
+            yield suffix(failure, side, f".squeeze({sizes.index(1)})", title="as a vector")
     if failure.call and failure.call.name in ("dot", "vdot") and product(a) == product(b) == max((*a, *b)):
         flat = [(side, suffixed(failure, side, ".flatten()")) for side in (left, right) if len(shape(side) or ()) != 1]
         yield change(failure, *flat, title="as vectors")
@@ -196,6 +291,26 @@ def _as_matmul(failure: Failure, left: Operand, right: Operand, replaced: Operan
     return f"torch.matmul({', '.join(sides)})"
 
 
+def contracted(failure: Failure) -> Finding | None:
+    """A tensordot whose dimensions to sum over differ in size."""
+    match, call = said(failure, "contracted"), failure.call
+    left, right = (call.argument(0, "a"), call.argument(1, "b")) if call else (None, None)
+    a, b = shape(left), shape(right)
+    if not match or call is None or not a or not b:
+        return None
+    title = f"the sizes summed over differ: {match[1]} of {brackets(a)} and {match[2]} of {brackets(b)}"
+    return Finding(title, (), _contracted_edits(failure, a, b))
+
+
+def _contracted_edits(failure: Failure, a: tuple[int, ...], b: tuple[int, ...]) -> Iterator[Edit]:
+    given = failure.call.argument(2, "dims") if failure.call else None
+    pairs = [(i, j) for i in reversed(range(len(a))) for j in range(len(b)) if a[i] == b[j]]
+    if a[-1] == b[0] and (given is None or not isinstance(given.node, ast.Tuple | ast.List)):
+        yield with_argument(failure, 2, ("dims",), "1", title="the last dimension with the first")
+    for i, j in pairs:
+        yield with_argument(failure, 2, ("dims",), f"([{i}], [{j}])", title=f"dimension {i} with dimension {j}")
+
+
 ENTRIES = (
     Entry(
         "linear-features",
@@ -205,11 +320,32 @@ ENTRIES = (
         "nn.Linear(in_features, out_features) takes inputs whose last size is in_features.",
     ),
     Entry(
+        "linear-features",
+        "shape",
+        linear,
+        "F.linear(torch.rand(8, 20), torch.rand(20, 5))",
+        "F.linear takes a weight (out, in), as nn.Linear keeps it.",
+    ),
+    Entry(
         "matmul-inner-sizes",
         "shape",
         inner_sizes,
         "torch.rand(3, 2) @ torch.rand(3, 2)",
         "In A @ B the last size of A must equal the size before the last of B: (n, k) @ (k, m) gives (n, m).",
+    ),
+    Entry(
+        "einsum-sizes",
+        "shape",
+        contracted,
+        "torch.tensordot(torch.rand(7, 12), torch.rand(4, 12), dims=1)",
+        "tensordot sums over dimensions of equal sizes: the last ones of a with the first ones of b, or those named.",
+    ),
+    Entry(
+        "matmul-batch-sizes",
+        "shape",
+        batch_sizes,
+        "torch.rand(2, 3, 4) @ torch.rand(5, 4, 6)",
+        "In a product of batches the sizes before the last two must be equal, or 1.",
     ),
     Entry(
         "matmul-ranks",

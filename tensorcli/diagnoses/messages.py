@@ -10,15 +10,124 @@ from tensorcli.diagnoses import Failure
 
 PATTERNS: dict[str, str] = {
     # matrix products
-    "inner sizes": r"shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)"
+    "inner sizes": r"Expected dim 0 size (?P<sparse>\d+), got \d+|multi_dot\(\): tensors"
+    r"|shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)"
     r"|size mismatch, got input \((\d+)\), mat \((\d+)x(\d+)\), vec \((\d+)\)"
     r"|inconsistent tensor size, expected tensor \[(\d+)\] and src \[(\d+)\]"
     r"|Expected size for first two dimensions of batch2 tensor to be: \[\d+, \d+\] but got: \[\d+, \d+\]"
     r"|inner\(\) the last dimension must match on both input tensors",
-    "product ranks": r"(?:vector|matrix|matrices|1D tensors|2D tensors|3D tensor|batch\d|mat\d?|self|input) ?"
+    "contracted": r"contracted dimensions need to match, but first has size (\d+) in dim -?\d+ and second has size "
+    r"(\d+)",
+    "product ranks": r"Expected 1-D argument|"
+    r"(?:vector|matrix|matrices|1D tensors|2D tensors|3D tensor|batch\d|mat\d?|self|input) ?"
     r"(?:\+ )?.*(?:expected|must be|must have)",
     "broadcast": r"The size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\) "
     r"at non-singleton dimension (\d+)",
+    "in-place shape": r"output with shape \[([\d, ]*)\] doesn't match the broadcast shape \[([\d, ]*)\]",
+    "expand": r"The expanded size of the tensor \((\d+)\) must match the existing size \((\d+)\) at non-singleton "
+    r"dimension \d+\.\s+Target sizes: \[([\d, ]*)\]\.\s+Tensor sizes: \[([\d, ]*)\]",
+    "expand ranks": r"number of sizes provided \(\d+\) must be greater or equal to the number of dimensions",
+    "repeat": r"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor",
+    "dim": r"Dimension out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)"
+    r"|Dimension specified as (?P<zero>-?\d+) but tensor has no dimensions",
+    "permute": r"input\.dim\(\) = (\d+) is not equal to len\(dims\) = (\d+)",
+    "repeated dim": r"repeated dim|duplicate dims|dims should not contain duplicate",
+    "matrix transpose": r"t\(\) expects a tensor with <= 2 dimensions"
+    r"|only supported on matrices or batches of matrices"
+    r"|only supported on 0-D or 2-D tensors|tensor\.(?:T|H|mT|mH)[ (].*dimension",
+    "classes batch": r"Expected input batch_size \((\d+)\) to match target batch_size \((\d+)\)",
+    "classes dtype": r"expected target dtype to be Long or Byte, but got (\w+)"
+    r"|Expected floating point type for target with "
+    r"class probabilities, got (\w+)|expected scalar type Long but found (\w+)"
+    r"|one_hot is only applicable to index tensor",
+    "classes rank": r"0D or 1D target tensor expected, multi-target not supported|multi-target not supported",
+    "classes size": r"Expected target size \[([\d, ]*)\], got \[([\d, ]*)\]",
+    "class": r"Target (-?\d+) is out of bounds|Class values must be (?:smaller than num_classes|non-negative)",
+    "loss sizes": r"[Uu]sing a target size \(torch\.Size\(\[([\d, ]*)\]\)\) that is different to the input size "
+    r"\(torch\.Size\(\[([\d, ]*)\]\)\)|Target size \(torch\.Size\(\[([\d, ]*)\]\)\) must be the same as input size "
+    r"\(torch\.Size\(\[([\d, ]*)\]\)\)",
+    "result dtype": r"result type (\w+) can't be cast to the desired output type ([\w ]+)",
+    "loss dtype": r"Found dtype (\w+) but expected (\w+)",
+    "probabilities": r"all elements of (?:input|target) should be between 0 and 1",
+    "embedding dtype": r"Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+    r"Long, Int",
+    "embedding weight": r"'weight' must be 2-D",
+    "cat": r"Sizes of tensors must match except in dimension (\d+)\. Expected (?:size )?(\d+) but got (?:size "
+    r")?(\d+) "
+    r"for tensor number (\d+)",
+    "cat ranks": r"Tensors must have same number of dimensions: got (\d+) and (\d+)"
+    r"|zero-dimensional tensor \(at position (\d+)\) cannot be concatenated",
+    "stack": r"stack expects each tensor to be equal size, but got \[([\d, ]*)\] at entry 0 and "
+    r"\[[\d, ]*\] at entry (\d+)",
+    "ragged": r"expected sequence of length (\d+) at dim (\d+) \(got (\d+)\)|^not a sequence",
+    "list of tensors": r"only one element tensors can be converted|only tensors with one element|not a sequence"
+    r"|expected sequence of length|only integer tensors of a single element|can be converted to Python scalars",
+    "einsum sizes": r"subscript (\w) has size (\d+) for operand \d+ which does not broadcast with previously "
+    r"seen size "
+    r"(\d+)",
+    "einsum repeated": r"subscript (\w) is repeated for operand",
+    "channels": r"expected input\[([\d, ]*)\] to have (\d+) channels, but got (\d+) channels",
+    "layer rank": r"Expected \d+D \(unbatched\) or \d+D \(batched\) input to"
+    r"|non-empty \d+D or \d+D \(batch mode\) tensor expected for input"
+    r"|pool\d?d?\(?\)?:? Expected \d+D or \d+D|Only 3D, 4D and 5D input Tensors supported"
+    r"|expected stride to be a single integer value or a list of \d values to match the convolution dimensions"
+    r"|Expected \d+D or \d+D \(batch mode\) tensor|only non-empty|Padding length should be less than",
+    "weight rank": r"weight should have at least three dimensions",
+    "pool empty": r"Invalid computed output size: 0",
+    "groups": r"channels in input to be divisible by num_groups, but got input of shape \[([\d, ]*)\] and "
+    r"num_groups=(\d+)",
+    "cell batch": r"Input batch size (\d+) doesn't match hidden\d? ?batch size (\d+)",
+    "kernel": r"Calculated padded input size per channel: \(([\dx ]*)\)\. Kernel size: \(([\dx ]*)\)",
+    "pool": r"Given input size: \(([\dx -]*)\)\. Calculated output size: \(([\dx -]*)\)",
+    "conv bias": r"expected bias to be 1-dimensional with (\d+) elements, but got bias of size \[([\d, ]*)\]",
+    "norm features": r"running_mean should contain (\d+) elements not (\d+)",
+    "layer norm": r"Given normalized_shape=\[([\d, ]*)\], expected input with shape \[[*\d, ]*\], but got input "
+    r"of size"
+    r" ?\[([\d, ]*)\]",
+    "group norm": r"number of channels in input, but got weight of shape \[([\d, ]*)\]",
+    "norm rank": r"expected (\d+D(?: or \d+D)?) input \(got (\d+)D input\)",
+    "norm batch": r"Expected more than 1 value per channel when training",
+    "rnn features": r"input\.size\(-1\) must be equal to input_size\. Expected (\d+), got (\d+)"
+    r"|input has inconsistent input_size: got (?P<given>\d+) expected (?P<wanted>\d+)",
+    "rnn hidden": r"Expected hidden(?:\[\d\])? size \(([\d, ]*)\), got \[([\d, ]*)\]",
+    "rnn rank": r"(?:LSTM|GRU|RNN|LSTMCell|GRUCell|RNNCell): Expected input to be|hx should also be|input must have",
+    "attention features": r"was expecting embedding dimension of (\d+), but got (\d+)",
+    "attention batch": r"batch number of src and tgt must be equal|key's sequence and batch dims"
+    r"|must be equal|key shape .* does not match value shape",
+    "index": r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)",
+    "select": r"select\(\): index (-?\d+) out of range for tensor of size \[([\d, ]*)\] at dimension (\d+)",
+    "take": r"tried to access index (-?\d+) on a tensor of (\d+) elements",
+    "index in self": r"index out of range in self",
+    "narrow": r"start \((-?\d+)\) \+ length \((\d+)\) exceeds dimension size \((\d+)\)",
+    "narrow start": r"start out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)",
+    "top k": r"selected index k out of range|selected number k out of range",
+    "index dtype": r"tensors used as indices must be|Expected dtype int\d+(?:/| or )int\d+ for index"
+    r"|(?:Long|long|int64).*index|index.*(?:Long|long|int64)",
+    "mask dtype": r"only supports boolean masks|expected BoolTensor for mask|mask.*must be bool"
+    r"|expected condition to be a boolean",
+    "float index": r"only integers, slices \(`:`\), ellipsis|invalid data type 'str'|slice indices must be integers",
+    "mask": r"The shape of the mask \[([\d, ]*)\] at index (\d+) does not match the shape of the indexed tensor "
+    r"\[([\d, ]*)\] at index (\d+)",
+    "too many": r"too many indices for tensor of dimension (\d+)",
+    "no index": r"invalid index of a 0-dim tensor",
+    "negative step": r"step must be greater than zero",
+    "assign": r"shape mismatch: value tensor of shape \[([\d, ]*)\] cannot be broadcast to indexing result of shape "
+    r"\[([\d, ]*)\]",
+    "index shapes": r"indexing tensors could not be broadcast together with shapes (.*)",
+    "gather ranks": r"Index tensor must have the same number of dimensions as (?:input|self|src) tensor"
+    r"|input and indices should have the same number of dimensions",
+    "gather sizes": r"Size does not match at dimension|[Ee]xpected index \[[\d, ]*\] to be (?:no larger"
+    r"|smaller) than",
+    "vector index": r"Index is supposed to be a vector|should have dimension 1 or 0|[Ii]ndex is supposed to be"
+    r"|Number of indices \(\d+\) should be equal to|Source/destination tensor must have same slice shapes",
+    "two inferred": r"only one dimension can be inferred",
+    "view": r"view size is not compatible with input tensor's size and stride",
+    "unflatten": r"unflatten: Provided sizes \[([-\d, ]*)\] don't multiply up to the size of dim (\d+) \((\d+)\)",
+    "split": r"split_with_sizes expects split_sizes to sum exactly to (\d+) \(input tensor's size at dimension "
+    r"(-?\d+)\), "
+    r"but got split_sizes=\[([-\d, ]*)\]",
+    "chunks": r"chunk expects `chunks` to be greater than 0, got: (-?\d+)"
+    r"|split_size can only be 0 if dimension size is 0",
     "reshape": r"shape '\[(.*?)\]' is invalid for input of size (\d+)",
 }
 _COMPILED: dict[str, re.Pattern[str]] = {}

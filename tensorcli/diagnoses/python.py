@@ -15,7 +15,12 @@ def interrupted(failure: Failure) -> Finding | None:
 
 def assertion(failure: Failure) -> Finding | None:
     """An assert of the user's that did not hold."""
-    if isinstance(failure.error, AssertionError) and failure.text and not re.search("CUDA", failure.message):
+    if (
+        isinstance(failure.error, AssertionError)
+        and failure.layer is None
+        and failure.text
+        and not re.search("CUDA", failure.message)
+    ):
         first = failure.message.split("\n")[0].rstrip("!.")
         said = f": {first}" if first else ""
         return Finding(f"the assertion does not hold{said}")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tensorcli import diagnoses, report
-from tensorcli.diagnoses import Unknown
+from tensorcli.diagnoses import Unknown, general
 from tensorcli.engine import apart, calls, describe, namespace, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
@@ -69,7 +69,9 @@ def of_error(
     origin = _locate(error.__traceback__, statement, known.sources)
     failure = _failure(error, origin, known)
     entry, code, category, finding = _recognised(failure)
-    suggestions = remedy.suggestions(failure, finding.edits, statement, known.names, known)
+    suggestions = remedy.suggestions(failure, finding.edits, statement, known)
+    if not suggestions and (entry is None or category in ("shape", "index")):
+        suggestions = remedy.suggestions(failure, general.edits(failure), statement, known)
     place = origin.place
     line = first_line + statement.line - 1 + (place.line - 1 if place and origin.statement is statement else 0)
     return report.Diagnosis(

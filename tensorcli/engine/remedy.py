@@ -2,7 +2,7 @@
 
 import ast
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,14 @@ SECONDS = 0.5  # for all of them together
 
 
 def suggestions(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, names: Mapping[str, Any], known: "Known"
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known"
 ) -> tuple[report.Suggestion, ...]:
     """The first few edits whose corrected statement ran, with what it gave."""
-    return tuple(islice(_working(failure, edits, statement, names, known), MAX_SHOWN))
+    return tuple(islice(_working(failure, edits, statement, known), MAX_SHOWN))
 
 
 def _working(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, names: Mapping[str, Any], known: "Known"
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known"
 ) -> Iterator[report.Suggestion]:
     tried: set[str] = set()
     end = time.monotonic() + SECONDS
@@ -43,7 +43,7 @@ def _working(
         tried.add(source)
         try:
             with apart.apart(seconds=left, random_state=known.random_state):
-                value = apart.run(source, names, trust=known.trust)
+                value = apart.run(source, known.names, trust=known.trust)
         except (Exception, KeyboardInterrupt):  # it does not mend it, or cannot be tried: not shown
             continue
         if edit.accept(value):
