@@ -220,3 +220,55 @@ def constant(node: ast.AST | None) -> object:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
     return None
+
+
+# What stands around a node, and calls as text.
+
+
+def parent(failure: Failure, node: ast.AST | None) -> ast.AST | None:
+    """The node of the failing statement that holds another one."""
+    if failure.statement is None or node is None:
+        return None
+    return next(
+        (one for one in ast.walk(failure.statement.node) if any(child is node for child in ast.iter_child_nodes(one))),
+        None,
+    )
+
+
+def calling(failure: Failure, node: ast.AST | None) -> ast.Call | None:
+    """The call of what a node names."""
+    above = parent(failure, node)
+    return above if isinstance(above, ast.Call) and above.func is node else None
+
+
+def argument_texts(failure: Failure, call: ast.Call) -> list[str]:
+    """The arguments of a call as written, keywords with their names."""
+    named = [f"{k.arg}={text_of(failure, k.value)}" if k.arg else f"**{text_of(failure, k.value)}" for k in call.keywords]
+    return [text_of(failure, part) for part in call.args] + named
+
+
+def called_with(failure: Failure, call: ast.Call, arguments: list[str], *, title: str = "") -> Edit:
+    """The call with other arguments."""
+    return change(failure, (call, f"{text_of(failure, call.func)}({', '.join(arguments)})"), title=title)
+
+
+def definite(value: Any) -> str:
+    """A value's type in plain words: "a list", "the number 3", "the text 'a'"."""
+    match value:
+        case None:
+            return "None"
+        case bool():
+            return str(value)
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {value[:30]!r}"
+        case list() | tuple() | dict() | set() | range():
+            kind = type(value).__name__
+            return "a size" if kind == "Size" else f"a {kind if kind in ('list', 'dict', 'set', 'range') else 'tuple'}"
+    if is_tensor(value):
+        return f"a tensor of shape {brackets(tuple(value.shape))}"
+    kind = type(value).__name__
+    if kind in ("builtin_function_or_method", "method", "function"):
+        return "a function without its brackets"
+    return f"a{'n' if kind[:1] in 'aeiou' else ''} {'NumPy array' if kind == 'ndarray' else kind}"

@@ -1,46 +1,50 @@
-"""Diagnoses of names, attributes and keyword arguments that are not there."""
+"""Diagnoses of names and attributes that are not there."""
 
+import ast
 import builtins
-import difflib
+import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from tensorcli.diagnoses import Entry, Failure, Finding
+from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
+from tensorcli.diagnoses.edits import argument_texts, atom, calling, change, is_tensor, parent, text_of
+from tensorcli.diagnoses.messages import said
+from tensorcli.diagnoses.words import folded, near
 
-# Where people look for a thing under another library's name.
-_ELSEWHERE = {
-    "size": "shape", "length": "numel", "len": "numel", "concat": "cat", "astype": "to", "copy": "clone",
-    "dims": "ndim", "cross_entropy_loss": "cross_entropy", "array": "tensor", "multiply": "mul", "power": "pow",
-    "negative": "neg",
-    "matmult": "matmul", "avg": "mean", "average": "mean", "dimension": "dim", "reshape_": "reshape",
-}  # fmt: skip
 _OUT_OF_REACH = "files, processes and Python's internals are out of reach: --trust lifts this for your own code"
+
+# Where a bare name is looked for, and how it is written there.
+_LIBRARIES = {
+    "torch": "torch", "torch.nn.functional": "F", "torch.nn": "nn", "torch.optim": "torch.optim",
+    "torch.linalg": "torch.linalg", "torch.nn.init": "nn.init", "torch.utils.data": "torch.utils.data",
+    "torch.cuda": "torch.cuda", "torch.optim.lr_scheduler": "torch.optim.lr_scheduler", "torch.fft": "torch.fft",
+    "torch.autograd": "torch.autograd", "torch.nn.utils": "nn.utils", "torch.nn.utils.rnn": "nn.utils.rnn",
+    "torch.distributions": "torch.distributions", "torch.special": "torch.special", "torch.func": "torch.func",
+    "math": "math", "numpy": "np", "numpy.random": "np.random", "torch.amp": "torch.amp",
+}  # fmt: skip
+_OTHER_WORDS = {
+    "true": "True", "false": "False", "null": "None", "nil": "None", "none": "None", "NULL": "None", "undefined": "None",
+    "numpy": "np", "pytorch": "torch", "Torch": "torch", "th": "torch", "functional": "F", "f": "F", "tf": "torch",
+    "device": '"cpu"', "NaN": "torch.nan", "Infinity": "torch.inf", "puts": "print", "echo": "print", "printf": "print",
+    "console": "print", "display": "print", "disp": "print", "length": "len", "numel": "torch.numel", "this": "self",
+}  # fmt: skip
+_PYTHON = """
+    print len range sum max min abs round int float str bool list tuple dict set zip enumerate sorted reversed type
+    isinstance map filter any all True False None
+""".split()
+# Arguments that are given in words: a bare name there has lost its quotes.
+_TEXTS = {"reduction", "mode", "indexing", "padding_mode", "padding", "device", "nonlinearity", "activation", "norm",
+          "approximate", "equation", "rounding_mode", "ord", "p", "side", "kind"}  # fmt: skip
+_METHODS_OF_NUMBERS = 5  # at most this many of each source are proposed
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to `word`, or None where none is near."""
-    known = list(known)
-    if _ELSEWHERE.get(word) in known:
-        return _ELSEWHERE[word]
-    folded = {name.lower().replace("_", ""): name for name in reversed(known)}
-    same = folded.get(word.lower().replace("_", ""))
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
-    return same or next(iter(near), None)
+    return next(near(word, known), None)
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
-    near = did_you_mean(word, known)
-    return f": did you mean {near}?" if near else ""
-
-
-def unknown_name(failure: Failure) -> Finding | None:
-    """A variable that was never assigned, or a builtin that is out of reach."""
-    if not isinstance(failure.error, NameError) or isinstance(failure.error, UnboundLocalError):
-        return None
-    name = failure.error.name or ""
-    if name in dir(builtins):
-        return None
-    return Finding(f"there is no variable {name}{_hint(name, failure.names)}")
+# Names
 
 
 def refused_builtin(failure: Failure) -> Finding | None:
@@ -51,21 +55,320 @@ def refused_builtin(failure: Failure) -> Finding | None:
     return None
 
 
+def unknown_name(failure: Failure) -> Finding | None:
+    """A variable that was never assigned, or a function written without its library."""
+    if not isinstance(failure.error, NameError) or failure.error.name in dir(builtins):
+        return None
+    if isinstance(failure.error, UnboundLocalError):
+        found = said(failure, "unbound")
+        return Finding(f"{found[1] if found else 'a variable'} is used before this function gives it a value")
+    name = failure.error.name or ""
+    node = failure.node if isinstance(failure.node, ast.Name) else _name_node(failure, name)
+    texts = list(dict.fromkeys(_texts_for_name(failure, name, node)))
+    hint = next((text for text in texts if len(text) < 40 and "\n" not in text), None)
+    title = f"there is no variable {name}{f': did you mean {hint}?' if hint else ''}"
+    return Finding(title, (), _name_edits(failure, name, node, texts))
+
+
+def _name_node(failure: Failure, name: str) -> ast.AST | None:
+    tree = failure.statement.node if failure.statement else ast.Pass()
+    return next((node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name), None)
+
+
+def _name_edits(failure: Failure, name: str, node: ast.AST | None, texts: list[str]) -> Iterator[Edit]:
+    if node is None or failure.statement is None:
+        return
+    called = calling(failure, node)
+    if called and called.args and called.args[0] is not node:
+        yield from _as_method(failure, name, called)
+    same = [part for part in ast.walk(failure.statement.node) if isinstance(part, ast.Name) and part.id == name]
+    for text in texts:
+        yield change(failure, *((part, text) for part in same if isinstance(part.ctx, ast.Load)))
+    if failure.place(name):
+        yield change(failure, (failure.statement.node, f"import {name}\n{failure.statement.source}"))
+
+
+def _as_method(failure: Failure, name: str, called: ast.Call) -> Iterator[Edit]:
+    """`shape(x)` as `x.shape`, where a tensor has it and torch has no function of that name."""
+    value = failure.value(called.args[0]) if called.args else Unknown
+    torch = failure.place("torch")
+    if not is_tensor(value) or not hasattr(value, name) or (torch and name in failure.attributes(torch)):
+        return
+    owner, (_, *rest) = atom(failure, called.args[0]), argument_texts(failure, called)
+    brackets = f"({', '.join(rest)})" if callable(getattr(type(value), name, None)) else ""
+    yield change(failure, (called, f"{owner}.{name}{brackets}"))
+
+
+def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterator[str]:
+    """What may stand in the place of an unknown name, likeliest first."""
+    variables = [*_local_names(failure), *(v for v in reversed(list(failure.names)) if v[0] not in "._" and v != "Out")]
+    variables = [v for v in dict.fromkeys(variables) if v != name]
+    called = calling(failure, node) is not None
+    if _is_text_place(failure, name, node):
+        yield f'"{name}"'
+    close = list(near(name, variables, habits=False))
+    yield from (v for v in close if folded(v) == folded(name))
+    exact = list(_in_libraries(failure, name))
+    usual = [word for word in near(name, _PYTHON, habits=False) if abs(len(word) - len(name)) < 2]
+    other = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else []
+    misspelt = list(_misspelt(failure, name, called=called))
+    yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt] if called else [
+        *other, *(close[:1] if len(name) > 1 else []), *exact, *close[1:], *usual, *misspelt]  # fmt: skip
+    yield from _kin(name, variables)
+
+
+def _local_names(failure: Failure) -> Iterator[str]:
+    for node in ast.walk(failure.statement.node) if failure.statement else ():
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def _kin(name: str, variables: list[str]) -> Iterator[str]:
+    """Variables that share a part of the name: `loss` for `train_loss`, `x` for `x1`."""
+    parts = set(re.findall(r"[a-z]+", name.lower()))
+    yield from (v for v in variables if parts & set(re.findall(r"[a-z]+", v.lower())) and not keyword.iskeyword(v))
+
+
+def _is_text_place(failure: Failure, name: str, node: ast.AST | None) -> bool:
+    above = parent(failure, node)
+    if isinstance(above, ast.keyword):
+        return above.arg in _TEXTS and name not in ("device",)
+    if isinstance(above, ast.Subscript) and above.slice is node:
+        owner = failure.value(above.value)
+        return isinstance(owner, dict) and any(isinstance(key, str) and folded(key) == folded(name) for key in owner)
+    if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute):
+        return name in ("cuda", "cpu", "mps", "meta") and above.func.attr in ("to", "device")
+    return False
+
+
+def _in_libraries(failure: Failure, name: str) -> Iterator[str]:
+    """`F.relu` for `relu`: the libraries that have exactly this name, and its spelling with other capitals."""
+    tables = {place: set(failure.attributes(space)) for place in _LIBRARIES if (space := failure.place(place))}
+    order = list(_LIBRARIES)
+    if name[:1].isupper():
+        order.sort(key=lambda place: place not in ("torch.nn", "torch.optim"))
+    elif name in tables.get("torch.nn.functional", ()) and name not in ("relu", "softmax", "sigmoid", "tanh"):
+        order.sort(key=lambda place: place != "torch.nn.functional")
+    yield from (f"{_LIBRARIES[place]}.{name}" for place in order if name in tables.get(place, ()))
+    for place in order[:4]:
+        same = (known for known in sorted(tables.get(place, ())) if known.lower() == name.lower() and known != name)
+        yield from (f"{_LIBRARIES[place]}.{known}" for known in same)
+
+
+def _misspelt(failure: Failure, name: str, *, called: bool) -> Iterator[str]:
+    if len(name) < 3:
+        return
+    words: dict[str, str] = {}
+    for place in ("torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.linalg"):
+        space = failure.place(place)
+        for word in failure.attributes(space) if space else ():
+            words.setdefault(word, f"{_LIBRARIES[place]}.{word}")
+    found = list(near(name, words))[:4]
+    yield from (words[word] for word in found if called or word in words)
+
+
+# Attributes
+
+
 def unknown_attribute(failure: Failure) -> Finding | None:
     """An attribute or method that the value does not have."""
     if not isinstance(failure.error, AttributeError):
         return None
-    match = re.search(r"(?:(\S+) has no|has no attribute '?)\s*'?(\w+)'?$", failure.message.split("\n")[0])
-    name = failure.error.name or (match and match[2])
+    match = said(failure, "no attribute")
+    name = failure.error.name or (match and match["name"])
     if not name:
         return None
     owner = failure.error.obj
-    what = match[1] if match and match[1] else f"a {type(owner).__name__}" if owner is not None else "this value"
-    return Finding(f"{what} has no {name}{_hint(name, failure.attributes(owner))}")
+    if owner is None and failure.call and failure.call.form == "attribute" and failure.call.arguments:
+        owner = failure.call.arguments[0].value
+    owner = None if owner is Unknown else owner
+    space = match and match["space"]
+    what = space or (f"a {type(owner).__name__}" if owner is not None else "this value")
+    node = failure.node if isinstance(failure.node, ast.Attribute) and failure.node.attr == name else None
+    edits = list(_attribute_edits(failure, node, owner, name)) if node else []
+    hint = _hint(failure, owner, name, edits)
+    return Finding(f"{what} has no {name}{f': did you mean {hint}?' if hint else ''}", (), edits)
+
+
+def _hint(failure: Failure, owner: Any, name: str, edits: list[Edit]) -> str | None:
+    if owner is None:
+        return None
+    close = did_you_mean(name, failure.attributes(owner))
+    if close and (folded(close) == folded(name) or not _is_space(failure, owner)):
+        return close
+    first = next((edit.changes[0][2] for edit in edits if edit.changes), None)
+    return close if close and first and first.split("(")[0].endswith(f".{close}") else first or close
+
+
+def _is_space(failure: Failure, owner: Any) -> bool:
+    return any(owner is failure.place(place) for place in _LIBRARIES)
+
+
+def _attribute_edits(failure: Failure, node: ast.Attribute, owner: Any, name: str) -> Iterator[Edit]:
+    """Edits of `owner.name`, likeliest first."""
+    called = calling(failure, node)
+    known = list(failure.attributes(owner)) if owner is not None else []
+    close = list(near(name, known))
+    same = [word for word in close if folded(word) == folded(name)]
+    if owner is not None and _is_space(failure, owner):
+        yield from _elsewhere(failure, node, name, called, same)
+    yield from _templates(failure, node, owner, name, called)
+    for word in close[:_METHODS_OF_NUMBERS]:
+        yield from _attribute_as(failure, node, owner, word, called)
+    if is_tensor(owner) and called:
+        yield from _as_function(failure, node, name, called)
+
+
+def _attribute_as(
+    failure: Failure, node: ast.Attribute, owner: Any, word: str, called: ast.Call | None
+) -> Iterator[Edit]:
+    """Another attribute in the place of the unknown one, with or without brackets as it needs them."""
+    text = f"{text_of(failure, node.value)}.{word}"
+    method = callable(getattr(owner if _is_space(failure, owner) else type(owner), word, None))
+    if called and not method and is_tensor(owner):
+        arguments = argument_texts(failure, called)
+        yield change(failure, (called, f"{text}[{arguments[0]}]" if arguments and word == "shape" else text))
+    elif not called and method and not _is_space(failure, owner):
+        above = parent(failure, node)
+        if isinstance(above, ast.Subscript) and above.value is node and word == "size":
+            yield change(failure, (above, f"{text_of(failure, node.value)}.shape[{text_of(failure, above.slice)}]"))
+        yield change(failure, (node, f"{text}()"))
+    else:
+        yield change(failure, (node, text))
+
+
+def _elsewhere(
+    failure: Failure, node: ast.Attribute, name: str, called: ast.Call | None, same: list[str]
+) -> Iterator[Edit]:
+    """What another module has under this name, this one with other capitals, or a tensor as a method."""
+    given = [failure.value(part) for part in called.args] if called else []
+    of_tensors = any(is_tensor(value) for value in given)
+    owner = text_of(failure, node.value)
+    texts = [f"{owner}.{word}" for word in same] + [
+        text for text in _in_libraries(failure, name) if text != f"{owner}.{name}"
+    ]
+    is_class = {text: text.rpartition(".")[2][:1].isupper() for text in texts}
+    texts.sort(key=lambda text: (is_class[text] == of_tensors if called else False, text.rpartition(".")[2] != name))
+    if called and given and is_tensor(given[0]) and hasattr(given[0], name):
+        yield from _as_method(failure, name, called)
+    if called and name in _PYTHON:
+        yield change(failure, (node, name))
+    yield from (change(failure, (node, text)) for text in texts)
+
+
+def _as_function(failure: Failure, node: ast.Attribute, name: str, called: ast.Call) -> Iterator[Edit]:
+    """`F.one_hot(x)` for `x.one_hot()`."""
+    arguments = [text_of(failure, node.value), *argument_texts(failure, called)]
+    if name in _PYTHON:
+        yield change(failure, (called, f"{name}({', '.join(arguments)})"))
+    for text in _in_libraries(failure, name):
+        yield change(failure, (called, f"{text}({', '.join(arguments)})"))
+
+
+# What is written in another way here: {x} is the object, {first} and {rest} the arguments of the call.
+_CALLED_OTHERWISE = {
+    "len": ("len({x})",),
+    "length": ("len({x})", "{x}.numel()"),
+    "print": ("print({x})",),
+    "append": ("torch.cat([{x}, {first}])", "torch.stack([{x}, {first}])"),
+    "concatenate": ("torch.cat([{x}, {first}]{rest})",),
+    "concat": ("torch.cat([{x}, {first}]{rest})",),
+    "extend": ("torch.cat([{x}, {first}])",),
+    "cat": ("torch.cat([{x}, {first}]{rest})", "torch.cat({x}{rest})"),
+    "stack": ("torch.stack([{x}, {first}]{rest})",),
+    "hstack": ("torch.hstack([{x}, {first}])",),
+    "vstack": ("torch.vstack([{x}, {first}])",),
+    "zero_grad": ("{x}.grad.zero_()",),
+    "head": ("{x}[:{first}]", "{x}[:5]"),
+    "to_numpy": ("{x}.numpy()", "{x}.detach().numpy()"),
+    "has_key": ("{first} in {x}",),
+    "push": ("{x}.append({first})",),
+    "add": ("{x}.append({first})",),
+    "push_back": ("{x}.append({first})",),
+    "lr": ('{x}.param_groups[0]["lr"]',),
+    "learning_rate": ('{x}.param_groups[0]["lr"]',),
+}
+_OTHERWISE = {"length": ("len({x})", "{x}.numel()"), "len": ("len({x})",), "lr": ('{x}.param_groups[0]["lr"]',)}
+
+
+def _templates(
+    failure: Failure, node: ast.Attribute, owner: Any, name: str, called: ast.Call | None
+) -> Iterator[Edit]:
+    text = atom(failure, node.value)
+    if isinstance(owner, dict) and name in owner:
+        yield change(failure, (node, f'{text}["{name}"]'))
+    if _is_space(failure, owner):
+        return
+    if called and name == "astype":
+        yield from _astype(failure, called, text)
+    arguments = argument_texts(failure, called) if called else []
+    fields = {"x": text, "first": arguments[0] if arguments else "", "rest": "".join(f", {a}" for a in arguments[1:])}
+    templates = (_CALLED_OTHERWISE if called else _OTHERWISE).get(name, ())
+    for template in templates:
+        if "{first}" not in template or arguments:
+            yield change(failure, (called or node, template.format(**fields)))
+    torch: Any = failure.place("torch")
+    if is_tensor(owner) and called and not arguments and type(getattr(torch, name, None)).__name__ == "dtype":
+        yield change(failure, (called, f"{text}.to(torch.{name})"))
+    if isinstance(owner, (list, tuple, str, dict)) and name in _PYTHON:
+        yield change(failure, (called or node, f"{name}({text})"))
+
+
+def _astype(failure: Failure, called: ast.Call, text: str) -> Iterator[Edit]:
+    if len(called.args) == 1:
+        for name in dtype_names(failure, called.args[0]):
+            yield change(failure, (called, f"{text}.to({name})"))
+
+
+_DTYPES = {
+    "float": ("float32", "float64"), "int": ("int64", "int32"), "str": (), "f4": ("float32",), "f8": ("float64",),
+    "i4": ("int32",), "i8": ("int64",), "u1": ("uint8",), "integer": ("int64", "int32"), "boolean": ("bool",),
+    "fp32": ("float32",), "fp16": ("float16",), "bf16": ("bfloat16",), "float_": ("float64",), "int_": ("int64",),
+    "bool_": ("bool",), "single": ("float32",), "complex": ("complex64",), "FloatTensor": ("float32",),
+    "LongTensor": ("int64",), "IntTensor": ("int32",), "DoubleTensor": ("float64",), "number": ("float32",),
+}  # fmt: skip
+
+
+def dtype_names(failure: Failure, node: ast.expr) -> Iterator[str]:
+    """`torch.float32` for a dtype that was given as text, as NumPy's, or as one of Python's types."""
+    torch: Any = failure.place("torch")
+    match node:
+        case ast.Constant(value=str(word)):
+            written = word.rpartition(".")[2]
+        case ast.Attribute(attr=word) | ast.Name(id=word):
+            written = word
+        case _:
+            written = str(failure.value(node))
+    names = [*(_DTYPES.get(written, ()) if not isinstance(node, ast.Constant) else ()), written]
+    names += _DTYPES.get(written, ())
+    table = [key for key in failure.attributes(torch) if type(getattr(torch, key, None)).__name__ == "dtype"]
+    if written not in table and written not in _DTYPES:
+        names += list(near(written, table, habits=False))[:3]
+    yield from (f"torch.{name}" for name in dict.fromkeys(names) if name in table)
 
 
 ENTRIES = (
-    Entry("refused", "refused", refused_builtin, "open('notes.txt')"),
-    Entry("unknown-name", "name", unknown_name, "tensor_a + 1"),
-    Entry("unknown-attribute", "name", unknown_attribute, "torch.rand(3).shpae"),
+    Entry(
+        "refused",
+        "refused",
+        refused_builtin,
+        "open('notes.txt')",
+        "What is typed here does tensor work and nothing else; --trust lifts this for code of your own.",
+    ),
+    Entry(
+        "unknown-name",
+        "name",
+        unknown_name,
+        "tensor_a + 1",
+        "A name is a variable that was assigned before; torch's functions are written torch.sum, F.relu, nn.Linear.",
+    ),
+    Entry(
+        "unknown-attribute",
+        "name",
+        unknown_attribute,
+        "torch.rand(3).shpae",
+        "Layers that hold weights are classes in nn, functions without state are in F and torch, dtypes in torch.",
+    ),
 )

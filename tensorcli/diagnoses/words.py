@@ -23,7 +23,7 @@ _ELSEWHERE = """
     numel: length count elements num_elements numelements n_elements num_el
     cat stack: concatenate concat append join extend merge hcat vcat
     clone: copy deepcopy duplicate dup
-    mean: avg average reduce_mean moyenne
+    mean: avg average reduce_mean
     std: stddev stdev standard_deviation stdv reduce_std
     var: variance reduce_var reduce_variance
     matmul mm: multiply_matrix mat_mul mult matrix_multiply mmul mmult
@@ -41,8 +41,8 @@ _ELSEWHERE = """
     grad: gradient gradients grads derivative get_grad
     cuda: gpu to_gpu to_cuda tocuda
     cpu: to_cpu tocpu host
-    tensor: array constant convert_to_tensor to_tensor vector matrix Variable totensor asarray_tensor FromNumpy
-          ndarray DataFrame
+    tensor: array constant convert_to_tensor to_tensor vector matrix Variable totensor asarray_tensor
+          ndarray
     rand randn: random random_uniform uniform random_sample rnd random_tensor
     randn: random_normal gaussian standard_normal normal_random gauss
     randint: random_int random_integers random_integer rand_int integers randi

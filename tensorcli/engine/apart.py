@@ -72,14 +72,14 @@ def _mentioned(value: Any) -> Iterator[str]:
         codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
-def copies(scope: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def copies(scope: Mapping[str, Any], names: Iterable[str], *, kind: "type[Copier] | None" = None) -> dict[str, Any]:
     """Copies of the named values that share with each other what the originals share, and nothing with these.
 
-    A tensor that autograd made keeps its place in the graph. Raises TooLarge.
+    A tensor that autograd made keeps its place in the graph. `kind` says how each is copied. Raises TooLarge.
     """
     chosen = {name: scope[name] for name in names}
     world: dict[str, Any] = {}
-    copier = _Copier(world)
+    copier = (kind or Copier)(world)
     reached = _reachable(chosen.values())
     copier.check_size(reached)
     for value in reached:
@@ -126,7 +126,7 @@ def _is_method(value: Any) -> bool:
     return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, torch.Tensor)
 
 
-class _Copier:
+class Copier:
     """Makes each copy once. `world` will be the globals of the functions among them."""
 
     def __init__(self, world: dict[str, Any]) -> None:
@@ -159,9 +159,9 @@ class _Copier:
         self._kept.append(value)
         match value:
             case torch.Tensor():
-                fresh: Any = self._tensor(value)
+                fresh: Any = self.tensor(value)
             case np.ndarray():
-                fresh = _array(value)
+                fresh = self.array(value)
             case types.FunctionType():
                 fresh = self._function(value)
             case torch.Generator():
@@ -171,7 +171,13 @@ class _Copier:
                 fresh = getattr(self._memo[id(value.__self__)], value.__name__)
         self._memo[id(value)] = fresh
 
-    def _tensor(self, value: torch.Tensor) -> torch.Tensor:
+    def array(self, value: np.ndarray) -> np.ndarray:
+        """A copy with the same order of strides, negative ones included."""
+        turned = tuple(axis for axis, stride in enumerate(value.strides) if stride < 0)
+        return np.flip(np.flip(value, turned).copy(order="K"), turned)
+
+    def tensor(self, value: torch.Tensor) -> torch.Tensor:
+        """A copy on a copy of the storage; one that autograd made stays a node of its graph."""
         if value.grad_fn is not None:
             return value.clone()
         with torch.no_grad():
@@ -223,12 +229,6 @@ def _has_plain_storage(value: torch.Tensor) -> bool:
     return plain and value.device.type in ("cpu", "cuda" if pretend.active() else "cpu") and not value.is_neg()
 
 
-def _array(value: np.ndarray) -> np.ndarray:
-    """A copy with the same order of strides, negative ones included."""
-    turned = tuple(axis for axis, stride in enumerate(value.strides) if stride < 0)
-    return np.flip(np.flip(value, turned).copy(order="K"), turned)
-
-
 # Evaluating.
 
 
@@ -241,13 +241,13 @@ def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
         return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
 
 
-def run(text: str, scope: Mapping[str, Any], *, trust: bool) -> Any:
+def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
     """Run statements on copies of what they mention; the value of the last one, or of the variable it assigns.
 
     Raises language.Problem, TooLarge, and whatever they raise themselves.
     """
     statements = language.parse(text, trust=trust)
-    world = _world(scope, [statement.node for statement in statements], trust=trust)
+    world = _world(scope, [statement.node for statement in statements], trust=trust, kind=kind)
     value: Any = None
     with interrupts.may_raise(), _autograd_kept(world):
         for statement in statements:
@@ -256,10 +256,10 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool) -> Any:
     return world[bound[0]] if bound and bound[0] in world else value
 
 
-def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool) -> dict[str, Any]:
+def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: type[Copier] = Copier) -> dict[str, Any]:
     start = namespace.start_names(trust=trust)
     names = {name for name in used(trees, scope) if start.get(name, _world) is not scope[name]}
-    world = copies(scope, names)
+    world = copies(scope, names, kind=kind)
     for name, value in start.items():
         world.setdefault(name, value)
     return world

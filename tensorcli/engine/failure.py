@@ -38,6 +38,7 @@ class Known:
     sources: Mapping[str, Statement]  # by their code's filename
     trust: bool = False
     random_state: torch.Tensor | None = None  # of torch's generator, before the statement
+    seconds: float = 0.0  # that the statement took until it failed
 
 
 def of_problem(problem: Problem, *, filename: str | None, first_line: int) -> report.Diagnosis:

@@ -130,6 +130,10 @@ class _Flow(TorchDispatchMode):
         self.known: set[int] = set()
         self.stay(tensor for tensor in given or () if not is_pretended(tensor))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # keeping torch.compile out of the method would import all of it: a second
+
     def __torch_dispatch__(self, op: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
         with _plain():
             placed = [(pair, self.device(pair[1])) for pair in _named(op, args, kwargs or {})]

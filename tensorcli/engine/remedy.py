@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tensorcli.engine.failure import Known
 
 MAX_SHOWN = 3
+SLOW_SECONDS = 0.1  # a statement that took longer until it failed is not computed again: its shapes are
 MAX_TRIED = 60
 SECONDS = 0.5  # for all of them together
 
@@ -42,14 +43,28 @@ def _working(
             continue
         tried.add(source)
         try:
-            with apart.apart(seconds=left, random_state=known.random_state):
-                value = apart.run(source, known.names, trust=known.trust)
+            value = _tried(source, known, seconds=left)
+            accepted = edit.accept(value)
         except (Exception, KeyboardInterrupt):  # it does not mend it, or cannot be tried: not shown
             continue
-        if edit.accept(value):
+        if accepted:
             yield report.Suggestion(
                 title=edit.title, edit=_shown(edit, failure, source), source=source, result=_result(value)
             )
+
+
+def _tried(source: str, known: "Known", *, seconds: float) -> Any:
+    """What a corrected text gives: computed on copies, or, where that would take long, predicted."""
+    if known.seconds < SLOW_SECONDS:
+        try:
+            with apart.apart(seconds=seconds, random_state=known.random_state):
+                return apart.run(source, known.names, trust=known.trust)
+        except (apart.TooLarge, TimeoutError, MemoryError):
+            pass
+    from tensorcli.engine import predict
+
+    with apart.apart(seconds=seconds, random_state=known.random_state):
+        return predict.run(source, known.names, trust=known.trust)
 
 
 def _result(value: Any) -> report.Result:

@@ -189,7 +189,7 @@ class Session:
         return failure.of_error(
             error,
             statement,
-            failure.Known(self.names, self.sources, self.trust, random_state),
+            failure.Known(self.names, self.sources, self.trust, random_state, seconds),
             number=number,
             seconds=seconds,
             filename=context.filename,
