@@ -38,6 +38,12 @@ class Dtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class Pretended(StrEnum):
+    """The devices that can be pretended."""
+
+    cuda = "cuda"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Print no colours.")]
 Width = Annotated[int | None, typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
@@ -46,6 +52,9 @@ Seed = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="Default device: cpu, cuda, cuda:1.")]
 DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of floating-point tensors.")]
+Pretend = Annotated[
+    Pretended | None, typer.Option("--pretend", help="Behave as if there were one such device, where there is none.")
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
 MaxValues = Annotated[int, typer.Option("--max-values", min=0, help="Most elements whose values --json prints.")]
 
@@ -74,6 +83,7 @@ def repl(
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
+    pretend: Pretend = None,
     json: Json = False,
     no_color: NoColor = False,
     width: Width = None,
@@ -86,17 +96,21 @@ def repl(
     def engine() -> "Client":
         from tensorcli.client import Pipe
 
-        return Pipe(seed=chosen, device=device, dtype=dtype.value, trust=trust)
+        return Pipe(seed=chosen, device=device, dtype=dtype.value, trust=trust, pretend=pretend and pretend.value)
 
     def screen() -> "Screen":
         return _screen(json=json, no_color=no_color, width=width)
 
     if sys.stdin is not None and sys.stdin.isatty() and not json:
-        _leave(lambda: room.repl(engine, screen, seed=chosen, color=False if no_color else None))
+        _leave(
+            lambda: room.repl(
+                engine, screen, seed=chosen, pretend=pretend and pretend.value, color=False if no_color else None
+            )
+        )
     if sys.stdin is not None and sys.stdin.isatty():
         sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
     shown = screen()
-    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust)
+    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust, pretend=pretend)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
@@ -108,6 +122,7 @@ def inspect(
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
+    pretend: Pretend = None,
     json: Json = False,
     no_color: NoColor = False,
     width: Width = None,
@@ -116,7 +131,7 @@ def inspect(
     from tensorcli.report import Inspect
 
     screen = _screen(json=json, no_color=no_color, width=width)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
     _answer(engine, Inspect(text=expression, setup=setup), screen)
 
 
@@ -130,6 +145,7 @@ def run(
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
+    pretend: Pretend = None,
     max_values: MaxValues = 1000,
     json: Json = False,
     no_color: NoColor = False,
@@ -143,7 +159,7 @@ def run(
     if not isinstance(cells, list):
         screen.show(cells)
         raise typer.Exit(2)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
     _leave(lambda: play(cells, engine, screen, keep_going=keep_going, max_values=max_values))
 
 
@@ -181,6 +197,20 @@ def bench(
     _answer(engine, request, screen, copy=json if json and str(json) != "-" else None)
 
 
+@app.command(epilog="Example: tensorcli explain matmul-inner-sizes")
+def explain(
+    code: Annotated[str, typer.Argument(help="What stands at the right of an error; none lists all.")] = "",
+    json: Json = False,
+    no_color: NoColor = False,
+    width: Width = None,
+) -> None:
+    """Show the page of a kind of mistake: the rule, and a worked example."""
+    from tensorcli.report import Explain
+
+    screen = _screen(json=json, no_color=no_color, width=width)
+    _answer(_here(screen), Explain(code=code), screen)
+
+
 @app.command(epilog="Example: tensorcli devices --json")
 def devices(json: Json = False, no_color: NoColor = False, width: Width = None) -> None:
     """Show the devices that torch and the driver report, and why there is no CUDA where there is none."""
@@ -207,11 +237,12 @@ def _here(
     device: str = "cpu",
     dtype: Dtype = Dtype.float32,
     trust: bool = False,
+    pretend: Pretended | None = None,
 ) -> "Client":
     """An engine in this process. Where its device is not there, says so and leaves: nothing runs on another instead."""
     from tensorcli.client import Here
 
-    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust)
+    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust, pretend=pretend and pretend.value)
     if device != "cpu":
         from tensorcli.report import Configure, Diagnosis
 

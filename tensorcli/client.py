@@ -64,8 +64,16 @@ class Canned:
 class Here:
     """An engine in this process, imported when the first request needs it."""
 
-    def __init__(self, *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
-        self._seed, self._device, self._dtype, self._trust = seed, device, dtype, trust
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: str = "cpu",
+        dtype: str = "float32",
+        trust: bool = False,
+        pretend: str | None = None,
+    ) -> None:
+        self._seed, self._device, self._dtype, self._trust, self._pretend = seed, device, dtype, trust, pretend
         self._session: Session | None = None
         self._numbers = itertools.count(1)
         self.on_hello: OnHello | None = None
@@ -93,7 +101,9 @@ class Here:
         try:
             from tensorcli.engine.session import Session
 
-            self._session = Session(seed=self._seed, device=self._device, dtype=self._dtype, trust=self._trust)
+            self._session = Session(
+                seed=self._seed, device=self._device, dtype=self._dtype, trust=self._trust, pretend=self._pretend
+            )
         except KeyboardInterrupt:
             emit(Diagnosis(code="interrupted", category="interrupted", title="interrupted while torch was loading"))
             return None
@@ -119,10 +129,11 @@ class Pipe:
         device: str = "cpu",
         dtype: str = "float32",
         trust: bool = False,
+        pretend: str | None = None,
         command: list[str] | None = None,
         on_hello: OnHello | None = None,
     ) -> None:
-        self._command = command or engine_command(seed=seed, device=device, dtype=dtype, trust=trust)
+        self._command = command or engine_command(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
@@ -216,10 +227,11 @@ class Pipe:
                         return True
 
 
-def engine_command(*, seed: int, device: str, dtype: str, trust: bool) -> list[str]:
+def engine_command(*, seed: int, device: str, dtype: str, trust: bool, pretend: str | None = None) -> list[str]:
     """The command line of this Python's own engine. -P: a torch.py in the current directory is not torch."""
     command = [sys.executable, "-P", "-m", "tensorcli.engine.serve", "--seed", str(seed), "--device", device]
-    return [*command, "--dtype", dtype, *(["--trust"] if trust else [])]
+    command += ["--dtype", dtype, *(["--trust"] if trust else [])]
+    return [*command, "--pretend", pretend] if pretend else command
 
 
 def _cannot_start(why: str) -> Diagnosis:

@@ -15,6 +15,7 @@ from tensorcli.report import (
     Configure,
     Diagnosis,
     Evaluate,
+    Explain,
     ListDevices,
     ListNames,
     Notice,
@@ -106,6 +107,10 @@ def _history(call: Call) -> Notice | Diagnosis:
     return Notice(text="\n".join(lines) or "nothing has been typed yet")
 
 
+def _explain(call: Call) -> AnyRequest:
+    return Explain(code=_plain(call.argument))
+
+
 def _help(call: Call) -> Notice | Diagnosis:
     name = call.argument if call.argument[:1] in ("", "!") else "%" + call.argument.lstrip("%")
     chosen = [c for c in COMMANDS.values() if not name or c.name.lstrip("%") == name.lstrip("%")]
@@ -128,6 +133,7 @@ COMMANDS = {
         Command("%seed", "%seed [N]", "show the seed, or seed every generator with N", _seed),
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
+        Command("%explain", "%explain [CODE]", "the page of a kind of mistake; all kinds without a code", _explain),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
         Command("%help", "%help [COMMAND]", "this list, or one line of it", _help),
         Command("!nvidia-smi", "!nvidia-smi", "the same as %devices", _devices),

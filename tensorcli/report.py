@@ -99,6 +99,12 @@ class Reset(Request, frozen=True, kw_only=True):
     """Forget all names and results, and seed again with the session's seed."""
 
 
+class Explain(Request, frozen=True, kw_only=True):
+    """Report the page of one kind of mistake, its example made anew; without a code, all kinds."""
+
+    code: str = ""
+
+
 class Complete(Request, frozen=True, kw_only=True):
     """Report what could stand at `cursor` in `text`."""
 
@@ -106,7 +112,9 @@ class Complete(Request, frozen=True, kw_only=True):
     cursor: int
 
 
-AnyRequest = Evaluate | Time | TimeIt | Inspect | Bench | ListDevices | ListNames | Configure | Reset | Complete
+AnyRequest = (
+    Evaluate | Time | TimeIt | Inspect | Bench | ListDevices | ListNames | Configure | Reset | Complete | Explain
+)
 
 
 class Report(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), tag_field="kind"):
@@ -240,6 +248,17 @@ class Diagnosis(Report, frozen=True, kw_only=True):
     operands: tuple[Operand, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     notes: tuple[str, ...] = ()
+    reference: str | None = None
+
+
+class Explanation(Report, frozen=True, kw_only=True):
+    """The page of a kind of mistake: the rule to remember, and an example with what is said of it."""
+
+    code: str
+    category: str
+    rule: str
+    example: str
+    diagnosis: Diagnosis | None = None
     reference: str | None = None
 
 
@@ -377,7 +396,7 @@ class Names(Report, frozen=True, kw_only=True):
 
 
 class Settings(Report, frozen=True, kw_only=True):
-    """The session's settings and where it runs; the first thing an engine says."""
+    """The session's settings and where it runs; the first thing an engine says. `pretended` is a device not there."""
 
     version: str
     torch: str
@@ -386,6 +405,7 @@ class Settings(Report, frozen=True, kw_only=True):
     seed: int
     threads: int
     trust: bool = False
+    pretended: str | None = None
     no_cuda: str | None = None
     memory_nbytes: int | None = None
     inputs: int = 0
@@ -414,6 +434,6 @@ class Progress(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Tensor | Value | Output | Nothing | Notice | Diagnosis | Trace | Benchmark | Timing | Devices | Names | Settings
+    Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Benchmark | Timing | Devices | Names | Settings
     | Completions | Progress
 )  # fmt: skip

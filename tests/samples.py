@@ -311,6 +311,20 @@ SAMPLES: dict[str, r.AnyReport] = {
     "output": r.Output(text="hello\n\tworld\n"),
     "output nasty": r.Output(text=NASTY * 5),
     "output empty": r.Output(text=""),
+    "explanation": r.Explanation(
+        code="matmul-inner-sizes",
+        category="shape",
+        rule="In A @ B the last size of A must equal the size before the last of B.",
+        example="A = torch.rand(3, 2)\nA @ A",
+        diagnosis=r.Diagnosis(
+            code="matmul-inner-sizes",
+            category="shape",
+            title="the inner sizes differ: 2 and 3",
+            source="A @ A",
+            span=r.Span(line=1, column=0, end_line=1, end_column=5, text="A @ A"),
+        ),
+    ),
+    "explanation nasty": r.Explanation(code=NASTY, category="shape", rule=NASTY, example=NASTY),
     "notice": r.Notice(
         text="UserWarning: something will change in a later release, which takes more than one line to say"
     ),

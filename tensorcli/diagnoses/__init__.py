@@ -103,13 +103,28 @@ class Entry:
     example: str
     rule: str = ""
     lesson: str | None = None
+    pretend: bool = False  # the example needs a CUDA device, there or pretended
 
 
 def entries() -> tuple[Entry, ...]:
     """Every entry, in the order of recognition."""
-    from tensorcli.diagnoses import broadcast, dims, indexing, joining, layers, losses, matmul, names, python, reshape
+    from tensorcli.diagnoses import (
+        broadcast,
+        calls,
+        devices,
+        dims,
+        indexing,
+        joining,
+        layers,
+        losses,
+        matmul,
+        names,
+        python,
+        reshape,
+        values,
+    )
 
-    modules = (python, names, losses, layers, matmul, joining, indexing, dims, reshape, broadcast)
+    modules = (python, calls, values, devices, names, losses, layers, matmul, joining, indexing, dims, reshape, broadcast)
     return tuple(entry for module in modules for entry in module.ENTRIES)
 
 
@@ -118,7 +133,10 @@ def recognised(failure: Failure) -> tuple[Entry | None, str, str, Finding]:
     from tensorcli.diagnoses import general
 
     for entry in entries():
-        finding = entry.recognise(failure)
+        try:
+            finding = entry.recognise(failure)
+        except Exception:  # an entry that trips over an odd failure leaves it to the next
+            continue
         if finding:
             return entry, entry.code, entry.category, finding
     category = general.category_of(failure)

@@ -3,7 +3,7 @@
 import ast
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -53,13 +53,6 @@ def suffixed(failure: Failure, operand: Operand, text: str) -> str:
     """The operand's text with a suffix."""
     assert operand.node is not None
     return atom(failure, operand.node) + text
-
-
-def definition(failure: Failure, name: str, rewrite: Callable[[Statement], Iterator[Edit]]) -> Iterator[Edit]:
-    """The edits of the statement that last assigned a variable."""
-    written = failure.definition(name)
-    if written is not None:
-        yield from rewrite(written)
 
 
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
@@ -243,7 +236,9 @@ def calling(failure: Failure, node: ast.AST | None) -> ast.Call | None:
 
 def argument_texts(failure: Failure, call: ast.Call) -> list[str]:
     """The arguments of a call as written, keywords with their names."""
-    named = [f"{k.arg}={text_of(failure, k.value)}" if k.arg else f"**{text_of(failure, k.value)}" for k in call.keywords]
+    named = [
+        f"{k.arg}={text_of(failure, k.value)}" if k.arg else f"**{text_of(failure, k.value)}" for k in call.keywords
+    ]
     return [text_of(failure, part) for part in call.args] + named
 
 

@@ -16,6 +16,15 @@ PATTERNS: dict[str, str] = {
     r"|inconsistent tensor size, expected tensor \[(\d+)\] and src \[(\d+)\]"
     r"|Expected size for first two dimensions of batch2 tensor to be: \[\d+, \d+\] but got: \[\d+, \d+\]"
     r"|inner\(\) the last dimension must match on both input tensors",
+    # devices
+    "devices": r"Expected all tensors to be on the same device|on the same device.*(?:found|got)|Expected .* on the same device"
+    r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device",
+    "index device": r"indices should be either on",
+    "weight device": r"Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same",
+    "no cuda": r"not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|no CUDA-capable device"
+    r"|CUDA driver (?:version is insufficient|initialization failed)",
+    "ordinal": r"invalid device ordinal",
+    "device name": r"Expected one of cpu, cuda.* device type at start of device string: (\w+)|Invalid device string: '(\w*)'",
     "contracted": r"contracted dimensions need to match, but first has size (\d+) in dim -?\d+ and second has size "
     r"(\d+)",
     "product ranks": r"Expected 1-D argument|"
@@ -129,6 +138,40 @@ PATTERNS: dict[str, str] = {
     "chunks": r"chunk expects `chunks` to be greater than 0, got: (-?\d+)"
     r"|split_size can only be 0 if dimension size is 0",
     "reshape": r"shape '\[(.*?)\]' is invalid for input of size (\d+)",
+    # names, calls, types
+    "no attribute": r"(?:(?P<space>[\w.]+) has no|has no attribute) '?(?P<name>\w+)'?\s*$",
+    "unbound": r"(?:local|free) variable '(\w+)'",
+    "not callable": r"^'([\w.]+)' object is not callable",
+    "without brackets": r"builtin_function_or_method|method_descriptor|method-wrapper|'(?:method|function|type|wrapper_descriptor)'"
+    r"|\b(?:method|function)\b(?: object)?|is not a Module subclass|context manager protocol|type '\w+' is not subscriptable|not type$",
+    "must be": r"argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be (?P<wanted>.+?), not (?P<got>.+)$"
+    r"|expected (?P<other>Tensor) as element",
+    "must be a tensor": r"^(?P<function>\w+)\(\): argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be Tensor, "
+    r"not (?P<got>.+)$",
+    "combination": r"received an invalid combination of arguments - got \((.*)\), but expected",
+    "unexpected keyword": r"got an unexpected keyword argument '(\w+)'|'(\w+)' is an invalid keyword argument",
+    "missing arguments": r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)",
+    "too many arguments": r"takes (?:from \d+ to |exactly |at most )?(?:\w+) (?:positional |keyword )?arguments? ?.*(?:given|but)"
+    r"|takes (?:no|exactly one|\d+) (?:keyword )?arguments?|expected at (?:most|least) \d+ arguments?|expected \d+ arguments?",
+    "multiple values": r"got multiple values for (?:keyword )?argument '(\w+)'",
+    "clamp": r"At least one of 'min' or 'max' must not be None",
+    "not a layer": r"is not a Module subclass",
+    "element type": r"expected Tensor as element \d+ in argument \d+, but got (?!Tensor)(\w+)",
+    "operand types": r"unsupported operand type|not supported between instances of|can only concatenate|bad operand type"
+    r"|can't multiply sequence|only integer tensors of a single element can be converted to an index|must be str, not"
+    r"|only integer scalar|unsupported format string",
+    "list index": r"(?:list|tuple|string) indices must be integers|only integer tensors of a single element can be converted"
+    r"|indices must be integers",
+    "unpack": r"values to unpack|cannot unpack non-iterable|iteration over a 0-d (?:tensor|array)",
+    "no number": r"cannot be interpreted as an integer|only integer tensors of a single element can be converted"
+    r"|slice indices must be integers",
+    "no length": r"has no len\(\)|len\(\) of (?:a 0-d tensor|unsized object)|missing 1 required|takes",
+    "not iterable": r"object is not iterable|iteration over a 0-d|argument of type '\w+' is not iterable",
+    "none": r"NoneType",
+    "no dtype": r"Could not infer dtype of (\w+)|invalid data type 'str'|too many dimensions '(\w+)'"
+    r"|can't convert .* to (?:Tensor|tensor)",
+    "no number in text": r"invalid literal for int|could not convert string to float",
+    "real number": r"must be (?:a string or a )?real number|a real number",
 }
 _COMPILED: dict[str, re.Pattern[str]] = {}
 

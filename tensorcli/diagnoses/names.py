@@ -293,9 +293,7 @@ _CALLED_OTHERWISE = {
 _OTHERWISE = {"length": ("len({x})", "{x}.numel()"), "len": ("len({x})",), "lr": ('{x}.param_groups[0]["lr"]',)}
 
 
-def _templates(
-    failure: Failure, node: ast.Attribute, owner: Any, name: str, called: ast.Call | None
-) -> Iterator[Edit]:
+def _templates(failure: Failure, node: ast.Attribute, owner: Any, name: str, called: ast.Call | None) -> Iterator[Edit]:
     text = atom(failure, node.value)
     if isinstance(owner, dict) and name in owner:
         yield change(failure, (node, f'{text}["{name}"]'))

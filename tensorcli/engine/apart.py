@@ -232,10 +232,10 @@ def _has_plain_storage(value: torch.Tensor) -> bool:
 # Evaluating.
 
 
-def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
+def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
     """The value of an expression on copies of what it mentions. Raises TooLarge, and whatever it raises itself."""
     tree = ast.Expression(copy.deepcopy(node))
-    world = _world(scope, [tree], trust=trust)
+    world = _world(scope, [tree], trust=trust, kind=kind)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
     with interrupts.may_raise(), _autograd_kept(world):
         return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)

@@ -88,8 +88,18 @@ def _loaded(target: ast.expr) -> ast.expr:
 def operands(node: ast.AST, statement: Statement, value: Value) -> tuple[Operand, ...]:
     """The operands to show: the expressions whose values the failing one works on."""
     parts = [part.value if isinstance(part, ast.Starred) else part for part in _parts(node)]
-    found = [_operand(part, statement, value) for part in parts if not isinstance(part, ast.Constant | ast.Slice)]
+    found = [_operand(part, statement, value) for part in parts if not _is_spelt_out(part)]
     return tuple(operand for operand in found if not isinstance(operand.value, namespace.Namespace | ModuleType))
+
+
+def _is_spelt_out(node: ast.expr) -> bool:
+    """Whether an operand is a plain number, text or slice, or a sequence of these: its text says it all."""
+    match node:
+        case ast.UnaryOp(operand=inner):
+            return isinstance(inner, ast.Constant)
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return bool(items) and all(_is_spelt_out(item) for item in items)
+    return isinstance(node, ast.Constant | ast.Slice)
 
 
 def _parts(node: ast.AST) -> Iterator[ast.expr]:

@@ -14,7 +14,7 @@ import torch
 
 from tensorcli import diagnoses, report
 from tensorcli.diagnoses import Unknown, general
-from tensorcli.engine import apart, calls, describe, namespace, pure, remedy
+from tensorcli.engine import apart, calls, describe, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
@@ -116,6 +116,8 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
         return diagnoses.Failure(error, message, text, (), names, namespace.directory, fresh, node)
     frame = origin.frame
     scope = {**(frame.f_globals if frame else names), **(frame.f_locals if frame else {})}
+    if known.seconds >= remedy.SLOW_SECONDS:
+        predict.warm_up()
     value = _Values(scope, known)
     call = calls.of(node, fresh, value)
     return diagnoses.Failure(
@@ -164,7 +166,9 @@ class _Values:
             torch.set_rng_state(state)
         try:
             with apart.apart(seconds=OPERAND_SECONDS, random_state=self._known.random_state):
-                return apart.value_of(node, self._scope, trust=self._known.trust)
+                if self._known.seconds < remedy.SLOW_SECONDS:
+                    return apart.value_of(node, self._scope, trust=self._known.trust)
+                return predict.value_of(node, self._scope, trust=self._known.trust)
         except BaseException:
             return Unknown
 

@@ -2,11 +2,10 @@
 
 import math
 import time
-from functools import cache
 
 import torch
 
-from tensorcli.engine import environment
+from tensorcli.engine import environment, pretend
 
 KEEP_FREE = 256 << 20  # bytes left to the rest of the machine
 REFRESH_SECONDS = 0.5  # asking the system takes 0.1 ms, which a loop of small statements would feel
@@ -40,9 +39,8 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-@cache
 def _has_cuda() -> bool:
-    return torch.cuda.is_available()
+    return torch.cuda.is_available() and not pretend.active()
 
 
 def _data_nbytes(page: int) -> int | None:

@@ -24,7 +24,7 @@ READINGS = 3  # that must be long enough before the calls per sample are settled
 PATIENCE = 10.0  # seconds after which a callable has been sampled enough, however few the samples
 
 _SYNCHRONIZE: Mapping[str, Callable[[torch.device], None]] = {
-    "cuda": torch.cuda.synchronize,
+    "cuda": lambda device: torch.cuda.synchronize(device),  # looked up when called: a device may be pretended
     "mps": lambda device: torch.mps.synchronize(),
 }
 

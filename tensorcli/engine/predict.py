@@ -3,6 +3,7 @@
 torch's fake tensors accept some dtypes that its real operators refuse; those are checked here.
 """
 
+import ast
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -16,8 +17,8 @@ from tensorcli.engine import apart, pretend
 
 # Operators that want one dtype for all their tensors; fake tensors let them mix.
 _ONE_DTYPE = frozenset(
-    """matmul __matmul__ mm bmm mv dot vdot inner addmm addmv addbmm baddbmm addmm_ addmv_ addbmm_ baddbmm_ linear bilinear
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum tensordot chain_matmul multi_dot
+    """matmul __matmul__ mm bmm mv dot vdot inner addmm addmv addbmm baddbmm addmm_ addmv_ addbmm_ baddbmm_ linear
+    bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum tensordot chain_matmul multi_dot
     cdist lerp lerp_ layer_norm batch_norm group_norm""".split()
 )
 
@@ -31,21 +32,27 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool) -> Any:
         return apart.run(text, scope, trust=trust, kind=_Faker)
 
 
+def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
+    """What an expression would give, as `apart.value_of`. Raises what torch raises."""
+    with _mode(), _OneDtype():
+        return apart.value_of(node, scope, trust=trust, kind=_Faker)
+
+
 def warm_up() -> None:
     """Pay for the first fake tensor, about a second, while nobody waits."""
     _mode()
 
 
 @cache
-def _quiet() -> None:
-    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+def _kind() -> Any:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
+    return FakeTensorMode
 
 
 def _mode() -> Any:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    _quiet()
-    return FakeTensorMode(allow_non_fake_inputs=False)
+    return _kind()(allow_non_fake_inputs=False)
 
 
 class _Faker(apart.Copier):

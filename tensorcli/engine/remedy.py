@@ -10,7 +10,7 @@ import torch
 
 from tensorcli import report
 from tensorcli.diagnoses import Edit, Failure
-from tensorcli.engine import apart, describe
+from tensorcli.engine import apart, describe, predict
 from tensorcli.language import Statement
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def _working(
     failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known"
 ) -> Iterator[report.Suggestion]:
     tried: set[str] = set()
+    if known.seconds >= SLOW_SECONDS:
+        predict.warm_up()
     end = time.monotonic() + SECONDS
-    for edit in islice(edits, MAX_TRIED):
+    for edit in _proposed(edits):
         left = end - time.monotonic()
         if not edit.changes or left <= 0:
             continue
@@ -53,6 +55,14 @@ def _working(
             )
 
 
+def _proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """The first edits; what an entry trips over ends them."""
+    try:
+        yield from islice(edits, MAX_TRIED)
+    except Exception:
+        return
+
+
 def _tried(source: str, known: "Known", *, seconds: float) -> Any:
     """What a corrected text gives: computed on copies, or, where that would take long, predicted."""
     if known.seconds < SLOW_SECONDS:
@@ -61,8 +71,6 @@ def _tried(source: str, known: "Known", *, seconds: float) -> Any:
                 return apart.run(source, known.names, trust=known.trust)
         except (apart.TooLarge, TimeoutError, MemoryError):
             pass
-    from tensorcli.engine import predict
-
     with apart.apart(seconds=seconds, random_state=known.random_state):
         return predict.run(source, known.names, trust=known.trust)
 

@@ -27,17 +27,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--trust", action="store_true")
+    parser.add_argument("--pretend", choices=["cuda"])
     options = parser.parse_args(arguments)
-    serve(seed=options.seed, device=options.device, dtype=options.dtype, trust=options.trust)
+    serve(**vars(options))
 
 
-def serve(*, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
+def serve(
+    *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False, pretend: str | None = None
+) -> None:
     """Answer requests from stdin on stdout until stdin closes, then end the process."""
     requests, answers = _take_the_wire()
     interrupts.from_wire()
     waiting: SimpleQueue[wire.Ask] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
-    session = _load(seed=seed, device=device, dtype=dtype, trust=trust)
+    session = _load(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
     send = _sender(answers)
     send(wire.Hello(settings=session.settings()))
     _warm_up()
@@ -76,12 +79,12 @@ def _read(requests: BinaryIO, waiting: "SimpleQueue[wire.Ask]") -> None:
     os._exit(0)
 
 
-def _load(*, seed: int, device: str, dtype: str, trust: bool) -> "Session":
+def _load(*, seed: int, device: str, dtype: str, trust: bool, pretend: str | None) -> "Session":
     """Import torch and make the session, or say in one line on stderr why not and end."""
     try:
         from tensorcli.engine.session import Session
 
-        return Session(seed=seed, device=device, dtype=dtype, trust=trust)
+        return Session(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.stderr.flush()

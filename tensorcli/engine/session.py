@@ -17,6 +17,7 @@ import torch
 
 from tensorcli import __version__, language, report
 from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace
+from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
 from tensorcli.language import Statement
 
@@ -41,7 +42,17 @@ class _Context:
 class Session:
     """One person's names and settings. `ask` answers requests one at a time and never raises."""
 
-    def __init__(self, *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: str = "cpu",
+        dtype: str = "float32",
+        trust: bool = False,
+        pretend: str | None = None,
+    ) -> None:
+        if pretend is not None and not torch.cuda.is_available():
+            pretended.start()
         self.trust = trust
         self.seed = seed
         self.inputs = 0
@@ -102,6 +113,10 @@ class Session:
                 gc.collect()  # a module's parameters and hooks may be cycles
                 self._seed(self.seed)
                 emit(report.Notice(text=f"all names are forgotten; the seed is {self.seed} again"))
+            case report.Explain():
+                from tensorcli.engine.pages import explain
+
+                explain(request.code, emit)
             case report.Complete():
                 from tensorcli.engine.complete import completions
 
@@ -326,6 +341,7 @@ class Session:
             threads=torch.get_num_threads(),
             trust=self.trust,
             no_cuda=environment.no_cuda_reason(),
+            pretended=str(pretended.DEVICE) if pretended.active() else None,
             memory_nbytes=sum(held.values()),
             inputs=self.inputs,
         )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from tensorcli import report as reports
 from tensorcli.render.devices import render_devices, render_settings
-from tensorcli.render.diagnosis import render_diagnosis
+from tensorcli.render.diagnosis import render_diagnosis, render_explanation
 from tensorcli.render.tensor import render_names, render_tensor, render_value
 from tensorcli.render.text import render_completions, render_notice, render_output, render_progress
 from tensorcli.render.trace import render_trace
@@ -34,6 +34,8 @@ def render(report: AnyReport, *, width: int) -> "RenderableType":
             return ""
         case reports.Diagnosis():
             return render_diagnosis(report, width=width)
+        case reports.Explanation():
+            return render_explanation(report, width=width)
         case reports.Trace():
             return render_trace(report, width=width)
         case reports.Benchmark() | reports.Timing():

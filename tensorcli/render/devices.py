@@ -40,6 +40,7 @@ def render_settings(settings: report.Settings, *, width: int) -> Text:
         (settings.device, theme.DEVICE, 0),
         (settings.dtype, theme.DTYPE, 1),
         (units.plural(settings.threads, "thread"), theme.PLAIN, 6),
+        (f"{settings.pretended} is pretended" if settings.pretended else "", theme.WARNING, 1),
         ("no CUDA" if settings.no_cuda else "", theme.FAINT, 5),
         (f"seed {settings.seed}", theme.PLAIN, 0),
         ("trusted: any Python may run" if settings.trust else "", theme.WARNING, 2),

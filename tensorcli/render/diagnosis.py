@@ -35,6 +35,20 @@ def render_diagnosis(diagnosis: report.Diagnosis, *, width: int) -> Text:
     return layout.block(lines)
 
 
+def render_explanation(page: report.Explanation, *, width: int) -> Text:
+    """The rule, an example as it is typed, and what is said of it."""
+    head = [Text(part) for part in layout.wrap(f"{safe_line(page.code)}: {safe(page.rule)}", width, indent="  ")]
+    head[0].stylize(theme.NAME, 0, len(safe_line(page.code)))
+    typed = []
+    for line in safe(page.example).split("\n"):
+        prompt = "... " if line.startswith((" ", "\t")) else ">>> "
+        typed.append(layout.crop_text(Text(prompt + line), width))
+    lines = [*head, Text(), *typed]
+    if page.diagnosis is not None:
+        lines.append(render_diagnosis(page.diagnosis, width=width))
+    return layout.block(lines)
+
+
 def _title(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     label = "" if diagnosis.category == "interrupted" else "error: "
     code = safe_line(diagnosis.code)

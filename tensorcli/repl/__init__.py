@@ -14,14 +14,15 @@ def repl(
     screen: "Screen | Callable[[], Screen]",
     *,
     seed: int,
+    pretend: str | None = None,
     color: bool | None = None,
     history: Path | None = None,
 ) -> int:
     """Prompt, ask and show until the user leaves; the exit code is 0, or 1 where the terminal went away.
 
     A function in place of the client or the screen is called once the first prompt is drawn, so that what it imports
-    keeps nobody waiting. `seed` is for the banner. `color` False draws the prompt without colours; None leaves that to
-    the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. The client is closed at the end.
+    keeps nobody waiting. `seed` and `pretend` are for the banner. `color` False draws the prompt without colours; None
+    leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. The client is closed at the end.
     """
     from tensorcli.repl.loop import run, terminal
 
@@ -29,7 +30,7 @@ def repl(
     make_screen = screen if callable(screen) else lambda: screen
     try:
         with terminal():
-            return run(make_client, make_screen, seed=seed, color=color, history=history)
+            return run(make_client, make_screen, seed=seed, pretend=pretend, color=color, history=history)
     except OSError:  # the terminal is gone, or its stdout closed: there is nobody to tell
         return 1
 

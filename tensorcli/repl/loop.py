@@ -70,6 +70,7 @@ def run(
     screen: "Callable[[], Screen]",
     *,
     seed: int,
+    pretend: str | None,
     color: bool | None,
     history: Path | None,
 ) -> int:
@@ -92,7 +93,7 @@ def run(
 
     prompt.app.after_render += begin
     with keys_kept():
-        prompt.output.write(banner(seed))
+        prompt.output.write(banner(seed, pretend=pretend))
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:

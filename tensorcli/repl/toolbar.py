@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 HINT = "Type an expression. %help for commands, Ctrl-D to leave."
 
 
-def banner(seed: int) -> str:
+def banner(seed: int, *, pretend: str | None = None) -> str:
     """The first two lines, known before any engine is up."""
-    return f"tensorcli {__version__} - {_torch()} - seed {seed}\n{HINT}\n"
+    device = f" - a {pretend} device is pretended" if pretend else ""
+    return f"tensorcli {__version__} - {_torch()} - seed {seed}{device}\n{HINT}\n"
 
 
 def _torch() -> str:
@@ -38,6 +39,7 @@ def toolbar(settings: "Settings | None", *, seconds: float | None, width: int) -
 
     parts = [
         settings.device,
+        f"{settings.pretended} pretended" if settings.pretended else "",
         settings.dtype,
         f"seed {settings.seed}",
         f"input {settings.inputs + 1}",
