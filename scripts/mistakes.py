@@ -1,6 +1,6 @@
 """How well mistakes are explained: the share of tests/mistakes whose first suggestions are what was meant.
 
-    scripts/mistakes [FILE.toml ...] [--misses]
+    scripts/mistakes [FILE.toml ...] [--misses] [--keep]
 
 Prints, per file and in all: top-1 (the first suggestion equals the intended statement, or gives the same result),
 top-3 (one of those shown does), the exact span, and the expected code.
@@ -21,6 +21,7 @@ from tensorcli.engine import pretend
 from tensorcli.engine.session import Session
 
 FOLDER = Path(__file__).parents[1] / "tests" / "mistakes"
+RESULTS = FOLDER / "RESULTS.md"
 SEED = 0
 
 
@@ -142,30 +143,45 @@ def _same(a: Any, b: Any) -> bool:
         return False
 
 
-def main() -> None:
-    """Print the table, and with --misses what was not right."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--misses", action="store_true")
-    options = parser.parse_args()
-    files = options.files or sorted(FOLDER.glob("*.toml"))
-    everything: list[Outcome] = []
-    print(f"{'':12} {'cases':>6} {'top-1':>7} {'top-3':>7} {'span':>7} {'code':>7}")
-    for file in files:
-        found = [outcome(mistake) for mistake in mistakes(file)]
-        print(_row(file.stem, found))
-        if options.misses:
-            for answer in found:
-                _print_miss(answer)
-        everything += found
-    print(_row("all", everything))
+def table(found: list[tuple[str, list[Outcome]]]) -> str:
+    """The shares for each file and for all, as Markdown."""
+    everything = [answer for _, answers in found for answer in answers]
     operators = {answer.mistake["operator"] for answer in everything}
-    print(f"{len(everything)} mistakes over {len(operators)} operators; torch {torch.__version__}")
+    lines = [
+        "How often the first suggestion, or one of those shown, is what was meant; printed by `scripts/mistakes`.",
+        "",
+        "| | mistakes | top-1 | top-3 | span | code |",
+        "|---|---|---|---|---|---|",
+        *(_row(name, answers) for name, answers in found),
+        _row("all", everything),
+        "",
+        f"{len(everything)} mistakes over {len(operators)} operators.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _row(name: str, found: list[Outcome]) -> str:
     shares = [sum(getattr(o, key) for o in found) / max(len(found), 1) for key in ("first", "shown", "span", "code")]
-    return f"{name:12} {len(found):>6} " + " ".join(f"{100 * share:>6.1f}%" for share in shares)
+    return f"| {name} | {len(found)} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |"
+
+
+def main() -> None:
+    """Print the table; with --misses what was not right, with --keep write it to tests/mistakes/RESULTS.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--misses", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    files = options.files or sorted(FOLDER.glob("*.toml"))
+    found = [(file.stem, [outcome(mistake) for mistake in mistakes(file)]) for file in files]
+    for name, answers in found if options.misses else ():
+        print(_row(name, answers))
+        for answer in answers:
+            _print_miss(answer)
+    print(table(found))
+    print(f"torch {torch.__version__}")
+    if options.keep:
+        RESULTS.write_text(table(found))
 
 
 def _print_miss(answer: Outcome) -> None:
@@ -185,5 +201,4 @@ def _print_miss(answer: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     main()

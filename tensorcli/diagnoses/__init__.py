@@ -124,7 +124,21 @@ def entries() -> tuple[Entry, ...]:
         values,
     )
 
-    modules = (python, calls, values, devices, names, losses, layers, matmul, joining, indexing, dims, reshape, broadcast)
+    modules = (
+        python,
+        values,
+        calls,
+        devices,
+        names,
+        losses,
+        layers,
+        matmul,
+        joining,
+        indexing,
+        dims,
+        reshape,
+        broadcast,
+    )
     return tuple(entry for module in modules for entry in module.ENTRIES)
 
 

@@ -30,7 +30,7 @@ from tensorcli.diagnoses.signatures import (
     signatures,
     written,
 )
-from tensorcli.diagnoses.words import near
+from tensorcli.diagnoses.words import distance, folded, near
 
 # Calling what is no function
 
@@ -104,7 +104,7 @@ def _uncalled(failure: Failure, top: ast.AST) -> Iterator[ast.expr]:
         value = failure.value(node)
         if value is Unknown or not callable(value) or (hasattr(value, "forward") and not isinstance(value, type)):
             continue
-        if isinstance(value, type) and value.__module__ == "builtins":
+        if isinstance(value, type) and value.__module__ in ("builtins", "numpy"):
             continue
         if type(value).__name__ == "Namespace":
             continue
@@ -279,9 +279,13 @@ def _notes(name: str, found: tuple[Signature, ...]) -> tuple[str, ...]:
 
 def _meant(word: str, names: set[str]) -> list[str]:
     aliases = [name for name in _ALIASES.get(word.lower(), ()) if name in names]
+    if not aliases and len(word) > 2:
+        near_words = [alias for alias in _ALIASES if len(alias) > 2 and distance(alias, word.lower()) == 1]
+        aliases = [name for alias in near_words for name in _ALIASES[alias] if name in names]
     close = list(near(word, sorted(names), habits=False))
     parts = [n for n in sorted(names) if set(n.split("_")) & set(word.split("_")) and n not in close and len(word) > 2]
-    return list(dict.fromkeys([*close[:1], *aliases, *close[1:], *parts]))
+    same = [name for name in close if folded(name) == folded(word)]
+    return list(dict.fromkeys([*same, *aliases, *close, *parts]))
 
 
 def _keyword_edits(
@@ -291,8 +295,6 @@ def _keyword_edits(
     choices: dict[str | None, list[str]],
     found: tuple[Signature, ...],
 ) -> Iterator[Edit]:
-    texts = {id(k): f"{k.arg}={text_of(failure, k.value)}" for k in node.keywords}
-
     def with_names(names: dict[int, str | None]) -> Edit:
         parts = [text_of(failure, part) for part in node.args]
         for k in node.keywords:
@@ -304,7 +306,6 @@ def _keyword_edits(
         parts.sort(key=lambda part: bool(re.match(r"\w+=(?!=)", part)) or part.startswith("**"))
         return called_with(failure, node, parts)
 
-    del texts
     missing = (
         [p.name for s in found for p in s if p.required and p.name not in given(node, s)] if len(found) == 1 else []
     )
@@ -314,9 +315,9 @@ def _keyword_edits(
         others = {id(one): (choices[one.arg] or [None])[0] for one in unknown if one is not k}
         for name in dict.fromkeys([*choices[k.arg][:3], *missing]):
             yield with_names({**others, id(k): name})
-    if missing or not any(choices.values()) or any(len(s) <= 2 for s in found):
-        yield with_names({id(k): "" for k in unknown})
     yield with_names({id(k): None for k in unknown})
+    if not any(choices.values()):
+        yield with_names({id(k): "" for k in unknown})
 
 
 # Arguments
@@ -324,15 +325,17 @@ def _keyword_edits(
 
 def wrong_arguments(failure: Failure) -> Finding | None:
     """Arguments missing, too many, of another type, or in another order."""
+    early = made_too_early(failure)
     node, call = failure.node, failure.call
-    if (
-        not isinstance(failure.error, TypeError | RuntimeError | ValueError)
-        or not isinstance(node, ast.Call)
-        or call is None
-    ):
+    if early or not isinstance(failure.error, TypeError | RuntimeError | ValueError):
+        return early
+    if not isinstance(node, ast.Call) or call is None:
+        return None
+    if call.name in ("transpose", "swapaxes") and len(call.arguments) > 3:  # permute is meant
         return None
     patterns = (
         "must be",
+        "size element",
         "combination",
         "missing arguments",
         "too many arguments",
@@ -349,17 +352,20 @@ def wrong_arguments(failure: Failure) -> Finding | None:
 def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) -> str:
     assert failure.call is not None
     name = failure.call.name
-    how = written(name, min(found, key=lambda s: _misfit(failure, node, s))) if found else name
+    wrong = said(failure, "must be")
+    likely = [s for s in found if wrong and any(p.name == wrong["name"] for p in s)] or found
+    how = written(name, min(likely, key=lambda s: _misfit(failure, node, s))) if found else name
     missing = said(failure, "missing arguments")
     if missing:
         return f"{how} needs {_listed(missing[1])} too"
     many = said(failure, "multiple values")
     if many:
         return f"{how} was given {many[1]} twice, by its place and by its name"
-    wrong = said(failure, "must be")
     if wrong:
-        position = f", number {wrong['position']}," if wrong["position"] else ""
-        return f"{how}: the argument {wrong['name']}{position} is {_kind(wrong['wanted'])}, and was given {_kind(wrong['got'])}"
+        position = f", its argument {wrong['position']}," if wrong["position"] else ""
+        if wrong["other"]:
+            return f"{how} takes a list of tensors, and was given a list of other things"
+        return f"{how} takes {_kind(wrong['wanted'])} as {wrong['name']}{position} and was given {_kind(wrong['got'])}"
     counted = len(node.args) + len(node.keywords)
     if said(failure, "too many arguments"):
         return f"{how} was given {counted} argument{'s' if counted != 1 else ''}"
@@ -394,7 +400,7 @@ def _misfit(failure: Failure, node: ast.Call, signature: Signature) -> int:
     places = positional(signature)
     wrong = sum(not fits(p, failure.value(part)) for p, part in zip(places, node.args, strict=False))
     absent = sum(p.required and p.name not in given(node, signature) for p in signature)
-    return wrong + absent + max(len(node.args) - len(places), 0)
+    return 2 * (wrong + absent) + 3 * max(len(node.args) - len(places), 0)
 
 
 def _argument_edits(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) -> Iterator[Edit]:
@@ -463,7 +469,7 @@ def _in_order(args: Given, found: list[Signature]) -> Iterator[list[str]]:
     orders.sort(key=lambda order: sum(place != at for at, place in enumerate(order)))
     for signature in found:
         places = positional(signature)
-        if len(places) < len(args) or all(fits(p, v) for p, (_, v) in zip(places, args, strict=False)):
+        if len(places) < len(args) or sum(not fits(p, v) for p, (_, v) in zip(places, args, strict=False)) < 2:
             continue
         for order in orders[1:]:
             if all(fits(places[at], args[place][1]) for at, place in enumerate(order)):
@@ -505,7 +511,7 @@ def _spread(args: Given) -> Iterator[list[str]]:
 def _converted(failure: Failure, node: ast.Call, args: Given, places: tuple[Parameter, ...]) -> Iterator[list[str]]:
     """Each argument as what its parameter takes."""
     last = places[-1] if places else Parameter("")
-    variadic = (len(args) > len(places) and last.kind == "ints") or (len(places) == 1 and last.kind == "ints")
+    variadic = len(args) > len(places) and last.kind == "ints"
     choices: list[list[str]] = []
     for at, (text, value) in enumerate(args):
         parameter = places[at] if at < len(places) and not variadic else Parameter(last.name, "int" if variadic else "")
@@ -532,7 +538,6 @@ def converted(failure: Failure, node: ast.expr, text: str, value: Any, parameter
     elif kind == "int" and is_tensor(value):
         yield f"int({text})"
         yield f"{atom(failure, node)}.item()"
-        yield f"len({text})"
     elif kind == "ints" and is_tensor(value):
         yield f"{atom(failure, node)}.shape"
         yield f"{atom(failure, node)}.tolist()"
@@ -544,13 +549,10 @@ def converted(failure: Failure, node: ast.expr, text: str, value: Any, parameter
     elif kind == "ints" and isinstance(value, list | tuple):
         yield "(" + "".join(f"{int(v)}, " for v in value if isinstance(v, int | float)).strip() + ")"
     elif kind == "int" and isinstance(value, list | tuple):
-        yield (
-            f"*{text}"
-            if not isinstance(node, ast.Tuple | ast.List)
-            else ", ".join(text_of(failure, e) for e in node.elts)
-        )
-        yield f"len({text})"
-        yield f"{atom(failure, node)}[0]"
+        if isinstance(node, ast.Tuple | ast.List):
+            yield ", ".join(text_of(failure, part) for part in node.elts)
+        else:
+            yield from (f"*{text}", f"len({text})", f"{atom(failure, node)}[0]")
     elif kind == "tensors" and is_tensor(value):
         yield f"[{text}]"
     elif kind == "float" and is_tensor(value):
@@ -601,13 +603,15 @@ def _special(failure: Failure, node: ast.Call, args: Given, named: list[str]) ->
             yield change(failure, (func, f"{text_of(failure, func.value)}.tensor"))
     if call.name in ("mean", "sum", "max", "min", "prod") and len(args) > 1 and all(is_tensor(v) for _, v in args):
         yield change(failure, (node, f"{text_of(failure, node.func)}(torch.stack([{', '.join(texts)}]))"))
-    if texts and named and isinstance(node.func, ast.Attribute) and call.name == "normal":
+    if call.name == "normal" and len(texts) == 2:
         yield called_with(failure, node, [*texts, "(1,)", *named])
+    if call.name == "where" and len(texts) == 2:
+        yield called_with(failure, node, [*texts, "0"])
 
 
 # What a missing argument could be, by its name: {n} is the last dimension of the tensor.
 _FILLED = {
-    "dim": ("dim=-1", "dim=0"), "dim1": ("1",), "dims": ("0",), "shape": ("-1",), "size": ("(1,)",),
+    "dim": ("dim=-1", "dim=0"), "dim1": ("1",), "dims": ("0", "(0,)"), "shape": ("-1",), "size": ("(1,)",),
     "shifts": ("1",), "exponent": ("2",), "split_size_or_sections": ("1",), "chunks": ("2",),
     "diagonal": ("0",), "repeats": ("2",),
 }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
-from tensorcli.diagnoses.edits import atom, change, is_tensor, suffix, suffixed, text_of, with_keyword
+from tensorcli.diagnoses.edits import atom, change, is_tensor, quoted, suffix, suffixed, text_of, with_keyword
 from tensorcli.diagnoses.messages import said
 
 _FACTORIES = frozenset(
@@ -160,7 +160,7 @@ def _constants(node: ast.AST | None) -> Iterator[ast.Constant]:
 
 def _other_devices(failure: Failure, device: str) -> Iterator[Edit]:
     for part in _constants(failure.node):
-        yield change(failure, (part, f'"{device}"'), title=f"on {device}")
+        yield change(failure, (part, quoted(failure, part, device)), title=f"on {device}")
     for operand in failure.operands:
         if isinstance(operand.node, ast.Name) and (written := failure.definition(operand.node.id)):
             for part in _constants(written.node):
@@ -171,7 +171,7 @@ def _cpu_edits(failure: Failure) -> Iterator[Edit]:
     node, call = failure.node, failure.call
     for part in _constants(node):
         if _CUDA.match(str(part.value)):
-            yield change(failure, (part, '"cpu"'), title="on the CPU")
+            yield change(failure, (part, quoted(failure, part, "cpu")), title="on the CPU")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
         yield change(failure, (node, text_of(failure, node.func.value)), title="it stays on the CPU")
         yield change(failure, (node.func, f"{text_of(failure, node.func.value)}.cpu"), title="on the CPU")

@@ -267,3 +267,9 @@ def definite(value: Any) -> str:
     if kind in ("builtin_function_or_method", "method", "function"):
         return "a function without its brackets"
     return f"a{'n' if kind[:1] in 'aeiou' else ''} {'NumPy array' if kind == 'ndarray' else kind}"
+
+
+def quoted(failure: Failure, node: ast.AST, text: str) -> str:
+    """A text in the quotes that a node of the failing statement is written in."""
+    quote = "'" if text_of(failure, node).startswith("'") else '"'
+    return f"{quote}{text}{quote}"

@@ -55,7 +55,8 @@ def inner_sizes(failure: Failure) -> Finding | None:
         title = f"the two vectors differ in size: {a[0]} and {b[0]}"
     else:
         title = f"the inner sizes differ: {_written(a)} @ {_written(b)} needs {a[-1]} = {inner}"
-    notes = ("the sizes differ by one",) if abs(a[-1] - inner) == 1 else ()
+    turned = a[-1] in b or inner in a
+    notes = (f"the sizes {a[-1]} and {inner} differ by one",) if abs(a[-1] - inner) == 1 and not turned else ()
     return Finding(title, notes, _product_edits(failure, left, right, a, b))
 
 
@@ -86,7 +87,9 @@ def _product_edits(
             (right, suffixed(failure, right, _transpose(b))),
             title="transpose both sides",
         )
-    if a[-1] > inner:
+    if a[-1] in b or inner in a:
+        pass  # something fits as it is
+    elif a[-1] > inner:
         yield suffix(failure, left, f"[..., :{inner}]" if len(a) != 2 else f"[:, :{inner}]", title=f"the first {inner}")
     elif len(b) < 3:
         yield suffix(failure, right, f"[:{a[-1]}]", title=f"the first {a[-1]}")

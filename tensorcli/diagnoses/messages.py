@@ -154,6 +154,7 @@ PATTERNS: dict[str, str] = {
     "too many arguments": r"takes (?:from \d+ to |exactly |at most )?(?:\w+) (?:positional |keyword )?arguments? ?.*(?:given|but)"
     r"|takes (?:no|exactly one|\d+) (?:keyword )?arguments?|expected at (?:most|least) \d+ arguments?|expected \d+ arguments?",
     "multiple values": r"got multiple values for (?:keyword )?argument '(\w+)'",
+    "size element": r"failed to unpack the object at pos \d+|type must be tuple of ints,\s?but got",
     "clamp": r"At least one of 'min' or 'max' must not be None",
     "not a layer": r"is not a Module subclass",
     "element type": r"expected Tensor as element \d+ in argument \d+, but got (?!Tensor)(\w+)",

@@ -111,7 +111,7 @@ def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterat
     exact = list(_in_libraries(failure, name))
     usual = [word for word in near(name, _PYTHON, habits=False) if abs(len(word) - len(name)) < 2]
     other = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else []
-    misspelt = list(_misspelt(failure, name, called=called))
+    misspelt = [] if exact else list(_misspelt(failure, name, called=called))
     yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt] if called else [
         *other, *(close[:1] if len(name) > 1 else []), *exact, *close[1:], *usual, *misspelt]  # fmt: skip
     yield from _kin(name, variables)
@@ -149,7 +149,7 @@ def _in_libraries(failure: Failure, name: str) -> Iterator[str]:
     order = list(_LIBRARIES)
     if name[:1].isupper():
         order.sort(key=lambda place: place not in ("torch.nn", "torch.optim"))
-    elif name in tables.get("torch.nn.functional", ()) and name not in ("relu", "softmax", "sigmoid", "tanh"):
+    elif name in tables.get("torch.nn.functional", ()):
         order.sort(key=lambda place: place != "torch.nn.functional")
     yield from (f"{_LIBRARIES[place]}.{name}" for place in order if name in tables.get(place, ()))
     for place in order[:4]:
@@ -195,11 +195,11 @@ def unknown_attribute(failure: Failure) -> Finding | None:
 def _hint(failure: Failure, owner: Any, name: str, edits: list[Edit]) -> str | None:
     if owner is None:
         return None
-    close = did_you_mean(name, failure.attributes(owner))
-    if close and (folded(close) == folded(name) or not _is_space(failure, owner)):
-        return close
-    first = next((edit.changes[0][2] for edit in edits if edit.changes), None)
-    return close if close and first and first.split("(")[0].endswith(f".{close}") else first or close
+    if not _is_space(failure, owner):
+        return did_you_mean(name, failure.attributes(owner))
+    first = next((edit.changes[0][2] for edit in edits if edit.changes), "")
+    inside = isinstance(failure.node, ast.Attribute) and text_of(failure, failure.node.value)
+    return first.removeprefix(f"{inside}.") or None
 
 
 def _is_space(failure: Failure, owner: Any) -> bool:
@@ -264,7 +264,8 @@ def _as_function(failure: Failure, node: ast.Attribute, name: str, called: ast.C
     if name in _PYTHON:
         yield change(failure, (called, f"{name}({', '.join(arguments)})"))
     for text in _in_libraries(failure, name):
-        yield change(failure, (called, f"{text}({', '.join(arguments)})"))
+        if text.startswith(("torch.", "F.")):
+            yield change(failure, (called, f"{text}({', '.join(arguments)})"))
 
 
 # What is written in another way here: {x} is the object, {first} and {rest} the arguments of the call.
@@ -344,7 +345,11 @@ def dtype_names(failure: Failure, node: ast.expr) -> Iterator[str]:
     table = [key for key in failure.attributes(torch) if type(getattr(torch, key, None)).__name__ == "dtype"]
     if written not in table and written not in _DTYPES:
         names += list(near(written, table, habits=False))[:3]
-    yield from (f"torch.{name}" for name in dict.fromkeys(names) if name in table)
+    found: dict[Any, str] = {}
+    for name in names:
+        if name in table:
+            found.setdefault(getattr(torch, name), f"torch.{name}")
+    yield from found.values()
 
 
 ENTRIES = (

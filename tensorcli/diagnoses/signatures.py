@@ -105,16 +105,37 @@ def open_ended(function: Any) -> bool:
         return False
 
 
+_SCRIPT = re.compile(r"out$|.*_out$|(?:int|float|complex|bool|str|names)(?:_|$)|Scalar(?:_|$)")
+# Made in C without a schema of its own.
+_RECURRENT = (
+    "int input_size, int hidden_size, int num_layers = 1, bool bias = True, bool batch_first = False, "
+    "float dropout = 0.0, bool bidirectional = False, int proj_size = 0"
+)
+_KNOWN = {
+    "tensor": "object data, *, torch.dtype dtype = None, torch.device device = None, bool requires_grad = False",
+    "LSTM": _RECURRENT,
+    "GRU": _RECURRENT,
+    "RNN": _RECURRENT,
+}
+
+
 def _from_schema(name: str, *, method: bool) -> tuple[Signature, ...]:
     import torch
 
+    if name in _KNOWN:
+        return (tuple(_spelt(_KNOWN[name])),)
     found = []
     for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
         arguments = schema.arguments[1:] if method else schema.arguments
-        if any(word in f"{schema.overload_name} {schema}" for word in ("out", "Dimname", "Scalar_Tensor")):
+        if _SCRIPT.match(schema.overload_name) or "Dimname" in str(schema) or not _is_operator(schema):
             continue
         found.append(tuple(_argument(one) for one in arguments))
     return tuple(found)
+
+
+def _is_operator(schema: Any) -> bool:
+    """Whether an overload is torch's own: TorchScript's for plain numbers and texts are not reached from Python."""
+    return not schema.arguments or schema.arguments[0].name not in ("a", "t", "l", "s")
 
 
 def _argument(found: Any) -> Parameter:

@@ -51,12 +51,14 @@ def _listed(failure: Failure) -> ast.expr | None:
         return _owner_without(failure, error)
     if isinstance(node, ast.BinOp | ast.Compare | ast.UnaryOp | ast.AugAssign) and said(failure, "operand types"):
         sides = _sides(node)
-        numbers = [side for side in sides if _is_list(failure.value(side))]
+        numbers = [side for side in sides if _is_list(failure.value(side)) and not _is_results(failure.value(side))]
         texts = any(isinstance(failure.value(side), str) or failure.value(side) is None for side in sides)
         return numbers[0] if numbers and not texts else None
     if isinstance(node, ast.Subscript) and said(failure, "list index"):
         return node.value if isinstance(node.slice, ast.Tuple) and _is_list(failure.value(node.value)) else None
-    if isinstance(node, ast.Call) and (said(failure, "must be a tensor") or said(failure, "combination") or said(failure, "element type")):
+    if isinstance(node, ast.Call) and (
+        said(failure, "must be a tensor") or said(failure, "combination") or said(failure, "element type")
+    ):
         return _argument_for_tensor(failure, node)
     return None
 
@@ -80,7 +82,10 @@ def _is_list(value: Any) -> bool:
         return True
     if type(value) not in (list, tuple) or not value:
         return type(value) is list
-    return all(isinstance(part, int | float | complex) or is_tensor(part) or _is_list(part) or _is_array(part) for part in value)
+    return all(
+        isinstance(part, int | float | complex) or is_tensor(part) or _is_list(part) or _is_array(part)
+        for part in value
+    )
 
 
 def _is_array(value: Any) -> bool:
@@ -100,14 +105,20 @@ def _owner_without(failure: Failure, error: AttributeError) -> ast.expr | None:
         return node.value if plain or _is_array(value) or (_is_list(value) and not _is_results(value)) else None
     for part in [*node.args, *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else ():
         value = failure.value(part)
-        if (value is error.obj or (type(value) is type(error.obj) and value == error.obj)) and not is_tensor(value) and not isinstance(value, str):
+        if (
+            (value is error.obj or (type(value) is type(error.obj) and value == error.obj))
+            and not is_tensor(value)
+            and not isinstance(value, str)
+        ):
             return part if not _is_results(value) else None
     return None
 
 
 def _is_results(value: Any) -> bool:
     """Whether a tuple is what a function gave: tensors, or tuples of them."""
-    return isinstance(value, tuple) and bool(value) and any(is_tensor(part) or isinstance(part, tuple) for part in value)
+    return (
+        isinstance(value, tuple) and bool(value) and any(is_tensor(part) or isinstance(part, tuple) for part in value)
+    )
 
 
 def _argument_for_tensor(failure: Failure, node: ast.Call) -> ast.expr | None:
@@ -117,7 +128,9 @@ def _argument_for_tensor(failure: Failure, node: ast.Call) -> ast.expr | None:
     if said(failure, "element type"):
         sequence = parts[0] if parts else None
         inside = failure.value(sequence) if sequence is not None else None
-        return sequence if _is_list(inside) and not isinstance(inside, tuple) or isinstance(sequence, ast.Tuple) else None
+        return (
+            sequence if _is_list(inside) and not isinstance(inside, tuple) or isinstance(sequence, ast.Tuple) else None
+        )
     wanted = [part for part in parts if _is_list(failure.value(part)) and not _is_results(failure.value(part))]
     numbers = [part for part in parts if isinstance(failure.value(part), int | float)]
     if found:
@@ -127,26 +140,54 @@ def _argument_for_tensor(failure: Failure, node: ast.Call) -> ast.expr | None:
         at = node.args[position] if 0 <= position < len(node.args) else None
         chosen = named or (at if not failure.layer else None)
         value = failure.value(chosen) if chosen is not None else Unknown
-        if chosen is not None and type(value).__name__ == found["got"].rpartition(".")[2] and not isinstance(value, str | type(None)):
-            ordered = not any(is_tensor(failure.value(part)) for part in node.args[position + 1 :]) or method or _is_list(value)
-            return chosen if ordered and (_is_list(value) or isinstance(value, int | float) or _is_array(value)) and not _is_results(value) else None
+        if (
+            chosen is not None
+            and type(value).__name__ == found["got"].rpartition(".")[2]
+            and not isinstance(value, str | type(None))
+        ):
+            ordered = (
+                not any(is_tensor(failure.value(part)) for part in node.args[position + 1 :])
+                or method
+                or _is_list(value)
+            )
+            return (
+                chosen
+                if ordered
+                and (_is_list(value) or isinstance(value, int | float) or _is_array(value))
+                and not _is_results(value)
+                else None
+            )
         return next((part for part in wanted + numbers if type(failure.value(part)).__name__ == found["got"]), None)
     tensor_first = re.search(r"\* \(Tensor (?:input|self)", failure.message)
-    if tensor_first and node.args and failure.call and failure.call.form == "function" and node.args[0] in wanted + numbers:
+    if (
+        tensor_first
+        and node.args
+        and failure.call
+        and failure.call.form == "function"
+        and node.args[0] in wanted + numbers
+    ):
         return node.args[0] if not any(is_tensor(failure.value(part)) for part in node.args[1:]) else None
     return None
 
 
 def _as_tensor_edits(failure: Failure, node: ast.expr, value: Any) -> Iterator[Edit]:
     yield from _without_tensor(failure, node, value)
-    others = [part for part in _companions(failure, node)]
+    others = list(_companions(failure, node))
+    ran: list[Any] = []
+
+    def good(result: Any) -> bool:
+        ran.append(result)
+        return True
+
     for text in tensor_texts(failure, node, value):
+        if ran and "dtype=" in text:
+            break
         pairs = [(part, next(iter(tensor_texts(failure, part, failure.value(part))))) for part in others]
         if "float32" in text:
             pairs = [(part, [*tensor_texts(failure, part, failure.value(part))][-1]) for part in others]
-        yield change(failure, (node, text))
-        if pairs:
-            yield change(failure, (node, text), *pairs)
+        yield change(failure, (node, text), accept=good)
+        if pairs and not ran:
+            yield change(failure, (node, text), *pairs, accept=good)
     yield from _plain_python(failure, node, value)
 
 
@@ -197,7 +238,11 @@ def _without_tensor(failure: Failure, node: ast.expr, value: Any) -> Iterator[Ed
     call = failure.node
     if isinstance(call, ast.Call) and said(failure, "element type") and isinstance(value, list | tuple):
         inside = node.elts if isinstance(node, ast.List | ast.Tuple) else []
-        pairs = [(p, next(iter(tensor_texts(failure, p, failure.value(p))))) for p in inside if not is_tensor(failure.value(p))]
+        pairs = [
+            (p, next(iter(tensor_texts(failure, p, failure.value(p)))))
+            for p in inside
+            if not is_tensor(failure.value(p))
+        ]
         if pairs and any(_is_list(failure.value(p)) for p in inside):
             yield change(failure, *pairs)
         text = text_of(failure, node)
@@ -206,7 +251,23 @@ def _without_tensor(failure: Failure, node: ast.expr, value: Any) -> Iterator[Ed
         yield change(failure, (call, f"torch.tensor({text})"))
 
 
-_MATH = {"sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "floor", "ceil", "log2", "log10", "atan", "asin", "acos", "erf"}
+_MATH = {
+    "sqrt",
+    "exp",
+    "log",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "floor",
+    "ceil",
+    "log2",
+    "log10",
+    "atan",
+    "asin",
+    "acos",
+    "erf",
+}
 _BUILTIN = {"sum", "max", "min", "abs", "round", "len", "sorted"}
 
 
@@ -240,7 +301,18 @@ def type_conversion(failure: Failure) -> Finding | None:
         return None
     if failure.node is None:
         return None
-    for recogniser in (_results, _unpacked, _sized, _counted, _indexed, _texts, _nothing, _inferred, _shape_used, _numbers):
+    for recogniser in (
+        _results,
+        _unpacked,
+        _sized,
+        _counted,
+        _indexed,
+        _texts,
+        _nothing,
+        _inferred,
+        _shape_used,
+        _numbers,
+    ):
         finding: Finding | None = recogniser(failure)
         if finding:
             return finding
@@ -255,8 +327,7 @@ def _results(failure: Failure) -> Finding | None:
     value = failure.value(node)
     names = [name for name in getattr(type(value), "__match_args__", ()) if hasattr(value, name)]
     text = text_of(failure, node)
-    of = f": {', '.join(names)}" if names else f" of {len(value)}"
-    title = f"{text if len(text) < 40 else 'this'} gives several results{of}; take one of them"
+    title = f"{text if len(text) < 40 else 'this'} holds {len(value)} results{': ' + ' and '.join(names) if names else ''}, and one is needed"
     return Finding(title, (), _result_edits(failure, node, value, names))
 
 
@@ -266,10 +337,18 @@ def _tuple_node(failure: Failure) -> ast.expr | None:
         node = failure.node
         if failure.error.name and not hasattr(torch.Tensor, failure.error.name):
             return None
-        parts = [node.value] if isinstance(node, ast.Attribute) else list(node.args) if isinstance(node, ast.Call) else []
+        parts = (
+            [node.value] if isinstance(node, ast.Attribute) else list(node.args) if isinstance(node, ast.Call) else []
+        )
     elif said(failure, "operand types") or said(failure, "must be a tensor") or said(failure, "combination"):
         node = failure.node
-        parts = [*node.args, *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else _sides(node) if node else []
+        parts = (
+            [*node.args, *(k.value for k in node.keywords)]
+            if isinstance(node, ast.Call)
+            else _sides(node)
+            if node
+            else []
+        )
         if isinstance(node, ast.Call) and failure.call and failure.call.name in ("cat", "stack"):
             return None
     elif isinstance(failure.node, ast.Subscript) and said(failure, "list index"):
@@ -283,6 +362,8 @@ def _result_edits(failure: Failure, node: ast.expr, value: Any, names: list[str]
     text = atom(failure, node)
     if "values" in names:
         yield change(failure, (node, f"{text}.values"))
+        if isinstance(node, ast.Call) and "keepdim" not in text:
+            yield change(failure, (node, f"{text[:-1]}, keepdim=True).values"))
     elif "S" in names:
         yield from (change(failure, (node, f"{text}.{name}")) for name in ("S", "U"))
     else:
@@ -305,7 +386,13 @@ def _unpacked(failure: Failure) -> Finding | None:
     if not found or tree is None:
         return None
     for node in ast.walk(tree):
-        pair = (node.targets[0], node.value) if isinstance(node, ast.Assign) else (node.target, node.iter) if isinstance(node, ast.For | ast.comprehension) else None
+        pair = (
+            (node.targets[0], node.value)
+            if isinstance(node, ast.Assign)
+            else (node.target, node.iter)
+            if isinstance(node, ast.For | ast.comprehension)
+            else None
+        )
         if pair and isinstance(pair[0], ast.Tuple | ast.List) and failure.node in (node, *pair):
             loop = not isinstance(node, ast.Assign)
             return _unpacking(failure, pair[0], pair[1], loop=loop)
@@ -365,6 +452,8 @@ def _unpack_edits(
         return
     if is_tensor(value) and value.ndim == len(names):
         yield change(failure, (source, f"{atom(failure, source)}.shape"))
+    if is_tensor(value) and value.shape[-1] == len(names):
+        yield change(failure, (source, f"{atom(failure, source)}.unbind(-1)"))
     if is_tensor(value) and len(names) <= 3 and isinstance(source, ast.Call):
         yield change(failure, (target, names[0]))
     if count > len(names):
@@ -392,20 +481,34 @@ def _sized(failure: Failure) -> Finding | None:
     """range(), for and len() of what has no such number."""
     node = failure.node
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "len"):
-        if not said(failure, "no number") and not said(failure, "no length"):
-            return None
-        return _ranged(failure, node) if node.func.id == "range" else _measured(failure, node)
+        if said(failure, "no number") or said(failure, "no length"):
+            return _ranged(failure, node) if node.func.id == "range" else _measured(failure, node)
     if not said(failure, "not iterable") or not isinstance(node, ast.expr):
         return None
     above = parent(failure, node)
-    inner = node.args[0] if isinstance(node, ast.Call) and node.args and not isinstance(above, ast.For | ast.comprehension) else node
+    inner = (
+        node.args[0]
+        if isinstance(node, ast.Call) and node.args and not isinstance(above, ast.For | ast.comprehension)
+        else node
+    )
     value = failure.value(inner)
     text = text_of(failure, inner)
     if isinstance(value, int | float) or (is_tensor(value) and value.ndim == 0):
-        edits = [change(failure, (inner, t)) for t in ([f"range({text})"] if isinstance(value, int) else []) + [f"range(int({text}))", f"[{text}]"]]
-        return Finding(f"{text} is {definite(value) if not is_tensor(value) else 'a single number'}: a loop goes over range({text})", (), edits)
+        edits = [
+            change(failure, (inner, t))
+            for t in ([f"range({text})"] if isinstance(value, int) else []) + [f"range(int({text}))", f"[{text}]"]
+        ]
+        return Finding(
+            f"{text} is {definite(value) if not is_tensor(value) else 'a single number'}: a loop goes over range({text})",
+            (),
+            edits,
+        )
     if hasattr(value, "parameters") and not isinstance(value, type):
-        return Finding(f"{text} is a layer, and its parameters are wanted: {text}.parameters()", (), [change(failure, (inner, f"{text}.parameters()"))])
+        return Finding(
+            f"{text} is a layer, and its parameters are wanted: {text}.parameters()",
+            (),
+            [change(failure, (inner, f"{text}.parameters()"))],
+        )
     return None
 
 
@@ -414,8 +517,14 @@ def _ranged(failure: Failure, node: ast.Call) -> Finding | None:
         value, text = failure.value(part), text_of(failure, part)
         if isinstance(value, int) or value is Unknown:
             continue
+        if callable(value):
+            return None
         texts = list(_whole_texts(failure, part, value, text))
-        return Finding(f"range counts with whole numbers, and {text} is {_told(value)}", (), [change(failure, (part, t)) for t in texts])
+        return Finding(
+            f"range counts with whole numbers, and {text} is {_told(value)}",
+            (),
+            [change(failure, (part, t)) for t in texts],
+        )
     return None
 
 
@@ -427,7 +536,13 @@ def _whole_texts(failure: Failure, part: ast.expr, value: Any, text: str) -> Ite
     """What could be meant by a value where a whole number is needed."""
     if type(value).__name__ == "Size":
         if len(value) > 1 or text.endswith(("shape", "size()")):
-            yield f"{text}[0]" if text.endswith("shape") else f"{text[:-1]}0)" if text.endswith(".size()") else f"{text}[0]"
+            yield (
+                f"{text}[0]"
+                if text.endswith("shape")
+                else f"{text[:-1]}0)"
+                if text.endswith(".size()")
+                else f"{text}[0]"
+            )
         yield f"len({text.removesuffix('.shape').removesuffix('.size()')})"
         return
     if isinstance(value, float):
@@ -455,6 +570,8 @@ def _measured(failure: Failure, node: ast.Call) -> Finding | None:
     if part is None:
         return None
     value, text = failure.value(part), text_of(failure, part)
+    if callable(value) or isinstance(value, type):
+        return None
     texts = [f"len(list({text}))"] if not isinstance(value, int | float) and not is_tensor(value) else []
     if is_tensor(value):
         texts = [f"{atom(failure, part)}.numel()"]
@@ -479,7 +596,11 @@ def _counted(failure: Failure) -> Finding | None:
         if isinstance(value, str) and isinstance(times, float) and not re.fullmatch(r"-?[\d.]+", value):
             text = text_of(failure, other)
             texts = list(_whole_texts(failure, other, times, text))
-            return Finding(f"text is repeated a whole number of times, and {text} is {definite(times)}", (), [change(failure, (other, t)) for t in texts])
+            return Finding(
+                f"text is repeated a whole number of times, and {text} is {definite(times)}",
+                (),
+                [change(failure, (other, t)) for t in texts],
+            )
     return None
 
 
@@ -490,15 +611,25 @@ def _indexed(failure: Failure) -> Finding | None:
         return None
     value, index = failure.value(node.value), failure.value(node.slice)
     if is_tensor(value) or _is_array(value) or isinstance(node.slice, ast.Slice):
-        parts = [p for p in (node.slice.lower, node.slice.upper, node.slice.step) if p] if isinstance(node.slice, ast.Slice) else []
+        parts = (
+            [p for p in (node.slice.lower, node.slice.upper, node.slice.step) if p]
+            if isinstance(node.slice, ast.Slice)
+            else []
+        )
         wrong = [p for p in parts if not isinstance(failure.value(p), int)]
         if is_tensor(value) or not wrong:
             return None
         texts = [(p, t) for p in wrong for t in _whole_texts(failure, p, failure.value(p), text_of(failure, p))]
-        return Finding(f"a slice goes from one whole number to another, and {text_of(failure, wrong[0])} is {definite(failure.value(wrong[0]))}", (), [change(failure, pair) for pair in texts])
+        return Finding(
+            f"a slice goes from one whole number to another, and {text_of(failure, wrong[0])} is {definite(failure.value(wrong[0]))}",
+            (),
+            [change(failure, pair) for pair in texts],
+        )
     text = text_of(failure, node.slice)
     kind = "tuple" if isinstance(value, tuple) else "text" if isinstance(value, str) else "list"
-    title = f"a {kind}'s index is a whole number, and {text} is {definite(index) if not is_tensor(index) else 'a tensor'}"
+    title = (
+        f"a {kind}'s index is a whole number, and {text} is {definite(index) if not is_tensor(index) else 'a tensor'}"
+    )
     return Finding(title, (), _index_edits(failure, node, value, index, text))
 
 
@@ -544,7 +675,10 @@ def _text_edits(failure: Failure, node: ast.AST, text: ast.expr, other: ast.expr
     adds = isinstance(node, ast.AugAssign | ast.BinOp) and isinstance(node.op, ast.Add)
     if adds and value is not Unknown:
         single = is_tensor(value) and value.numel() == 1
-        yield change(failure, (other, f"str({text_of(failure, other)}{'' if not single or isinstance(other, ast.BinOp) else '.item()'})"))
+        yield change(
+            failure,
+            (other, f"str({text_of(failure, other)}{'' if not single or isinstance(other, ast.BinOp) else '.item()'})"),
+        )
         yield change(failure, (other, f"str({text_of(failure, other)})"))
 
 
@@ -556,11 +690,21 @@ def _nothing(failure: Failure) -> Finding | None:
         if not found or "NoneType" not in failure.message or not isinstance(node, ast.Attribute):
             return None
         text = text_of(failure, node.value)
-        return Finding(f"{text} is None, which has no {found['name']}{_why_none(failure, node.value)}", (), list(_none_edits(failure, node.value)))
+        return Finding(
+            f"{text} is None, which has no {found['name']}{_why_none(failure, node.value)}",
+            (),
+            list(_none_edits(failure, node.value)),
+        )
     if not said(failure, "none"):
         return None
     node = failure.node
-    parts = _sides(node) if node and not isinstance(node, ast.Call) else [*node.args, *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else []
+    parts = (
+        _sides(node)
+        if node and not isinstance(node, ast.Call)
+        else [*node.args, *(k.value for k in node.keywords)]
+        if isinstance(node, ast.Call)
+        else []
+    )
     if isinstance(node, ast.Subscript):
         parts = [node.value]
     none = next((part for part in parts if failure.value(part) is None), None)
@@ -571,7 +715,21 @@ def _nothing(failure: Failure) -> Finding | None:
     return Finding(f"{title}{_why_none(failure, none)}", (), list(_none_edits(failure, none)))
 
 
-_GIVES_NOTHING = {"backward", "append", "extend", "sort", "reverse", "insert", "clear", "step", "zero_grad", "shuffle", "seed", "print", "update"}
+_GIVES_NOTHING = {
+    "backward",
+    "append",
+    "extend",
+    "sort",
+    "reverse",
+    "insert",
+    "clear",
+    "step",
+    "zero_grad",
+    "shuffle",
+    "seed",
+    "print",
+    "update",
+}
 
 
 def _why_none(failure: Failure, node: ast.expr) -> str:
@@ -621,15 +779,32 @@ def _inferred(failure: Failure) -> Finding | None:
     kind = found[1] or "str"
     texts: list[str] = []
     if isinstance(value, str):
-        texts = [value] if isinstance(part, ast.Constant) and re.fullmatch(r"-?\d+(\.\d+)?|[\[(].*[\])]", value.strip()) else [f"float({text})"]
+        texts = (
+            [value]
+            if isinstance(part, ast.Constant) and re.fullmatch(r"-?\d+(\.\d+)?|[\[(].*[\])]", value.strip())
+            else [f"float({text})"]
+        )
     elif isinstance(value, list) and value and all(isinstance(v, str) for v in value):
         literal = isinstance(part, ast.List) and all(isinstance(e, ast.Constant) for e in part.elts)
         texts = ["[" + ", ".join(value) + "]"] if literal else []
         texts += [f"[{f}(v) for v in {text}]" for f in ("int", "float")]
     elif isinstance(value, Mapping):
         texts = [f"list({atom(failure, part)}.values())"]
-    elif isinstance(value, set) or kind in ("set", "dict_values", "dict_keys", "map", "filter", "zip", "generator", "frozenset"):
-        texts = [f"[{text[1:-1] if text.startswith('(') else text}]"] if isinstance(part, ast.GeneratorExp) else [f"list({text})"]
+    elif isinstance(value, set) or kind in (
+        "set",
+        "dict_values",
+        "dict_keys",
+        "map",
+        "filter",
+        "zip",
+        "generator",
+        "frozenset",
+    ):
+        texts = (
+            [f"[{text[1:-1] if text.startswith('(') else text}]"]
+            if isinstance(part, ast.GeneratorExp)
+            else [f"list({text})"]
+        )
     what = definite(value) if value is not Unknown else f"a {kind}"
     if isinstance(value, list):
         what = "a list that holds text or other things"
@@ -657,9 +832,19 @@ def _shape_used(failure: Failure) -> Finding | None:
     edits = []
     if other is not None and isinstance(failure.value(other), list):
         inside = ", ".join(map(str, failure.value(other)))
-        edits = [change(failure, (other, f"({inside}{',' if len(failure.value(other)) == 1 else ''})"))] if isinstance(other, ast.List) else []
+        edits = (
+            [change(failure, (other, f"({inside}{',' if len(failure.value(other)) == 1 else ''})"))]
+            if isinstance(other, ast.List)
+            else []
+        )
         edits += [change(failure, (other, f"tuple({text_of(failure, other)})"))]
-    if other is not None and isinstance(failure.value(other), int) and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and False:
+    if (
+        other is not None
+        and isinstance(failure.value(other), int)
+        and isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Add)
+        and False
+    ):
         edits += [change(failure, (other, f"({text_of(failure, other)},)"))]
     edits += [change(failure, (size, _part(text, dim))) for dim in ((0, -1) if len(value) > 1 else (0,))]
     if text.endswith(".shape"):
@@ -680,13 +865,19 @@ def _numbers(failure: Failure) -> Finding | None:
     value, text = failure.value(part), text_of(failure, part)
     if isinstance(value, str) and said(failure, "no number in text"):
         texts = [f"float({text})"] if re.fullmatch(r"\s*-?\d*\.\d*(e-?\d+)?\s*", value) else []
-        plain = value.replace(",", ".") if value.count(",") == 1 and "." not in value else value.replace(",", "").replace(" ", "")
+        plain = (
+            value.replace(",", ".")
+            if value.count(",") == 1 and "." not in value
+            else value.replace(",", "").replace(" ", "")
+        )
         if isinstance(part, ast.Constant) and plain != value:
             texts = [f'"{plain}"']
         edits = [change(failure, (part, t)) for t in texts]
         if texts and texts[0].startswith("float"):
             edits += [change(failure, (node, texts[0]))]
-        return Finding(f"{text} does not read as {'a whole number' if 'int()' in failure.message else 'a number'}", (), edits)
+        return Finding(
+            f"{text} does not read as {'a whole number' if 'int()' in failure.message else 'a number'}", (), edits
+        )
     if isinstance(value, str) and said(failure, "real number") and re.fullmatch(r"-?[\d.]+", value):
         return Finding(f"{text} is text, and a number is needed", (), [change(failure, (part, value))])
     if isinstance(value, list | tuple) and said(failure, "real number"):
@@ -713,7 +904,13 @@ def key_error(failure: Failure) -> Finding | None:
     keys = list(owner.keys()) if hasattr(owner, "keys") else []
     close = list(_near_keys(key, keys))
     hint = f": did you mean {close[0]!r}?" if close else f"; it has {_listed_keys(keys)}" if keys else ""
-    part = node.slice if isinstance(node, ast.Subscript) else node.args[0] if isinstance(node, ast.Call) and node.args else None
+    part = (
+        node.slice
+        if isinstance(node, ast.Subscript)
+        else node.args[0]
+        if isinstance(node, ast.Call) and node.args
+        else None
+    )
     edits = [change(failure, (part, _quoted(failure, part, one))) for one in close] if part is not None else []
     return Finding(f"there is no key {key!r}{hint}", (), edits)
 
@@ -729,7 +926,11 @@ def _near_keys(key: Any, keys: list[Any]) -> Iterator[Any]:
         yield from near(key, words)
         parts = set(re.findall(r"[a-z0-9]+", key.lower()))
         close = set(near(key, words))
-        kin = [one for one in words if one not in close and (parts & set(re.findall(r"[a-z0-9]+", one.lower())) or one.endswith(f".{key}"))]
+        kin = [
+            one
+            for one in words
+            if one not in close and (parts & set(re.findall(r"[a-z0-9]+", one.lower())) or one.endswith(f".{key}"))
+        ]
         yield from sorted(kin, key=lambda one: (not one.endswith(f".{key}"), abs(len(one) - len(key))))
     elif isinstance(key, int) and not isinstance(key, bool):
         numbers = [one for one in keys if isinstance(one, int)]
@@ -744,18 +945,18 @@ def _quoted(failure: Failure, part: ast.expr, key: Any) -> str:
 
 ENTRIES = (
     Entry(
-        "type-conversion",
-        "value",
-        type_conversion,
-        "x = torch.rand(2, 3)\nx.max(dim=1) - x",
-        "max, sort and topk along a dimension give two tensors, .values and .indices; an LSTM gives output and state.",
-    ),
-    Entry(
         "list-for-tensor",
         "value",
         list_for_tensor,
         "torch.mean([1.0, 2.0])",
         "Python's lists and numbers are no tensors: torch.tensor makes one, torch.stack one of several tensors.",
+    ),
+    Entry(
+        "type-conversion",
+        "value",
+        type_conversion,
+        "x = torch.rand(2, 3)\nx.max(dim=1) - x",
+        "max, sort and topk along a dimension give two tensors, .values and .indices; an LSTM gives output and state.",
     ),
     Entry(
         "key-error",

@@ -188,12 +188,18 @@ def near(word: str, known: Iterable[str], *, habits: bool = True) -> Iterator[st
     found = [(slips, name) for name in table if (slips := _slips(word, name)) is not None]
     found.sort(key=lambda pair: (pair[0], _PLACE.get(pair[1], 999), abs(len(pair[1]) - len(word)), pair[1]))
     same = [name for slips, name in found if slips < 1]
-    yield from dict.fromkeys([*same, *meant, *(name for slips, name in found if slips >= 1)])
+    one = [name for slips, name in found if 1 <= slips < 1.1]
+    guessed = [name for name in _nearly_meant(word) if name in table] if habits and not one else []
+    yield from dict.fromkeys([*same, *meant, *one, *guessed, *(name for slips, name in found if slips >= 1)])
 
 
 def _meant(word: str) -> tuple[str, ...]:
-    """What a word of another library is called here, misspelt by a letter too."""
-    found = HABITS.get(word) or HABITS.get(word.lower())
-    if found or len(word) < 5:
-        return found or ()
+    """What a word of another library is called here."""
+    return HABITS.get(word) or HABITS.get(word.lower(), ())
+
+
+def _nearly_meant(word: str) -> tuple[str, ...]:
+    """The same of a word that is misspelt by a letter."""
+    if len(word) < 5:
+        return ()
     return next((HABITS[habit] for habit in HABITS if len(habit) >= 5 and distance(word, habit) == 1), ())

@@ -257,5 +257,7 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
         return report.Operand(text=operand.text, shape=tuple(value.shape), dtype=str(value.dtype), note="a NumPy array")
     if value is None or (callable(value) and not isinstance(value, torch.nn.Module)):
         return report.Operand(text=operand.text)
+    if isinstance(value, torch.nn.Module):
+        return report.Operand(text=operand.text, note=describe.cut(str(value).partition("\n")[0], limit=80))
     kind = describe.type_name(type(value))
     return report.Operand(text=operand.text, note=f"{kind} {describe.cut(describe.text_of(value), limit=60)}")

@@ -107,6 +107,11 @@ def _on_alarm(_signum: int, _frame: FrameType | None) -> None:
         raise TimeoutError
 
 
+def is_answering() -> bool:
+    """Whether a request is being answered now."""
+    return _State.current is not None
+
+
 # For who answers requests.
 
 

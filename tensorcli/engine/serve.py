@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,7 @@ from tensorcli.report import AnyReport, Diagnosis
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
+IDLE_SECONDS = 1.0  # without a request: then there is time for what is not needed yet
 CANNOT_START = 3  # the exit code; the reason is the last line on stderr
 
 
@@ -44,6 +46,7 @@ def serve(
     send = _sender(answers)
     send(wire.Hello(settings=session.settings()))
     _warm_up()
+    threading.Thread(target=_warm_up_more, args=(waiting,), daemon=True).start()
     while True:
         ask = waiting.get()
         with interrupts.answering(ask.number):
@@ -101,6 +104,20 @@ def _warm_up() -> None:
     describe.describe(torch.ones(3, 3))
     describe.describe(torch.ones(100))
     torch.set_rng_state(state)
+
+
+def _warm_up_more(waiting: "SimpleQueue[wire.Ask]") -> None:
+    """Load what only explanations need, a second and a half's worth, once nothing has been asked for a moment."""
+    from tensorcli import diagnoses
+    from tensorcli.engine import predict
+
+    while interrupts.is_answering() or not waiting.empty():
+        time.sleep(IDLE_SECONDS)
+    diagnoses.entries()
+    time.sleep(IDLE_SECONDS)
+    while interrupts.is_answering():
+        time.sleep(IDLE_SECONDS)
+    predict.warm_up()
 
 
 def _sender(answers: BinaryIO) -> Callable[[wire.Message], None]:

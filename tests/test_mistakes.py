@@ -1,0 +1,79 @@
+"""The mistakes of tests/mistakes: how many are answered with what was meant, and that explaining leaves no trace."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tensorcli import report
+from tensorcli.engine import apart, pretend, remedy
+from tensorcli.engine.session import Session
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import mistakes
+
+FILES = sorted(mistakes.FOLDER.glob("*.toml"))
+EVERY = [(file.stem, mistake) for file in FILES for mistake in mistakes.mistakes(file)]
+
+
+def test_there_are_enough_and_none_twice():
+    assert len(EVERY) >= 250
+    assert len({mistake["operator"] for _, mistake in EVERY}) >= 80
+    texts = [(m["setup"], m["failing"], m.get("pretend")) for _, m in EVERY]
+    assert len(set(texts)) == len(texts)
+
+
+def test_the_results_that_are_kept_are_those_of_this_code():
+    table = mistakes.table([(file.stem, [mistakes.outcome(m) for m in mistakes.mistakes(file)]) for file in FILES])
+    assert mistakes.RESULTS.read_text() == table, "run scripts/mistakes --keep"
+
+
+def _state(session: Session) -> dict[str, object]:
+    """The session's variables and random state, as plain values."""
+    with torch.no_grad():
+        return {name: _plain(value) for name, value in session.variables().items()} | {
+            ".random": torch.get_rng_state().tolist()
+        }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, torch.nn.Module):
+        return {name: _plain(tensor) for name, tensor in value.state_dict().items()}
+    if isinstance(value, torch.Tensor):
+        grad = value.grad if value.is_leaf else None
+        dense = value.detach().cpu()
+        text = "sparse" if value.layout is not torch.strided else str(dense.tolist())
+        return (tuple(value.shape), str(value.dtype), str(value.device), text, value._version, _plain(grad))
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return repr(value) if isinstance(value, int | float | str | bool | complex) else type(value).__name__
+
+
+def _after(mistake: dict[str, str]) -> tuple[dict[str, object], list[str]]:
+    session = Session(seed=0)
+    said: list[report.AnyReport] = []
+    session.ask(report.Evaluate(text=mistake["setup"] or "None"), said.append)
+    session.ask(report.Evaluate(text=mistake["failing"]), said.append)
+    return _state(session), [answer.text for answer in said if isinstance(answer, report.Output)]
+
+
+SMALL = [m for _, m in EVERY if "000" not in m["setup"] + m["failing"]]
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_explaining_leaves_no_trace(part, monkeypatch):
+    for mistake in SMALL[part::8]:
+        if mistake.get("pretend"):
+            pretend.start()
+        try:
+            explained = _after(mistake)
+            with monkeypatch.context() as patch:
+                patch.setattr(remedy, "suggestions", lambda *_: ())
+                patch.setattr(apart, "value_of", lambda *_, **__: 1 / 0)
+                plain = _after(mistake)
+        finally:
+            if mistake.get("pretend"):
+                pretend.stop()
+        assert explained == plain, mistake["failing"]
