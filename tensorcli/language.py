@@ -33,7 +33,13 @@ class Place(NamedTuple):
 
 
 class Problem(Exception):
-    """Text that will not run: `code` is "syntax" or "refused", `place` lies in `source`, which starts on `line`."""
+    """Text that will not run: `code` is "syntax" or "refused", `place` lies in `source`, which starts on `line`.
+
+    Where Python itself could not read it, `error` is what Python said, and `text` all that it read.
+    """
+
+    error: SyntaxError | None = None
+    text: str = ""
 
     def __init__(self, title: str, *, code: str, source: str, line: int, place: Place, notes: tuple[str, ...] = ()):
         super().__init__(title)
@@ -198,7 +204,9 @@ def _syntax_problem(error: SyntaxError, whole: Text) -> Problem:
     end = len(source) if error.end_lineno and error.end_lineno > line else max((error.end_offset or 0) - 1, start)
     place = Place(1, start, 1, end, source[start:end])
     title = f"this is not Python: {error.msg.removeprefix('invalid syntax. ')}"
-    return Problem(title, code="syntax", source=source, line=line, place=place)
+    problem = Problem(title, code="syntax", source=source, line=line, place=place)
+    problem.error, problem.text = error, "\n".join(whole.lines)
+    return problem
 
 
 def _statement(node: ast.stmt, whole: Text) -> Statement:

@@ -69,6 +69,7 @@ class Failure:
     layer: Layer | None = None
     definition: Callable[[str], Statement | None] = lambda _: None  # the statement that last assigned a variable
     value: Callable[[ast.expr], Any] = lambda _: Unknown  # of an expression in the failing one's scope, or Unknown
+    call_of: Callable[[Statement, ast.AST], Call | None] = lambda *_: None  # the operation at another node
     place: Callable[[str], Any] = lambda _: None  # a namespace by its dotted name
 
 
@@ -121,11 +122,13 @@ def entries() -> tuple[Entry, ...]:
         names,
         python,
         reshape,
+        syntax,
         values,
     )
 
     modules = (
         python,
+        syntax,
         values,
         calls,
         devices,

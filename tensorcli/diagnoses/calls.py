@@ -62,6 +62,10 @@ def _without_call(failure: Failure, node: ast.Call, value: Any, text: str) -> It
     if isinstance(node.func, ast.Tuple | ast.List):
         yield change(failure, (node, f"{text}, {text_of(failure, node)[len(text) :].lstrip()}"))
     if kind == "Namespace":
+        holder, _, last = text.rpartition(".")
+        space = failure.place(holder)
+        words = near(last, failure.attributes(space)) if space else ()
+        yield from (change(failure, (node.func, f"{holder}.{word}")) for word in words)
         yield change(failure, (node, f"{text}.{'array' if text in ('np', 'numpy') else 'tensor'}({inside})"))
     if kind == "dtype":
         yield change(failure, (node, f"{atom(failure, node.args[0])}.to({text})"))
@@ -168,6 +172,8 @@ def made_too_early(failure: Failure) -> Finding | None:
 
 def dtype_as_text(failure: Failure) -> Finding | None:
     """`dtype="float32"`, `.to("float32")`, `dtype=np.float32`."""
+    if isinstance(failure.error, NameError):
+        return _dtype_name(failure)
     node = failure.node if isinstance(failure.node, ast.Call) else calling(failure, failure.node)
     if node is None or not isinstance(failure.error, TypeError | RuntimeError | AttributeError | ValueError):
         return None
@@ -183,6 +189,23 @@ def dtype_as_text(failure: Failure) -> Finding | None:
         title = f"{text} is {what}, and a dtype is written {names[0]}"
         return Finding(title, (), _dtype_edits(failure, node, part, names))
     return None
+
+
+def _dtype_name(failure: Failure) -> Finding | None:
+    """`dtype=float64`, a dtype's name without torch."""
+    node, above = failure.node, parent(failure, failure.node)
+    call = parent(failure, above) if isinstance(above, ast.keyword) else above
+    if (
+        not isinstance(node, ast.Name)
+        or not isinstance(call, ast.Call)
+        or node.id not in failure.attributes(failure.place("torch"))
+    ):
+        return None
+    names = list(dtype_names(failure, node)) if node in _dtype_arguments(call) else []
+    if not names:
+        return None
+    title = f"there is no variable {node.id}: a dtype is written {names[0]}"
+    return Finding(title, (), [change(failure, (node, name)) for name in names])
 
 
 def _dtype_edits(failure: Failure, node: ast.Call, part: ast.expr, names: list[str]) -> Iterator[Edit]:
@@ -342,11 +365,20 @@ def wrong_arguments(failure: Failure) -> Finding | None:
         "multiple values",
         "clamp",
         "not a layer",
+        "not parameters",
     )
     if not any(said(failure, name) for name in patterns):
         return None
+    if said(failure, "not parameters") and not any(
+        _is_layer(failure.value(p)) or is_tensor(failure.value(p)) for p in node.args
+    ):
+        return None
     found = signatures(failure)
     return Finding(_sentence(failure, node, found), (), _argument_edits(failure, node, found))
+
+
+def _is_layer(value: Any) -> bool:
+    return hasattr(value, "parameters") and not isinstance(value, type)
 
 
 def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) -> str:
@@ -369,6 +401,8 @@ def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) ->
     counted = len(node.args) + len(node.keywords)
     if said(failure, "too many arguments"):
         return f"{how} was given {counted} argument{'s' if counted != 1 else ''}"
+    if said(failure, "not parameters"):
+        return f"{name} takes a model's parameters, and was given {definite(failure.value(node.args[0]))}"
     if said(failure, "not a layer"):
         return f"{name} takes layers, one after the other"
     values = [definite(failure.value(part)) for part in node.args if failure.value(part) is not Unknown]
@@ -589,6 +623,9 @@ def _special(failure: Failure, node: ast.Call, args: Given, named: list[str]) ->
     texts = [text for text, _ in args]
     if call is None:
         return
+    if args and said(failure, "not parameters"):
+        first = f"{texts[0]}.parameters()" if _is_layer(args[0][1]) else f"[{texts[0]}]"
+        yield called_with(failure, node, [first, *texts[1:], *named])
     if call.name in ("Sequential", "ModuleList") and len(args) == 1:
         if isinstance(node.args[0], ast.List | ast.Tuple):
             yield called_with(failure, node, [text_of(failure, part) for part in node.args[0].elts])

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
@@ -21,7 +22,7 @@ def mixed(failure: Failure) -> Finding | None:
     operands = _tensors(failure)
     layer = failure.layer
     places = {str(operand.value.device) for operand in operands}
-    parameter = next(iter(layer.module.parameters()), None) if layer is not None else None
+    parameter = next(chain(layer.module.parameters(), layer.module.buffers()), None) if layer is not None else None
     if parameter is not None and layer is not None and layer.inputs:
         given, own = str(layer.inputs[0].device), str(parameter.device)
         if given != own:

@@ -273,3 +273,64 @@ def quoted(failure: Failure, node: ast.AST, text: str) -> str:
     """A text in the quotes that a node of the failing statement is written in."""
     quote = "'" if text_of(failure, node).startswith("'") else '"'
     return f"{quote}{text}{quote}"
+
+
+# dtypes, and statements written anew.
+
+_CASTS = {
+    "float32": ".float()", "float64": ".double()", "float16": ".half()", "bfloat16": ".bfloat16()", "int64": ".long()",
+    "int32": ".int()", "int16": ".short()", "bool": ".bool()",
+}  # fmt: skip
+
+
+def dtype_of(value: Any) -> str:
+    """The name of the dtype of a tensor or array: float32."""
+    return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+
+
+def cast(dtype: str) -> str:
+    """The suffix that makes a tensor one of a dtype."""
+    return _CASTS.get(dtype, f".to(torch.{dtype})")
+
+
+def tensors(failure: Failure) -> list[Operand]:
+    """The tensors that the failing call works on, those that a tuple or list spells out among them."""
+    call = failure.call
+    given = [*call.arguments, *call.keywords.values()] if call else list(failure.operands)
+    found: list[Operand] = []
+    for operand in given:
+        if isinstance(operand.node, ast.Tuple | ast.List):
+            parts = [Operand(text_of(failure, part), failure.value(part), part) for part in operand.node.elts]
+            found += [part for part in parts if is_tensor(part.value)]
+        elif is_tensor(operand.value):
+            found.append(operand)
+    return found
+
+
+def cast_all(failure: Failure, operands: list[Operand], text: str, *, title: str = "") -> Edit:
+    """The edit that puts the same suffix behind several operands."""
+    pairs = [(operand, suffixed(failure, operand, text)) for operand in operands if operand.node is not None]
+    return change(failure, *pairs, title=title) if pairs else Edit(())
+
+
+def rewritten(failure: Failure, text: str, *, title: str = "", **options: Any) -> Edit:
+    """The edit that writes the failing statement's innermost statement around the failing expression anew."""
+    inner = innermost(failure)
+    return change(failure, (inner, text), title=title, **options) if inner is not None else Edit(())
+
+
+def innermost(failure: Failure) -> ast.stmt | None:
+    """The smallest statement that holds the failing expression."""
+    node: ast.AST | None = failure.node
+    while node is not None and not isinstance(node, ast.stmt):
+        node = parent(failure, node)
+    return node
+
+
+def made_by(failure: Failure, operand: Operand | None) -> tuple[Statement, ast.expr] | None:
+    """The statement that last assigned the variable that an operand is, and the expression that it was given."""
+    if operand is None or not isinstance(operand.node, ast.Name):
+        return None
+    written = failure.definition(operand.node.id)
+    value = getattr(written.node, "value", None) if written else None
+    return (written, value) if written is not None and value is not None else None

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
@@ -12,6 +13,7 @@ from tensorcli.diagnoses.edits import (
     product,
     reconstructed,
     renamed,
+    resized,
     shape,
     suffix,
     suffixed,
@@ -49,8 +51,22 @@ def _swapped(failure: Failure, first: Operand, second: Operand) -> Edit:
     return change(failure, (first, texts[1]), (second, texts[0]), title="prediction first, target second")
 
 
+def _of_loss(failure: Failure) -> Failure:
+    """The failure of a backward as one of the loss that it goes back through: there the mistake was made."""
+    node, statement = failure.node, failure.statement
+    if failure.call is None or failure.call.name != "backward" or not isinstance(node, ast.Call):
+        return failure
+    inner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if isinstance(inner, ast.Name) and (written := failure.definition(inner.id)):
+        statement, inner = written, getattr(written.node, "value", None)
+    if statement is None or not isinstance(inner, ast.Call):
+        return failure
+    return replace(failure, statement=statement, node=inner, call=failure.call_of(statement, inner))
+
+
 def target_dtype(failure: Failure) -> Finding | None:
     """A target of the wrong dtype."""
+    failure = _of_loss(failure)
     pair, call = _pair(failure), failure.call
     if call is None:
         return None
@@ -63,10 +79,9 @@ def target_dtype(failure: Failure) -> Finding | None:
         return None
     first, second = pair
     classes = call.name in _CLASSES
-    if classes and (said(failure, "classes dtype") or (not _is_float(first) and _is_float(second))):
-        if not _is_float(first) and _is_float(second):
-            title = f"the prediction comes first, and {first.text} is {_dtype(first.value)}: are the two swapped?"
-            return Finding(title, (), [_swapped(failure, first, second)])
+    if classes and _of_other_shape(first, second):
+        return None
+    if classes and said(failure, "classes dtype"):
         title = f"targets are class numbers (int64), and {second.text} is {_dtype(second.value)}"
         return Finding(title, (), _class_edits(failure, first, second))
     if not classes and _loses(call.name) and _mixed(failure, first, second):
@@ -78,6 +93,13 @@ def target_dtype(failure: Failure) -> Finding | None:
             )
         return Finding(title, (), _float_edits(failure, first, second))
     return None
+
+
+def _of_other_shape(first: Operand, second: Operand) -> bool:
+    """Whether prediction and target are swapped, or the classes are spelt out as zeros and ones."""
+    if not _is_float(first) and _is_float(second):
+        return True
+    return shape(first) == shape(second) and not _is_float(second)
 
 
 def _loses(name: str) -> bool:
@@ -123,6 +145,12 @@ def target_shape(failure: Failure) -> Finding | None:
         return None
     first, second = pair
     a, b = shape(first) or (), shape(second) or ()
+    if call.name in _CLASSES and _of_other_shape(first, second):
+        if not _is_float(first) and _is_float(second):
+            title = f"the prediction comes first, and {first.text} is {_dtype(first.value)}: are the two swapped?"
+            return Finding(title, (), [_swapped(failure, first, second)])
+        title = f"one class number for each prediction is wanted, and {second.text} is {brackets(b)}, as {first.text}"
+        return Finding(title, (), _class_edits(failure, first, second))
     known = ("classes batch", "classes rank", "classes size", "loss sizes")
     if any(said(failure, name) for name in known):
         classes = call.name in _CLASSES
@@ -140,7 +168,7 @@ def _shape_edits(failure: Failure, first: Operand, second: Operand, a: Sizes, b:
         if len(a) >= 2 and a == b:
             yield suffix(failure, second, ".argmax(dim=1)", title="the numbers of the classes")
             yield suffix(failure, second, ".float()", title="as probabilities")
-        if len(a) > 2 and a[: len(b)] == b:
+        if len(a) > 2 and a[:-1] == b:
             order = ".transpose(1, 2)" if len(a) == 3 else ".permute(0, 3, 1, 2)"
             yield suffix(failure, first, order, title="classes at dimension 1")
             yield _both_flat(failure, first, second, a)
@@ -223,26 +251,13 @@ def target_range(failure: Failure) -> Finding | None:
 
 def _range_edits(failure: Failure, target: Operand, values: Any, count: int) -> Iterator[Edit]:
     least, largest = int(values.min()), int(values.max())
+    call = failure.call
     if least >= 1 and largest <= count:
         yield suffix(failure, target, " - 1", title="classes begin with 0")
-    node, call = failure.node, failure.call
-    if least < 0 and largest < count and isinstance(node, ast.Call) and call:
-        ignored = least if call.form == "function" else None
-        if ignored is not None:
-            yield change(
-                failure,
-                (node, with_keyword(text_of(failure, node), f"ignore_index={least}")),
-                title=f"{least} left out",
-            )
-        maker = node.func if isinstance(node.func, ast.Call) else None
-        if isinstance(node.func, ast.Name) and (written := failure.definition(node.func.id)):
-            value = getattr(written.node, "value", None)
-            if isinstance(value, ast.Call):
-                text = with_keyword(written.place_of(value).text, f"ignore_index={least}")
-                yield Edit(((written, value, text),), f"{least} left out")
-        elif maker is not None:
-            yield change(failure, (maker, with_keyword(text_of(failure, maker), f"ignore_index={least}")))
-    if largest >= count > least >= 0:
+    outside = sorted({int(value) for value in values.flatten().tolist() if not 0 <= value < count})
+    if len(outside) == 1 and outside[0] != count:
+        yield from _ignored(failure, outside[0])
+    if largest >= count > least >= 0 or (outside and outside[-1] >= count):
         prediction = call.argument(0, "input") if call else None
         match prediction.node if prediction else None:
             case ast.Call(func=ast.Name(id=name)) if written := failure.definition(name):
@@ -253,13 +268,27 @@ def _range_edits(failure: Failure, target: Operand, values: Any, count: int) -> 
                 if isinstance(last, ast.Call) and len(last.args) > 1:
                     yield Edit(((written, last.args[1], str(largest + 1)),), f"{largest + 1} classes")
         if prediction is not None and isinstance(prediction.node, ast.Name):
-            from tensorcli.diagnoses.edits import resized
-
             yield from resized(failure, prediction, largest + 1, count, dim=1)
         yield suffix(failure, target, f".clamp(max={count - 1})", title=f"at most {count - 1}")
     if least >= 1:
         yield suffix(failure, target, f" - {least}", title="classes begin with 0")
     yield suffix(failure, target, f" % {count}")
+
+
+def _ignored(failure: Failure, value: int) -> Iterator[Edit]:
+    """The loss told to leave one number out, where it is called or where it was made."""
+    node, call = failure.node, failure.call
+    if not isinstance(node, ast.Call) or call is None:
+        return
+    option, title = f"ignore_index={value}", f"{value} left out"
+    written = failure.definition(node.func.id) if isinstance(node.func, ast.Name) else None
+    made = getattr(written.node, "value", None) if written else node.func
+    if call.form == "function":
+        yield change(failure, (node, with_keyword(text_of(failure, node), option)), title=title)
+    elif isinstance(made, ast.Call):
+        whole = written or failure.statement
+        if whole is not None:
+            yield Edit(((whole, made, with_keyword(whole.place_of(made).text, option)),), title)
 
 
 def input_range(failure: Failure) -> Finding | None:
@@ -336,8 +365,6 @@ def _embedding_edits(failure: Failure, operand: Operand | None, least: int, larg
         yield reconstructed(failure, 0, "num_embeddings", largest + 1, title=f"{largest + 1} rows")
     weight = failure.call.argument(1, "weight") if failure.call and failure.call.form == "function" else None
     if weight is not None:
-        from tensorcli.diagnoses.edits import resized
-
         yield from resized(failure, weight, largest + 1, rows, dim=0)
     if least < 0:
         yield suffix(failure, operand, ".clamp(min=0)", title="at least 0")

@@ -17,7 +17,7 @@ PATTERNS: dict[str, str] = {
     r"|Expected size for first two dimensions of batch2 tensor to be: \[\d+, \d+\] but got: \[\d+, \d+\]"
     r"|inner\(\) the last dimension must match on both input tensors",
     # devices
-    "devices": r"Expected all tensors to be on the same device|on the same device.*(?:found|got)|Expected .* on the same device"
+    "devices": r"Expected all tensors to be on the same device|to have the same device type|on the same device.*(?:found|got)|Expected .* on the same device"
     r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device",
     "index device": r"indices should be either on",
     "weight device": r"Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same",
@@ -49,14 +49,14 @@ PATTERNS: dict[str, str] = {
     r"|Expected floating point type for target with "
     r"class probabilities, got (\w+)|expected scalar type Long but found (\w+)"
     r"|one_hot is only applicable to index tensor",
-    "classes rank": r"0D or 1D target tensor expected, multi-target not supported|multi-target not supported",
+    "classes rank": r"only batches of spatial targets supported|size mismatch \(got input: |0D or 1D target tensor expected, multi-target not supported|multi-target not supported",
     "classes size": r"Expected target size \[([\d, ]*)\], got \[([\d, ]*)\]",
     "class": r"Target (-?\d+) is out of bounds|Class values must be (?:smaller than num_classes|non-negative)",
     "loss sizes": r"[Uu]sing a target size \(torch\.Size\(\[([\d, ]*)\]\)\) that is different to the input size "
     r"\(torch\.Size\(\[([\d, ]*)\]\)\)|Target size \(torch\.Size\(\[([\d, ]*)\]\)\) must be the same as input size "
     r"\(torch\.Size\(\[([\d, ]*)\]\)\)",
     "result dtype": r"result type (\w+) can't be cast to the desired output type ([\w ]+)",
-    "loss dtype": r"Found dtype (\w+) but expected (\w+)",
+    "loss dtype": r"Integral inputs not supported|Found dtype (\w+) but expected (\w+)",
     "probabilities": r"all elements of (?:input|target) should be between 0 and 1",
     "embedding dtype": r"Expected tensor for argument #1 'indices' to have one of the following scalar types: "
     r"Long, Int",
@@ -156,6 +156,7 @@ PATTERNS: dict[str, str] = {
     "multiple values": r"got multiple values for (?:keyword )?argument '(\w+)'",
     "size element": r"failed to unpack the object at pos \d+|type must be tuple of ints,\s?but got",
     "clamp": r"At least one of 'min' or 'max' must not be None",
+    "not parameters": r"object is not iterable|params argument given to the optimizer",
     "not a layer": r"is not a Module subclass",
     "element type": r"expected Tensor as element \d+ in argument \d+, but got (?!Tensor)(\w+)",
     "operand types": r"unsupported operand type|not supported between instances of|can only concatenate|bad operand type"
@@ -173,6 +174,65 @@ PATTERNS: dict[str, str] = {
     r"|can't convert .* to (?:Tensor|tensor)",
     "no number in text": r"invalid literal for int|could not convert string to float",
     "real number": r"must be (?:a string or a )?real number|a real number",
+    # dtypes
+    "mixed dtypes": r"same (?:d|data ?)types?\b|same scalar type|dtypes match|did not match|different dtypes"
+    r"|Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same|mixed dtype|expected scalar type \w+ but"
+    r"|expected dtype .* (?:for|but)|Expected self\.dtype to be equal|[Tt]ype promoti(?:on|ng) not supported"
+    r"|does not match weight dtype|unsupported data type|object of scalar type|common dtype|have to be the same dtype"
+    r"|assign a gradient with dtype",
+    "needs float": r"std(?:_mean| and var)? only|var(?:_mean)? only support|could not infer output dtype|must be either float"
+    r"|[Ee]xpected a floating point|expected (?:input|common dtype) to (?:have|be) floating|only supports? floating"
+    r"|[Oo]nly Tensors of floating point|should be either floating point|must be a floating point"
+    r"|handle types other than float|dimensions of float, double|Complex ScalarType for|division with addcdiv"
+    r"|negative integer powers|Bool inputs not supported|to be Half, Float or Double|for half, float and double"
+    r"|bool dtype is not supported|bool is not supported|floating-point dtypes|dtype must be floating",
+    "out dtype": r"Expected out tensor to have dtype|input types can't be cast to the desired output type"
+    r"|Expected out tensor to have",
+    "bool arithmetic": r"(?:Subtraction|Negation), the `-` operator",
+    "not for dtype": r"not implemented for '(\w+)'|not (?:yet )?(?:supported|implemented) for (?:complex|tensors with non-complex)"
+    r"|does not support (?:bool|complex)|does(?:n't| not) support complex|only implemented on integer and Boolean"
+    r"|Low precision dtypes|Unsupported dtype|not intended to support complex|expects a real input|only supported for"
+    r"|not supported for (?:\w+ )?(?:complex|bool)|supports? only|bincount only supports|converted to type \w+ without",
+    # NumPy
+    "requires grad": r"Can't call numpy\(\) on Tensor that requires grad",
+    "no numpy dtype": r"unsupported ScalarType (\w+)|can't convert np\.ndarray of type ([\w.]+)"
+    r"|byte order different from the native",
+    "negative strides": r"stride.*negative|negative strides",
+    "not a tensor": r"must be Tensor, not (?:numpy\.)?(?:ndarray|float\d+|int\d+)|got \(.*numpy\.ndarray|but got numpy\.ndarray"
+    r"|expected np\.ndarray \(got (\w+)\)|numpy\.ndarray|'numpy\.ndarray' (?:object )?has no attribute"
+    r"|'int' object is not callable|Cannot interpret|Concatenation operation|unexpected keyword argument '(?:axis|out)'"
+    r"|invalid combination of arguments",
+    "on gpu": r"can't convert (\S+) device type tensor to numpy",
+    # one number or truth value of many
+    "item": r"Tensor with (\d+) elements? cannot be converted to Scalar|only one element tensors can be converted"
+    r"|only integer tensors of a single element|__round__|Tensor\.__format__|only (?:length-1|0-dimensional) arrays"
+    r"|unsupported format string passed to ndarray",
+    "truth": r"(?:Boolean|truth) value of (?:a )?(?:Tensor|an array)",
+    # autograd
+    "implicit grad": r"implicitly created only for scalar outputs|Mismatch in shape: grad_output|return a scalar Tensor"
+    r"|gradients can be either Tensors or None",
+    "second backward": r"backward through the graph a second time",
+    "no grad": r"does not require grad and does not have a grad_fn|differentiated Tensors does not require grad"
+    r"|not have been used in the graph|can't retain_grad on Tensor|doesn't require gradient",
+    "leaf in place": r"(?:a view of )?a leaf Variable that requires grad",
+    "view in place": r"is a view and is being modified inplace|single memory location"
+    r"|view was created (?:in no_grad mode|inside)",
+    "saved in place": r"needed for gradient computation has been modified by an inplace",
+    "not a leaf": r"requires_grad flags of leaf variables|optimize a non-leaf Tensor|graph leaves\) support the deepcopy",
+    "inference tensor": r"[Ii]nference tensor",
+    # linear algebra
+    "not square": r"must be batches of square matrices, but they are (\d+) by (\d+)|must be square|expected a matrix, but"
+    r"|requirement prod\(self\.shape",
+    "not a matrix": r"must have at least 2 dimensions|should have at least 2 dimensions|with 2 or more dimensions"
+    r"|Supports 1D or 2D tensors|the input must be 1D or 2D",
+    "singular": r"singular|not positive-definite|PositiveDefinite\(\)",
+    "ill conditioned": r"failed to converge",
+    "solve shape": r"Incompatible shapes of A and B|input\.size\(-2\) should match other|Incompatible matrix sizes",
+    # memory
+    "no memory": r"can't allocate memory|Unable to allocate|out of memory|Storage size calculation overflowed"
+    r"|array is too big|tried to allocate",
+    "amount": r"tried to allocate (\d+) bytes|[Tt]ried to allocate ([\d.]+ \w+)|Unable to allocate ([\d.]+ \w+)",
+    "sizes": r"sizes=\[([\d, ]*)\]",
 }
 _COMPILED: dict[str, re.Pattern[str]] = {}
 
@@ -182,3 +242,18 @@ def said(failure: Failure, name: str) -> re.Match[str] | None:
     if name not in _COMPILED:
         _COMPILED[name] = re.compile(PATTERNS[name])
     return _COMPILED[name].search(failure.message)
+
+
+# How torch's messages spell dtypes, and how they are spelt here.
+_SPELLINGS = {
+    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
+    "long int": "int64", "int64_t": "int64", "short": "int16", "char": "int8", "signed char": "int8", "byte": "uint8",
+    "unsigned char": "uint8", "bool": "bool", "complexfloat": "complex64", "complexdouble": "complex128",
+    "complexhalf": "complex32", "complex<float>": "complex64", "complex<double>": "complex128",
+}  # fmt: skip
+
+
+def dtype_named(word: str) -> str:
+    """The name of a dtype, whichever of torch's spellings a message has: "float32" for Float and torch.FloatTensor."""
+    plain = word.removeprefix("c10::").removeprefix("torch.").removeprefix("cuda.").removesuffix("Tensor")
+    return _SPELLINGS.get(plain.lower(), plain)

@@ -203,7 +203,7 @@ def _hint(failure: Failure, owner: Any, name: str, edits: list[Edit]) -> str | N
 
 
 def _is_space(failure: Failure, owner: Any) -> bool:
-    return any(owner is failure.place(place) for place in _LIBRARIES)
+    return type(owner).__name__ in ("Namespace", "module")
 
 
 def _attribute_edits(failure: Failure, node: ast.Attribute, owner: Any, name: str) -> Iterator[Edit]:
@@ -213,12 +213,15 @@ def _attribute_edits(failure: Failure, node: ast.Attribute, owner: Any, name: st
     close = list(near(name, known))
     same = [word for word in close if folded(word) == folded(name)]
     if owner is not None and _is_space(failure, owner):
+        yield from _as_numpy(failure, node, name)
         yield from _elsewhere(failure, node, name, called, same)
     yield from _templates(failure, node, owner, name, called)
+    if is_tensor(owner) and called and not same:
+        yield from _as_function(failure, node, name, called)
     for word in close[:_METHODS_OF_NUMBERS]:
         yield from _attribute_as(failure, node, owner, word, called)
-    if is_tensor(owner) and called:
-        yield from _as_function(failure, node, name, called)
+    if owner is not None and _is_space(failure, owner):
+        yield from (change(failure, (node, text)) for text in _in_libraries(failure, name) if text.startswith("np."))
 
 
 def _attribute_as(
@@ -247,7 +250,7 @@ def _elsewhere(
     of_tensors = any(is_tensor(value) for value in given)
     owner = text_of(failure, node.value)
     texts = [f"{owner}.{word}" for word in same] + [
-        text for text in _in_libraries(failure, name) if text != f"{owner}.{name}"
+        text for text in _in_libraries(failure, name) if text != f"{owner}.{name}" and not text.startswith("np.")
     ]
     is_class = {text: text.rpartition(".")[2][:1].isupper() for text in texts}
     texts.sort(key=lambda text: (is_class[text] == of_tensors if called else False, text.rpartition(".")[2] != name))
@@ -256,6 +259,23 @@ def _elsewhere(
     if called and name in _PYTHON:
         yield change(failure, (node, name))
     yield from (change(failure, (node, text)) for text in texts)
+
+
+# What NumPy calls torch's functions.
+_NUMPY = {
+    "cat": "concatenate", "tensor": "array", "unsqueeze": "expand_dims", "clamp": "clip", "rand": "random.rand",
+    "randn": "random.randn", "randint": "random.randint", "permute": "transpose", "numel": "size", "view": "reshape",
+    "mul": "multiply", "sub": "subtract", "div": "divide", "mm": "matmul", "bmm": "matmul", "pow": "power",
+    "remainder": "mod", "topk": "argpartition", "randperm": "random.permutation", "manual_seed": "random.seed",
+    "neg": "negative", "gather": "take_along_axis", "nonzeros": "nonzero", "norm": "linalg.norm", "inv": "linalg.inv",
+    "det": "linalg.det", "svd": "linalg.svd", "ndarray": "array", "list": "array", "chunk": "array_split",
+}  # fmt: skip
+
+
+def _as_numpy(failure: Failure, node: ast.Attribute, name: str) -> Iterator[Edit]:
+    owner = text_of(failure, node.value)
+    if owner in ("np", "numpy") and name in _NUMPY:
+        yield change(failure, (node, f"{owner}.{_NUMPY[name]}"))
 
 
 def _as_function(failure: Failure, node: ast.Attribute, name: str, called: ast.Call) -> Iterator[Edit]:

@@ -1,19 +1,16 @@
 """Diagnoses of values of another type than is needed: lists, tuples, numbers, texts and None for tensors; keys."""
 
 import ast
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import (
-    argument_texts,
     atom,
     brackets,
     calling,
     change,
-    constant,
     definite,
     is_tensor,
     parent,
@@ -129,7 +126,9 @@ def _argument_for_tensor(failure: Failure, node: ast.Call) -> ast.expr | None:
         sequence = parts[0] if parts else None
         inside = failure.value(sequence) if sequence is not None else None
         return (
-            sequence if _is_list(inside) and not isinstance(inside, tuple) or isinstance(sequence, ast.Tuple) else None
+            sequence
+            if (_is_list(inside) and not isinstance(inside, tuple)) or isinstance(sequence, ast.Tuple)
+            else None
         )
     wanted = [part for part in parts if _is_list(failure.value(part)) and not _is_results(failure.value(part))]
     numbers = [part for part in parts if isinstance(failure.value(part), int | float)]
@@ -441,7 +440,7 @@ def _unpack_edits(
     nested = [len(part) if isinstance(part, tuple) else 1 for part in parts]
     if parts and sum(nested) == len(names) and len(parts) < len(names):
         yield change(failure, (target, ", ".join(_grouped(names, nested))))
-    if count is None or count == 0 or is_tensor(value) and value.ndim == 0:
+    if count is None or count == 0 or (is_tensor(value) and value.ndim == 0):
         if isinstance(source, ast.Call) and not source.args and isinstance(source.func, ast.Attribute):
             yield from (change(failure, (source, f"{text[:-1]}dim={dim})")) for dim in ("-1", "0"))
         if isinstance(source, ast.Subscript) and text_of(failure, source.value).endswith("shape"):
@@ -503,7 +502,7 @@ def _sized(failure: Failure) -> Finding | None:
             (),
             edits,
         )
-    if hasattr(value, "parameters") and not isinstance(value, type):
+    if hasattr(value, "parameters") and not isinstance(value, type) and isinstance(above, ast.For | ast.comprehension):
         return Finding(
             f"{text} is a layer, and its parameters are wanted: {text}.parameters()",
             (),

@@ -173,11 +173,18 @@ def _slips(word: str, known: str) -> float | None:
         slips = distance(a, b)
         if slips <= max(1, (min(len(a), len(b)) + 1) // 3) and min(len(a), len(b)) > 1 and slips < min(len(a), len(b)):
             return slips + (0.2 if a[0] != b[0] else 0.0)
+    if len(a) > 2 and len(b) > len(a) and a[0] == b[0] and _skeleton(a) == _skeleton(b):
+        return 1.05
     if sorted(a.split("_")) == sorted(b.split("_")):
         return 1.5
     if min(len(a), len(b)) >= 4 and (b.startswith(a) or a.startswith(b)):
         return 2.5 + 0.1 * abs(len(a) - len(b))
     return None
+
+
+def _skeleton(word: str) -> str:
+    """A word without its vowels, as it is shortened: `pnts` for `points`."""
+    return re.sub(r"[aeiou_]", "", word)
 
 
 def near(word: str, known: Iterable[str], *, habits: bool = True) -> Iterator[str]:

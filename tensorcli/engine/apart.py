@@ -22,7 +22,11 @@ MAX_OBJECTS = 20_000  # looked at to find the tensors among them
 
 
 class TooLarge(Exception):
-    """What would have to be copied is too large, or cannot be copied at all."""
+    """What would have to be copied is too large."""
+
+
+class NoCopy(Exception):
+    """Something cannot be copied, or has no shapes to predict: a generator, for instance."""
 
 
 @contextmanager
@@ -72,13 +76,16 @@ def _mentioned(value: Any) -> Iterator[str]:
         codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
-def copies(scope: Mapping[str, Any], names: Iterable[str], *, kind: "type[Copier] | None" = None) -> dict[str, Any]:
+def copies(
+    scope: Mapping[str, Any], names: Iterable[str], *, start: Mapping[str, Any], kind: "type[Copier] | None" = None
+) -> dict[str, Any]:
     """Copies of the named values that share with each other what the originals share, and nothing with these.
 
-    A tensor that autograd made keeps its place in the graph. `kind` says how each is copied. Raises TooLarge.
+    A tensor that autograd made keeps its place in the graph. `start` are the
+    names that any session starts with: what functions may call is bound when they are made. `kind` says how each is copied. Raises TooLarge, NoCopy.
     """
     chosen = {name: scope[name] for name in names}
-    world: dict[str, Any] = {}
+    world = dict(start)
     copier = (kind or Copier)(world)
     reached = _reachable(chosen.values())
     copier.check_size(reached)
@@ -87,7 +94,7 @@ def copies(scope: Mapping[str, Any], names: Iterable[str], *, kind: "type[Copier
     try:
         world.update((name, copier.copied(value)) for name, value in chosen.items())
     except (TypeError, RuntimeError, ValueError, RecursionError, AttributeError) as error:
-        raise TooLarge(str(error)) from None
+        raise NoCopy(str(error)) from None
     copier.fill()
     return world
 
@@ -109,7 +116,7 @@ def _reachable(values: Iterable[Any]) -> list[Any]:
             continue
         seen[id(value)] = value
         if len(seen) > MAX_OBJECTS:
-            raise TooLarge(f"more than {MAX_OBJECTS:,} objects")
+            raise NoCopy(f"more than {MAX_OBJECTS:,} objects")
         if isinstance(value, torch.Tensor):
             found.append(value)
             waiting += [value.grad] if value.is_leaf and value.grad is not None else []
@@ -233,7 +240,7 @@ def _has_plain_storage(value: torch.Tensor) -> bool:
 
 
 def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
-    """The value of an expression on copies of what it mentions. Raises TooLarge, and whatever it raises itself."""
+    """The value of an expression on copies of what it mentions. Raises TooLarge, NoCopy, what it raises itself."""
     tree = ast.Expression(copy.deepcopy(node))
     world = _world(scope, [tree], trust=trust, kind=kind)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
@@ -244,7 +251,7 @@ def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: typ
 def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
     """Run statements on copies of what they mention; the value of the last one, or of the variable it assigns.
 
-    Raises language.Problem, TooLarge, and whatever they raise themselves.
+    Raises language.Problem, TooLarge, NoCopy, and whatever they raise themselves.
     """
     statements = language.parse(text, trust=trust)
     world = _world(scope, [statement.node for statement in statements], trust=trust, kind=kind)
@@ -259,10 +266,7 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
 def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: type[Copier] = Copier) -> dict[str, Any]:
     start = namespace.start_names(trust=trust)
     names = {name for name in used(trees, scope) if start.get(name, _world) is not scope[name]}
-    world = copies(scope, names, kind=kind)
-    for name, value in start.items():
-        world.setdefault(name, value)
-    return world
+    return copies(scope, names, start=start, kind=kind)
 
 
 # Autograd. The graph behind a copy is the session's own: nothing may free it, and gradients must not stay in it.

@@ -18,6 +18,18 @@ def synchronize() -> None:
             torch.cuda.synchronize(index)
 
 
+def set_default_device(name: str) -> None:
+    """Make a device torch's default one."""
+    if not name.startswith("cpu"):
+        torch.set_default_device(name)
+    elif torch.get_default_device().type != "cpu":
+        torch.set_default_device(None)
+        # torch 2.9 keeps the None, and fails on it when it is asked for the default device.
+        context = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
+        if getattr(context, "device_context", True) is None:
+            del context.device_context  # type: ignore[union-attr]
+
+
 def no_cuda_reason() -> str | None:
     """Why there is no CUDA device, and what to do about it; None where there is one."""
     if torch.cuda.is_available():

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tensorcli import diagnoses, report
-from tensorcli.diagnoses import Unknown, general
+from tensorcli.diagnoses import Unknown, general, syntax
 from tensorcli.engine import apart, calls, describe, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
@@ -41,18 +41,23 @@ class Known:
     seconds: float = 0.0  # that the statement took until it failed
 
 
-def of_problem(problem: Problem, *, filename: str | None, first_line: int) -> report.Diagnosis:
-    """The diagnosis of text that cannot or may not run."""
+def of_problem(problem: Problem, known: Known, *, filename: str | None, first_line: int) -> report.Diagnosis:
+    """The diagnosis of text that cannot or may not run, with repaired texts that did run, apart from the session."""
     line = first_line + problem.line - 1
+    title, place, suggestions = problem.title, problem.place, ()
+    if problem.error is not None:
+        title, place, texts = syntax.explained(problem.text, problem.error)
+        suggestions = remedy.repaired(problem.text, texts, known)
     return report.Diagnosis(
         source=problem.source,
         statement=1,
         code=problem.code,
         category=problem.code,
-        title=problem.title,
-        span=report.Span(**problem.place._asdict()),
-        location=f"{filename}:{line + problem.place.line - 1}" if filename else None,
+        title=title,
+        span=report.Span(**place._asdict()),
+        location=f"{filename}:{line + place.line - 1}" if filename else None,
         notes=problem.notes,
+        suggestions=suggestions,
     )
 
 
@@ -133,6 +138,7 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
         calls.layer(call, origin.library),
         partial(_definition, known.sources),
         value,
+        lambda statement, node: calls.of(node, statement, value),
         namespace.MODULES.get,
     )
 

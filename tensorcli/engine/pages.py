@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from tensorcli import diagnoses, report
-from tensorcli.engine import apart, pretend
+from tensorcli.engine import apart, environment, pretend
 
 SECONDS = 10.0
 
@@ -62,5 +62,5 @@ def provoked(entry: diagnoses.Entry) -> report.Diagnosis | None:
         finally:
             if entry.pretend and not pretending:
                 pretend.stop()
-            torch.set_default_device(None if device.type == "cpu" else device)
+            environment.set_default_device(str(device))
     return next((answer for answer in said if isinstance(answer, report.Diagnosis)), None)

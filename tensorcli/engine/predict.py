@@ -70,7 +70,7 @@ class _Faker(apart.Copier):
     def tensor(self, value: torch.Tensor) -> torch.Tensor:
         """A tensor of the same sizes, strides and dtype; views of one storage are views of one again."""
         if value.layout is not torch.strided or value.is_nested or value.is_quantized:
-            raise apart.TooLarge("this layout is not predicted")
+            raise apart.NoCopy("this layout is not predicted")
         key = value.untyped_storage()._cdata
         if key not in self._storages:
             nbytes = value.untyped_storage().nbytes()

@@ -17,7 +17,7 @@ from torch.utils import _device as default_device
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from tensorcli.engine import namespace
+from tensorcli.engine import environment, namespace
 
 DEVICE = torch.device("cuda", 0)
 CPU = torch.device("cpu")
@@ -650,7 +650,7 @@ def stop() -> None:
     if not active():
         return
     if _default():
-        torch.set_default_device(None)
+        environment.set_default_device("cpu")
     _MODE.__exit__(None, None, None)  # type: ignore[no-untyped-call]
     while _undo:
         _undo.pop()()

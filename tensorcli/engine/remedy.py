@@ -55,6 +55,33 @@ def _working(
             )
 
 
+def repaired(text: str, candidates: Iterable[str], known: "Known") -> tuple[report.Suggestion, ...]:
+    """The first few of several texts that ran, for one that could not be read."""
+    return tuple(islice(_running(text, candidates, known), MAX_SHOWN))
+
+
+def _running(text: str, candidates: Iterable[str], known: "Known") -> Iterator[report.Suggestion]:
+    end = time.monotonic() + SECONDS
+    seen: set[str] = set()
+    for source in candidates:
+        left = end - time.monotonic()
+        same = ast.dump(ast.parse(source))
+        if left <= 0 or same in seen:
+            continue
+        seen.add(same)
+        try:
+            value = _tried(source, known, seconds=left)
+        except (Exception, KeyboardInterrupt):
+            continue
+        yield report.Suggestion(title="", edit=_changed_lines(text, source), source=source, result=_result(value))
+
+
+def _changed_lines(before: str, after: str) -> str:
+    """The lines of a text that were not in the one before."""
+    known = before.split("\n")
+    return "\n".join(line for line in after.split("\n") if line not in known).strip() or after
+
+
 def _proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
     """The first edits; what an entry trips over ends them."""
     try:

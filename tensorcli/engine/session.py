@@ -145,7 +145,9 @@ class Session:
         try:
             return language.parse(text, trust=self.trust)
         except language.Problem as problem:
-            context.emit(failure.of_problem(problem, filename=context.filename, first_line=context.first_line))
+            known = failure.Known(self.names, self.sources, self.trust, torch.get_rng_state())
+            place = {"filename": context.filename, "first_line": context.first_line}
+            context.emit(failure.of_problem(problem, known, **place))
             return None
 
     def compile(self, statement: Statement, key: str) -> Any:
@@ -397,5 +399,5 @@ def _set_device(name: str) -> report.Diagnosis | None:
     """Make a device the default one, or say why not. On meta there are shapes and dtypes without values."""
     problem = None if name == "meta" else environment.problem_with(name)
     if problem is None:
-        torch.set_default_device(None if name.startswith("cpu") else name)
+        environment.set_default_device(name)
     return problem

@@ -1,0 +1,696 @@
+"""Diagnoses of gradients: backward of many numbers, twice, or without a graph; changes in place that autograd forbids."""
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
+from tensorcli.diagnoses.edits import (
+    atom,
+    brackets,
+    change,
+    dtype_of,
+    innermost,
+    is_tensor,
+    keyword,
+    made_by,
+    parent,
+    shape,
+    suffix,
+    suffixed,
+    text_of,
+    with_keyword,
+)
+from tensorcli.diagnoses.messages import said
+from tensorcli.language import Statement
+
+_LOSSES = ("loss", "cross_entropy", "kl_div", "Loss")
+
+
+def _differentiated(failure: Failure) -> Operand | None:
+    """What backward was asked of."""
+    call = failure.call
+    return call.argument(0, "outputs", "tensors") if call else None
+
+
+# Backward of many numbers.
+
+
+def non_scalar(failure: Failure) -> Finding | None:
+    """backward() of a tensor of more than one number."""
+    output = _differentiated(failure)
+    if not said(failure, "implicit grad") or output is None or failure.call is None:
+        return None
+    sizes = shape(output)
+    what = f"{output.text if len(output.text) < 40 else 'this'} is {brackets(sizes)}" if sizes else "these are many"
+    return Finding(f"backward starts from one number, and {what}", (), _scalar_edits(failure, output))
+
+
+def _scalar_edits(failure: Failure, output: Operand) -> Iterator[Edit]:
+    node, call = failure.node, failure.call
+    given = call.argument(1, "gradient", "grad_tensors") if call and call.name == "backward" else None
+    if given is not None and given.node is not None and is_tensor(output.value):
+        if isinstance(given.value, list | tuple):
+            yield change(failure, (given, f"torch.tensor({given.text})"), title="as a tensor")
+            yield change(failure, (given, f"torch.tensor({given.text}, dtype=torch.float32)"), title="as a tensor")
+        yield change(failure, (given, f"torch.ones_like({output.text})"), title="a weight for each number")
+    means = any(word in _history_text(failure, output) for word in _LOSSES)
+    outputs = output.node.elts if isinstance(output.node, ast.List | ast.Tuple) else [output.node]
+    for name in ("mean", "sum") if means else ("sum", "mean"):
+        pairs = [(part, f"{atom(failure, part)}.{name}()") for part in outputs if part is not None]
+        if given is not None and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield change(failure, (node, f"{pairs[0][1]}.backward()"), title=f"the {name} of all")
+        yield change(failure, *pairs, title=f"the {name} of all")
+    if isinstance(node, ast.Call) and len(outputs) == 1 and output.node is not None and given is None:
+        name = "grad_outputs" if call and call.name == "grad" else "gradient"
+        text = with_keyword(text_of(failure, node), f"{name}=torch.ones_like({output.text})")
+        yield change(failure, (node, text), title="a weight of 1 for each number")
+
+
+def _history_text(failure: Failure, output: Operand) -> str:
+    found = made_by(failure, output)
+    return output.text + (found[0].source if found else "")
+
+
+# Backward twice.
+
+
+def twice(failure: Failure) -> Finding | None:
+    """backward() through a graph whose values are freed."""
+    if not said(failure, "second backward"):
+        return None
+    notes = ("backward frees the values it needed; retain_graph=True keeps them, computing the loss again makes new ones",)
+    title = "this graph was freed by an earlier backward"
+    return Finding(title, notes, _again_edits(failure))
+
+
+def _again_edits(failure: Failure) -> Iterator[Edit]:
+    node = failure.node
+    if not isinstance(node, ast.Call) or failure.statement is None:
+        return
+    retained = _retaining(failure, node)
+    earlier = [
+        part
+        for part in ast.walk(failure.statement.node)
+        if isinstance(part, ast.Call) and _is_backward(part) and part is not node
+    ]
+    if earlier:
+        yield change(failure, *[(part, _retaining(failure, part)) for part in earlier], title="keep the graph")
+    yield change(failure, (node, retained), title="keep the graph")
+    output = _differentiated(failure)
+    if output is None or output.node is None:
+        return
+    for depth in (1, 2, 3, 4):
+        again = _computed_again(failure, output.node, depth)
+        looped = _is_repeated(failure, node)
+        for kept in (True, False) if looped else (False, True):
+            changed = ((failure.statement, node, retained),) if kept else ()
+            yield Edit(again + changed, "computed again") if again else Edit(())
+
+
+def _is_backward(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in ("backward", "grad")
+
+
+def _retaining(failure: Failure, call: ast.Call) -> str:
+    text = text_of(failure, call)
+    return text if keyword(call, "retain_graph") else with_keyword(text, "retain_graph=True")
+
+
+def _is_repeated(failure: Failure, node: ast.AST) -> bool:
+    above = parent(failure, node)
+    while above is not None:
+        if isinstance(above, ast.For | ast.While | ast.ListComp | ast.GeneratorExp):
+            return True
+        above = parent(failure, above)
+    return False
+
+
+Changes = tuple[tuple[Statement, ast.AST, str], ...]
+
+
+def _computed_again(failure: Failure, node: ast.AST, depth: int) -> Changes:
+    """The definitions of the variables that an expression uses and autograd made, in the order to run them in."""
+    found: dict[str, Statement] = {}
+
+    def visit(part: ast.AST, left: int) -> None:
+        for name in ast.walk(part):
+            if not isinstance(name, ast.Name) or name.id in found or left == 0:
+                continue
+            value = failure.value(ast.Name(name.id, ast.Load()))
+            if is_tensor(value) and value.grad_fn is not None and (written := failure.definition(name.id)):
+                visit(getattr(written.node, "value", written.node), left - 1)
+                found.setdefault(name.id, written)
+
+    visit(node, depth)
+    unique = {written.source: written for written in found.values()}
+    return tuple((written, written.node, written.source) for written in unique.values())
+
+
+# Backward without a graph.
+
+
+def no_graph(failure: Failure) -> Finding | None:
+    """backward() of something that no parameter took part in."""
+    if not said(failure, "no grad") or failure.call is None:
+        return None
+    output = _differentiated(failure)
+    named = output.text if output and len(output.text) < 40 else "this"
+    title = f"{named} has no gradient: nothing it was computed from has requires_grad=True"
+    if _cut_off(failure, failure.node) or (output and _cut_definitions(failure, output.node)):
+        title = f"{named} has no gradient: it was cut off from what requires_grad"
+    if "not have been used" in failure.message:
+        title = "one of the tensors took no part in this result"
+    return Finding(title, (), _graph_edits(failure, output))
+
+
+def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
+    node, call = failure.node, failure.call
+    if "not have been used" in failure.message and isinstance(node, ast.Call):
+        yield change(failure, (node, with_keyword(text_of(failure, node), "allow_unused=True")), title="None for it")
+    yield from _without_cut(failure, node)
+    yield from _without_no_grad(failure, node)
+    yield from _classified(failure, node)
+    if output is not None and output.node is not None:
+        yield from _definitions_uncut(failure, output.node)
+    roots = [part.node for part in (*(call.arguments if call else ()), *(call.keywords.values() if call else ()))]
+    leaves, between = _leaves(failure, [root for root in roots if root is not None])
+    yield from _requiring(failure, leaves, between)
+
+
+_CUTS = ("detach", "data", "item")
+
+
+def _cut_off(failure: Failure, node: ast.AST | None) -> list[ast.AST]:
+    """The pieces of an expression that cut it off from its graph: x.detach(), x.data, torch.tensor(x)."""
+    found: list[ast.AST] = []
+    for part in ast.walk(node) if node else ():
+        match part:
+            case ast.Call(func=ast.Attribute(attr="detach" | "item"), args=[]):
+                found.append(part)
+            case ast.Attribute(attr="data"):
+                found.append(part)
+            case ast.Call(func=ast.Attribute(attr="tensor"), args=[first]) if is_tensor(failure.value(first)):
+                found.append(part)
+    return found
+
+
+def _uncut(part: ast.AST, text: Any) -> str:
+    match part:
+        case ast.Call(func=ast.Attribute(attr="tensor"), args=[first]):
+            return str(text(first))
+        case ast.Call(func=ast.Attribute(value=owner)) | ast.Attribute(value=owner):
+            return str(text(owner))
+    return str(text(part))
+
+
+def _without_cut(failure: Failure, node: ast.AST | None) -> Iterator[Edit]:
+    pieces = _cut_off(failure, node)
+    if pieces:
+        yield change(
+            failure, *[(part, _uncut(part, lambda inner: text_of(failure, inner))) for part in pieces],
+            title="not cut off from its graph",
+        )  # fmt: skip
+
+
+def _cut_definitions(failure: Failure, node: ast.AST | None) -> list[tuple[Statement, list[ast.AST]]]:
+    """The definitions behind an expression, first to last, and where they cut it off from its graph."""
+    found: dict[str, tuple[Statement, list[ast.AST]]] = {}
+
+    def visit(part: ast.AST) -> None:
+        for name in ast.walk(part):
+            if isinstance(name, ast.Name) and name.id not in found:
+                value = failure.value(ast.Name(name.id, ast.Load()))
+                if is_tensor(value) and not value.requires_grad and (written := failure.definition(name.id)):
+                    inner = getattr(written.node, "value", written.node)
+                    found[name.id] = (written, _cut_off(failure, inner))
+                    visit(inner)
+
+    if node is not None:
+        visit(node)
+    pairs = list(reversed(found.values()))
+    return pairs if any(pieces for _, pieces in pairs) else []
+
+
+def _definitions_uncut(failure: Failure, node: ast.AST) -> Iterator[Edit]:
+    changes: list[tuple[Statement, ast.AST, str]] = []
+    for written, pieces in _cut_definitions(failure, node):
+        if pieces:
+            changes += [(written, p, _uncut(p, lambda inner, w=written: w.place_of(inner).text)) for p in pieces]
+        elif changes:
+            changes.append((written, written.node, written.source))
+    if changes:
+        yield Edit(tuple(changes), "not cut off from its graph")
+
+
+def _without_no_grad(failure: Failure, node: ast.AST | None) -> Iterator[Edit]:
+    """The block of `with torch.no_grad():` without it."""
+    above = parent(failure, node)
+    while above is not None:
+        if isinstance(above, ast.With) and any(
+            "no_grad" in text_of(failure, item.context_expr) or "inference_mode" in text_of(failure, item.context_expr)
+            for item in above.items
+        ):
+            lines = [text_of(failure, part) for part in above.body]
+            indent = " " * above.col_offset
+            body = f"\n{indent}".join(_dedented(line, above.body[0].col_offset - above.col_offset) for line in lines)
+            yield change(failure, (above, body), title="with gradients")
+        above = parent(failure, above)
+
+
+def _dedented(text: str, by: int) -> str:
+    first, *rest = text.split("\n")
+    return "\n".join([first, *(line[by:] if line[:by].isspace() else line for line in rest)])
+
+
+def _classified(failure: Failure, node: ast.AST | None) -> Iterator[Edit]:
+    """`F.cross_entropy(logits, labels)` for the accuracy, which has no gradient."""
+    for part in ast.walk(node) if node else ():
+        match part:
+            case ast.Compare(left=ast.Call(func=ast.Attribute(value=owner, attr="argmax")), comparators=[labels]):
+                if is_tensor(failure.value(owner)) or isinstance(owner, ast.Call):
+                    text = f"F.cross_entropy({text_of(failure, owner)}, {text_of(failure, labels)})"
+                    yield change(failure, (node, f"{text}.backward()"), title="a loss that has gradients")
+
+
+Leaf = tuple[str, Statement, ast.expr]
+
+
+def _leaves(failure: Failure, roots: list[ast.expr]) -> tuple[list[Leaf], list[Statement]]:
+    """The variables that an expression starts from, made by a call each, and the definitions between."""
+    leaves: dict[str, Leaf] = {}
+    between: dict[str, Statement] = {}
+    seen: set[str] = set()
+
+    def visit(part: ast.AST) -> bool:
+        any_tensor = False
+        for name in ast.walk(part):
+            if not isinstance(name, ast.Name):
+                continue
+            value = failure.value(ast.Name(name.id, ast.Load()))
+            if not is_tensor(value):
+                continue
+            any_tensor = True
+            if name.id in seen or value.requires_grad:
+                continue
+            seen.add(name.id)
+            written = failure.definition(name.id)
+            inner = getattr(written.node, "value", None) if written else None
+            if written is None or inner is None:
+                continue
+            if visit(inner):
+                between[written.source] = written
+            elif dtype_of(value) != "bool":
+                leaves[name.id] = (name.id, written, inner)
+        return any_tensor
+
+    for root in roots:
+        visit(root)
+    return list(leaves.values()), list(between.values())
+
+
+_WEIGHTS = ("w", "b", "weight", "bias", "theta", "beta", "param", "k", "m", "c", "a", "alpha", "W", "B", "coef", "slope")
+
+
+def _requiring(failure: Failure, leaves: list[Leaf], between: list[Statement]) -> Iterator[Edit]:
+    """Leaves made with requires_grad=True, and everything computed from them again."""
+    floats = [leaf for leaf in leaves if "float" in dtype_of(failure.value(ast.Name(leaf[0], ast.Load())))]
+    weights = [leaf for leaf in floats if leaf[0].rstrip("0123456789_").lower() in _WEIGHTS]
+    given = failure.call.argument(1, "inputs") if failure.call and failure.call.name == "grad" else None
+    asked = [part.id for part in ast.walk(given.node) if isinstance(part, ast.Name)] if given and given.node else []
+    wanted = [leaf for leaf in leaves if leaf[0] in asked]
+    later = tuple((written, written.node, written.source) for written in between)
+    for chosen in (wanted, weights, *([leaf] for leaf in floats), floats, leaves):
+        if chosen:
+            changes = tuple((written, inner, _with_gradient(failure, leaf)) for leaf in chosen for _, written, inner in [leaf])
+            names = " and ".join(leaf[0] for leaf in chosen)
+            yield Edit(changes + later, f"{names} with requires_grad")
+    whole = failure.statement.node if failure.statement else None
+    for chosen in (wanted, weights, floats[:1]):
+        if chosen and whole is not None and failure.statement and not isinstance(whole, ast.FunctionDef):
+            lines = [f"{leaf[0]}.requires_grad_()" for leaf in chosen]
+            lines += [written.source for written in between]
+            yield change(failure, (whole, "\n".join([*lines, failure.statement.source])), title="requires_grad from now on")
+
+
+_MAKERS = frozenset("tensor zeros ones rand randn full empty arange linspace eye zeros_like ones_like randn_like".split())
+
+
+def _with_gradient(failure: Failure, leaf: Leaf) -> str:
+    name, written, inner = leaf
+    text = str(written.place_of(inner).text)
+    floating = "float" in dtype_of(failure.value(ast.Name(name, ast.Load())))
+    if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in _MAKERS:
+        text = text if floating or keyword(inner, "dtype") else with_keyword(text, "dtype=torch.float32")
+        return with_keyword(text, "requires_grad=True")
+    text = text if isinstance(inner, ast.Call | ast.Name | ast.Subscript | ast.Attribute) else f"({text})"
+    return f"{text}{'' if floating else '.float()'}.requires_grad_()"
+
+
+# Changes in place.
+
+
+def leaf_in_place(failure: Failure) -> Finding | None:
+    """A change in place of a parameter, outside of no_grad."""
+    found = said(failure, "leaf in place")
+    target = _changed(failure)
+    if not found or target is None or _is_part(failure):
+        return None
+    title = f"{target.text} requires gradients, and may be changed in place only under torch.no_grad()"
+    return Finding(title, (), _leaf_edits(failure, target))
+
+
+def _is_part(failure: Failure) -> bool:
+    """Whether it is a view that is changed, other than by an assignment to a part."""
+    return failure.message.startswith("a view of") and bool(failure.call and failure.call.form != "assign")
+
+
+def _changed(failure: Failure) -> Operand | None:
+    return failure.call.arguments[0] if failure.call and failure.call.arguments else None
+
+
+def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
+    inner = innermost(failure)
+    if inner is None or failure.statement is None:
+        return
+    yield change(failure, (inner, _under_no_grad(failure, inner)), title="without gradients")
+    if isinstance(inner, ast.AugAssign):
+        from tensorcli.diagnoses.dtypes import right_side
+
+        left = text_of(failure, inner.target)
+        if isinstance(inner.target, ast.Name | ast.Attribute):
+            yield change(failure, (inner, f"{left} = {right_side(failure, inner, left)}"), title="a new tensor")
+    owner: ast.AST | None = target.node
+    while isinstance(owner, ast.Subscript):
+        owner = owner.value
+    if owner is not None:
+        for part in ast.walk(inner):
+            if isinstance(part, ast.expr) and _same_place(part, owner):
+                yield change(failure, (part, f"{atom(failure, part)}.data"), title="on its data")
+                break
+    if isinstance(owner, ast.Name) and inner is failure.statement.node:
+        text = f"{owner.id} = {owner.id}.clone()\n{failure.statement.source}"
+        yield change(failure, (inner, text), title="on a copy")
+    yield suffix(failure, target, ".clone()", title="on a copy")
+
+
+def _same_place(a: ast.AST, b: ast.AST) -> bool:
+    places = [(getattr(n, "lineno", 0), getattr(n, "col_offset", 0), getattr(n, "end_col_offset", 0)) for n in (a, b)]
+    return places[0] == places[1]
+
+
+def _under_no_grad(failure: Failure, inner: ast.stmt) -> str:
+    indent = " " * inner.col_offset
+    body = textwrap.indent(text_of(failure, inner), "    ").lstrip(" ")
+    return f"with torch.no_grad():\n{indent}    {body}"
+
+
+def view_in_place(failure: Failure) -> Finding | None:
+    """A change in place of a view that may not be changed."""
+    target = _changed(failure)
+    leaf = said(failure, "leaf in place")
+    if not (said(failure, "view in place") or leaf) or target is None:
+        return None
+    text = target.text if len(target.text) < 40 else "this"
+    if leaf:
+        title = f"{text} is a part of a tensor that requires gradients: it is changed under torch.no_grad() only"
+        return Finding(title, (), _leaf_edits(failure, target))
+    title = f"{text} is one of several views of a tensor, and may not be changed in place"
+    if "memory location" in failure.message:
+        title = f"{text} has several elements in one place of memory, as expand makes them: change a copy"
+    return Finding(title, (), _view_edits(failure, target))
+
+
+def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
+    inner = innermost(failure)
+    if isinstance(inner, ast.AugAssign) and isinstance(inner.target, ast.Name | ast.Attribute):
+        from tensorcli.diagnoses.dtypes import right_side
+
+        left = text_of(failure, inner.target)
+        yield change(failure, (inner, f"{left} = {right_side(failure, inner, left)}"), title="a new tensor")
+    else:
+        yield suffix(failure, target, ".clone()", title="on a copy")
+    found = made_by(failure, target)
+    if found is not None:
+        written, value = found
+        text = written.place_of(value).text
+        text = text if isinstance(value, ast.Call | ast.Name | ast.Subscript | ast.Attribute) else f"({text})"
+        if isinstance(getattr(written.node, "targets", [None])[0], ast.Tuple):
+            yield Edit(((written, value, f"(part.clone() for part in {text})"),), "copies of the parts")
+        else:
+            yield Edit(((written, value, f"{text}.clone()"),), "a copy from the start")
+    if inner is not None and isinstance(target.node, ast.Name) and failure.statement and inner is failure.statement.node:
+        name = target.node.id
+        yield change(failure, (inner, f"{name} = {name}.clone()\n{failure.statement.source}"), title="on a copy")
+
+
+def saved_in_place(failure: Failure) -> Finding | None:
+    """backward() through a value that was changed in place after it was needed."""
+    if not said(failure, "saved in place"):
+        return None
+    notes = ("write y = y + 1 for y += 1, y = y.relu() for y.relu_(): a new tensor leaves the old one as it was",)
+    title = "a tensor that backward needs was changed in place after it was used"
+    return Finding(title, notes, _saved_edits(failure))
+
+
+def _saved_edits(failure: Failure) -> Iterator[Edit]:
+    """The changes in place, in this statement or those before it, made new tensors; then what follows, again."""
+    from tensorcli.diagnoses.dtypes import right_side
+
+    whole = failure.statement
+    if whole is None:
+        return
+    for part in ast.walk(whole.node):
+        if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
+            left = part.target.id
+            yield change(failure, (part, f"{left} = {right_side(failure, part, left)}"), title="a new tensor")
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and _in_place_name(part.func.attr):
+            apart = text_of(failure, part).replace(f".{part.func.attr}(", f".{part.func.attr.rstrip('_')}(", 1)
+            above = parent(failure, part)
+            if isinstance(above, ast.Expr) and isinstance(part.func.value, ast.Name):
+                yield change(failure, (above, f"{part.func.value.id} = {apart}"), title="a new tensor")
+            else:
+                yield change(failure, (part, apart), title="a new tensor")
+    yield from _replayed(failure)
+
+
+def _in_place_name(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__") and name not in ("requires_grad_", "zero_grad_")
+
+
+def _replayed(failure: Failure) -> Iterator[Edit]:
+    """The statements before, from the first that computed what backward needs, with one change made apart."""
+    history = list(failure.history())
+    needed = _needed(failure, history)
+    for k in reversed(range(len(needed))):
+        text = _apart(needed[k])
+        if text is not None:
+            changes = [(s, s.node, text if s is needed[k] else s.source) for s in needed]
+            yield Edit(tuple(changes), "a new tensor instead of a changed one")
+
+
+def _needed(failure: Failure, history: list[Statement]) -> list[Statement]:
+    """Of the statements before, those that bind or change what autograd made of the variables needed."""
+    wanted = {part.id for part in ast.walk(failure.node) if isinstance(part, ast.Name)} if failure.node else set()
+    kept: list[Statement] = []
+    for statement in reversed(history):
+        changed = set(statement.bound) | _changed_names(statement.node)
+        made = [name for name in changed & wanted if _is_made(failure, name)]
+        if made and not isinstance(statement.node, ast.FunctionDef):
+            kept.append(statement)
+            wanted |= {part.id for part in ast.walk(statement.node) if isinstance(part, ast.Name)}
+    return kept[::-1]
+
+
+def _is_made(failure: Failure, name: str) -> bool:
+    value = failure.value(ast.Name(name, ast.Load()))
+    return is_tensor(value) and value.grad_fn is not None
+
+
+def _changed_names(node: ast.AST) -> set[str]:
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))) if _in_place_name(method):
+            return {name}
+    return set()
+
+
+def _apart(statement: Statement) -> str | None:
+    """A statement that changes a variable in place, written so that it makes a new tensor."""
+    match statement.node:
+        case ast.AugAssign(target=ast.Name(id=name), op=operator, value=value):
+            from tensorcli.diagnoses.dtypes import sign_of
+
+            text = statement.place_of(value).text
+            text = text if isinstance(value, ast.Name | ast.Constant | ast.Call | ast.Attribute) else f"({text})"
+            return f"{name} = {name} {sign_of(operator)} {text}"
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) as call):
+            if _in_place_name(method):
+                plain = method.rstrip("_")
+                return f"{name} = {statement.place_of(call).text.replace(f'.{method}(', f'.{plain}(', 1)}"
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))]):
+            return f"{name} = {name}.clone()\n{statement.source}"
+    return None
+
+
+# Gradients that are not there.
+
+
+def not_yet(failure: Failure) -> Finding | None:
+    """A gradient read before any backward."""
+    if not isinstance(failure.error, AttributeError | TypeError) or not said(failure, "none"):
+        return None
+    for part in ast.walk(failure.node) if failure.node else ():
+        if isinstance(part, ast.Attribute) and part.attr == "grad":
+            owner = failure.value(part.value)
+            if is_tensor(owner) and owner.grad is None:
+                text = text_of(failure, part.value)
+                return Finding(_why(text, owner), (), _gradient_edits(failure, part, owner, text))
+    return None
+
+
+def _why(text: str, owner: Any) -> str:
+    if not owner.requires_grad:
+        return f"{text}.grad is None: {text} has no requires_grad=True"
+    if owner.grad_fn is not None and not owner.retains_grad:
+        return f"{text}.grad is None: {text} is computed, and its gradient is not kept without {text}.retain_grad()"
+    return f"{text}.grad is None: no backward() has reached {text} yet"
+
+
+def _gradient_edits(failure: Failure, part: ast.Attribute, owner: Any, text: str) -> Iterator[Edit]:
+    inner = innermost(failure)
+    whole = failure.statement
+    if whole is None or inner is None:
+        return
+    indent = " " * inner.col_offset
+    if isinstance(failure.node, ast.Attribute) and failure.node.attr in ("zero_", "data", "detach_"):
+        guarded = f"if {text}.grad is not None:\n{indent}    {text_of(failure, inner)}"
+        yield change(failure, (inner, guarded), title="where there is one")
+    in_function = isinstance(whole.node, ast.FunctionDef)
+    for loss in _losses(failure) if not in_function else ():
+        again = _computed_again(failure, ast.Name(loss, ast.Load()), 3)
+        backward = (whole, whole.node, f"{loss}.backward()\n{whole.source}")
+        if owner.grad_fn is None and owner.requires_grad:
+            yield Edit((backward,), "backward first")
+            yield Edit((*again, backward), "computed again, and backward")
+        elif owner.requires_grad and isinstance(part.value, ast.Name):
+            name = part.value.id
+            kept = tuple(
+                (w, w.node, f"{s}\n{name}.retain_grad()" if name in w.bound else s) for w, _, s in again
+            )  # fmt: skip
+            yield Edit((*kept, backward), f"the gradient of {name} kept")
+    if not owner.requires_grad and isinstance(part.value, ast.Name):
+        leaves, _ = _leaves(failure, [part.value])
+        for loss in _plain_results(failure):
+            _, between = _leaves(failure, [ast.Name(loss, ast.Load())])
+            changes = tuple((w, inner_value, _with_gradient(failure, leaf)) for leaf in leaves[:1] for _, w, inner_value in [leaf])
+            later = tuple((w, w.node, w.source) for w in between)
+            backward = (whole, whole.node, f"{loss}.backward()\n{whole.source}")
+            if changes and not in_function:
+                yield Edit((*changes, *later, backward), f"{text} with requires_grad")
+
+
+def _losses(failure: Failure) -> list[str]:
+    """The variables that backward can start from, the last made first."""
+    found = [n for n, v in failure.names.items() if n[0] not in "_." and is_tensor(v) and v.grad_fn is not None]
+    scalars = [name for name in found if failure.names[name].numel() == 1]
+    return scalars[::-1]
+
+
+def _plain_results(failure: Failure) -> list[str]:
+    found = [n for n, v in failure.names.items() if n[0] not in "_." and is_tensor(v) and v.numel() == 1]
+    return found[::-1]
+
+
+# Leaves and inference tensors.
+
+
+def not_a_leaf(failure: Failure) -> Finding | None:
+    """Something that is for leaves alone, asked of a computed tensor."""
+    inference = said(failure, "inference tensor")
+    if not (said(failure, "not a leaf") or inference) or failure.call is None:
+        return None
+    call, node = failure.call, failure.node
+    target = call.arguments[0] if call.arguments else None
+    if inference:
+        title = "a tensor made in inference mode takes no part in autograd: use a clone"
+        edits = [suffix(failure, operand, ".clone()", title="a clone") for operand in failure.operands]
+        return Finding(title, (), edits)
+    named = target.text if target and len(target.text) < 40 else "this"
+    title = f"{named} is computed from other tensors, and this is for tensors made by themselves"
+    return Finding(title, (), _detached(failure, target, node))
+
+
+def _detached(failure: Failure, target: Operand | None, node: ast.AST | None) -> Iterator[Edit]:
+    inner = innermost(failure)
+    if target is None or target.node is None:
+        return
+    own = suffixed(failure, target, ".detach()")
+    if failure.call and failure.call.name in ("requires_grad", "requires_grad_"):
+        if isinstance(node, ast.Call):
+            yield change(failure, (node, own), title="without gradients")
+        elif inner is not None:
+            yield change(failure, (inner, f"{target.text} = {own}"), title="without gradients")
+    parts = target.node.elts if isinstance(target.node, ast.List | ast.Tuple) else [target.node]
+    for text in (".detach().requires_grad_()", ".detach()"):
+        yield change(failure, *[(part, f"{atom(failure, part)}{text}") for part in parts], title="by itself")
+
+
+ENTRIES = (
+    Entry(
+        "backward-non-scalar",
+        "autograd",
+        non_scalar,
+        "x = torch.ones(3, requires_grad=True)\n(x * 2).backward()",
+        "backward starts from one number: y.sum().backward(), or a loss with its mean.",
+    ),
+    Entry(
+        "backward-twice",
+        "autograd",
+        twice,
+        "x = torch.ones(3, requires_grad=True)\ny = (x ** 2).sum()\ny.backward()\ny.backward()",
+        "backward frees the graph: compute the loss again, or keep it with retain_graph=True.",
+    ),
+    Entry(
+        "backward-no-grad",
+        "autograd",
+        no_graph,
+        "x = torch.ones(3)\n(x * 2).sum().backward()",
+        "Gradients flow to tensors with requires_grad=True, through operations outside of no_grad and detach.",
+    ),
+    Entry(
+        "inplace-leaf",
+        "autograd",
+        leaf_in_place,
+        "w = torch.ones(3, requires_grad=True)\nw -= 0.1",
+        "Parameters are changed in place under torch.no_grad(), as optimizers do.",
+    ),
+    Entry(
+        "inplace-view",
+        "autograd",
+        view_in_place,
+        "row = torch.ones(1).expand(3)\nrow += 1",
+        "Views that share elements are cloned before they are changed in place.",
+    ),
+    Entry(
+        "inplace-saved",
+        "autograd",
+        saved_in_place,
+        "x = torch.ones(3, requires_grad=True)\ny = x.exp()\ny += 1\ny.sum().backward()",
+        "What backward needs is not changed in place: y = y + 1 instead of y += 1.",
+    ),
+    Entry(
+        "no-gradient-yet",
+        "autograd",
+        not_yet,
+        "w = torch.ones(3, requires_grad=True)\n0.1 * w.grad",
+        "x.grad is None until backward() has reached x; computed tensors keep theirs after retain_grad().",
+    ),
+    Entry(
+        "not-a-leaf",
+        "autograd",
+        not_a_leaf,
+        "x = torch.ones(3, requires_grad=True)\n(x * 2).requires_grad_(False)",
+        "requires_grad is set on leaves; y.detach() is y without its history.",
+    ),
+)

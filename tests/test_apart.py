@@ -1,0 +1,135 @@
+"""Evaluating apart from the session: what is copied shares what the originals share, and nothing of theirs changes."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from tensorcli.engine import apart, predict
+from tensorcli.engine.session import Session
+from tensorcli.report import Configure, Evaluate, Output
+
+
+def session_of(text: str) -> Session:
+    """A session after some statements, which must not fail."""
+    session, said = Session(seed=0), []
+    session.ask(Evaluate(text=text), said.append)
+    assert not any(type(answer).__name__ == "Diagnosis" for answer in said), said
+    return session
+
+
+def run(session: Session, text: str, *, seconds: float = 5.0):
+    """What a text gives apart."""
+    with apart.apart(seconds=seconds):
+        return apart.run(text, session.names, trust=False)
+
+
+def test_views_stay_views_of_one_storage_and_the_originals_stay():
+    session = session_of("x = torch.zeros(4); y = x[1:3]; rows = [x, {'y': y}]")
+    got = run(session, "y += 1\nx[0] = 9\nresult = [x.clone(), rows[0] is x, rows[1]['y'] is y]")
+    assert got[0].tolist() == [9, 1, 1, 0]
+    assert got[1:] == [True, True]
+    assert session.names["x"].tolist() == [0, 0, 0, 0]
+    assert session.names["x"]._version == 0
+
+
+def test_strides_are_kept_and_those_of_arrays_too():
+    session = session_of(
+        "t = torch.arange(6).reshape(2, 3).T; a = np.arange(4)[::-1]; f = np.asfortranarray(np.eye(3))"
+    )
+    assert run(session, "t.stride()") == (1, 3)
+    assert run(session, "a.strides[0]") == -8
+    assert run(session, "f.strides") == (8, 24)
+
+
+def test_a_modules_parameters_and_an_optimizers_are_the_same_copies():
+    session = session_of("m = nn.Linear(2, 1); o = torch.optim.SGD(m.parameters(), lr=1.0); x = torch.ones(3, 2)")
+    before = session.names["m"].weight.detach().clone()
+    moved = run(session, "m(x).sum().backward()\no.step()\nm.weight.detach().clone()")
+    assert not torch.equal(moved, before)
+    assert torch.equal(session.names["m"].weight, before)
+    assert session.names["m"].weight.grad is None
+
+
+def test_functions_see_the_copies_their_closures_and_defaults_too():
+    session = session_of(
+        "x = torch.zeros(2)\ndef make(n, seen=[]):\n  def f(): x.add_(n); seen.append(n); return x\n  return f"
+    )
+    session.ask(Evaluate(text="f = make(3)"), lambda _: None)
+    assert run(session, "f().tolist()") == [3, 3]
+    assert session.names["x"].tolist() == [0, 0]
+    assert session.names["make"].__defaults__ == ([],)
+
+
+def test_a_function_of_the_sessions_may_do_no_more_apart_than_in_it():
+    session = session_of("def reach(): return open")
+    with pytest.raises(NameError):
+        run(session, "reach()")
+
+
+def test_nothing_is_printed_and_random_states_are_put_back():
+    session = session_of("x = 1")
+    said = []
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    with apart.apart(seconds=5.0):
+        apart.run(
+            "print('no')\ntorch.rand(3)\nnp.random.rand(3)\ntorch.set_default_dtype(torch.float64)", {}, trust=False
+        )
+    session.ask(Configure(), said.append)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert (states[1], states[2]) == (np.random.get_state()[1].tolist(), random.getstate())
+    assert torch.get_default_dtype() == torch.float32
+    assert not any(isinstance(answer, Output) for answer in said)
+
+
+def test_a_backward_keeps_the_sessions_graph_and_leaves_no_gradient():
+    session = session_of(
+        "w = torch.ones(2, requires_grad=True); y = (w * w).sum(); w2 = torch.ones(1, requires_grad=True)"
+    )
+    run(session, "y.backward()")
+    assert session.names["w"].grad is None
+    session.names["y"].backward()
+    assert session.names["w"].grad.tolist() == [2, 2]
+
+
+def test_a_second_backward_fails_apart_as_it_would():
+    session = session_of("w = torch.ones(2, requires_grad=True); y = (w * w).sum()")
+    with pytest.raises(RuntimeError, match="a second time"):
+        run(session, "y.backward()\ny.backward()")
+    run(session, "y.backward(retain_graph=True)\ny.backward()")
+
+
+def test_gradients_that_are_there_are_copied():
+    session = session_of("w = torch.ones(2, requires_grad=True); (w * 3).sum().backward()")
+    assert run(session, "w.grad.zero_()\nw.grad.tolist()") == [0, 0]
+    assert session.names["w"].grad.tolist() == [3, 3]
+
+
+def test_what_cannot_be_copied_is_not_tried():
+    session = session_of("g = (i for i in range(3))")
+    with pytest.raises(apart.NoCopy):
+        run(session, "next(g)")
+    assert next(session.names["g"]) == 0
+
+
+def test_what_is_large_is_not_copied_but_predicted():
+    session = session_of("x = torch.zeros(5000, 3000); m = nn.Linear(3000, 7)")
+    with pytest.raises(apart.TooLarge):
+        run(session, "x + 1")
+    with apart.apart(seconds=30.0):
+        assert tuple(predict.run("m(x)", session.names, trust=False).shape) == (5000, 7)
+        with pytest.raises(RuntimeError, match="one dtype"):
+            predict.run("x @ torch.zeros(3000, 2, dtype=torch.int64)", session.names, trust=False)
+
+
+def test_the_gate_stands_apart_too():
+    from tensorcli.language import Problem
+
+    with pytest.raises(Problem, match="underscore"), apart.apart(seconds=5.0):
+        apart.run("torch.__class__", {}, trust=False)
+
+
+def test_what_takes_too_long_is_given_up():
+    with pytest.raises(TimeoutError), apart.apart(seconds=0.05):
+        apart.run("while True: pass", {}, trust=False)
