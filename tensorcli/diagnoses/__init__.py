@@ -71,6 +71,8 @@ class Failure:
     value: Callable[[ast.expr], Any] = lambda _: Unknown  # of an expression in the failing one's scope, or Unknown
     call_of: Callable[[Statement, ast.AST], Call | None] = lambda *_: None  # the operation at another node
     place: Callable[[str], Any] = lambda _: None  # a namespace by its dotted name
+    history: Callable[[], Iterable[Statement]] = tuple  # the statements before this one, read anew
+    free_nbytes: int | None = None  # of memory, where it ran out
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,17 @@ class Entry:
 def entries() -> tuple[Entry, ...]:
     """Every entry, in the order of recognition."""
     from tensorcli.diagnoses import (
+        arrays,
+        autograd,
         broadcast,
         calls,
         devices,
         dims,
+        dtypes,
         indexing,
         joining,
         layers,
+        linalg,
         losses,
         matmul,
         names,
@@ -128,18 +134,22 @@ def entries() -> tuple[Entry, ...]:
 
     modules = (
         python,
+        autograd,
+        arrays,
+        reshape,
         syntax,
         values,
         calls,
+        losses,
+        dtypes,
+        linalg,
         devices,
         names,
-        losses,
         layers,
         matmul,
         joining,
         indexing,
         dims,
-        reshape,
         broadcast,
     )
     return tuple(entry for module in modules for entry in module.ENTRIES)

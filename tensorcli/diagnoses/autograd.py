@@ -80,7 +80,9 @@ def twice(failure: Failure) -> Finding | None:
     """backward() through a graph whose values are freed."""
     if not said(failure, "second backward"):
         return None
-    notes = ("backward frees the values it needed; retain_graph=True keeps them, computing the loss again makes new ones",)
+    notes = (
+        "backward frees the values it needed; retain_graph=True keeps them, computing the loss again makes new ones",
+    )
     title = "this graph was freed by an earlier backward"
     return Finding(title, notes, _again_edits(failure))
 
@@ -310,7 +312,24 @@ def _leaves(failure: Failure, roots: list[ast.expr]) -> tuple[list[Leaf], list[S
     return list(leaves.values()), list(between.values())
 
 
-_WEIGHTS = ("w", "b", "weight", "bias", "theta", "beta", "param", "k", "m", "c", "a", "alpha", "W", "B", "coef", "slope")
+_WEIGHTS = (
+    "w",
+    "b",
+    "weight",
+    "bias",
+    "theta",
+    "beta",
+    "param",
+    "k",
+    "m",
+    "c",
+    "a",
+    "alpha",
+    "W",
+    "B",
+    "coef",
+    "slope",
+)
 
 
 def _requiring(failure: Failure, leaves: list[Leaf], between: list[Statement]) -> Iterator[Edit]:
@@ -323,7 +342,9 @@ def _requiring(failure: Failure, leaves: list[Leaf], between: list[Statement]) -
     later = tuple((written, written.node, written.source) for written in between)
     for chosen in (wanted, weights, *([leaf] for leaf in floats), floats, leaves):
         if chosen:
-            changes = tuple((written, inner, _with_gradient(failure, leaf)) for leaf in chosen for _, written, inner in [leaf])
+            changes = tuple(
+                (written, inner, _with_gradient(failure, leaf)) for leaf in chosen for _, written, inner in [leaf]
+            )
             names = " and ".join(leaf[0] for leaf in chosen)
             yield Edit(changes + later, f"{names} with requires_grad")
     whole = failure.statement.node if failure.statement else None
@@ -331,10 +352,14 @@ def _requiring(failure: Failure, leaves: list[Leaf], between: list[Statement]) -
         if chosen and whole is not None and failure.statement and not isinstance(whole, ast.FunctionDef):
             lines = [f"{leaf[0]}.requires_grad_()" for leaf in chosen]
             lines += [written.source for written in between]
-            yield change(failure, (whole, "\n".join([*lines, failure.statement.source])), title="requires_grad from now on")
+            yield change(
+                failure, (whole, "\n".join([*lines, failure.statement.source])), title="requires_grad from now on"
+            )
 
 
-_MAKERS = frozenset("tensor zeros ones rand randn full empty arange linspace eye zeros_like ones_like randn_like".split())
+_MAKERS = frozenset(
+    "tensor zeros ones rand randn full empty arange linspace eye zeros_like ones_like randn_like".split()
+)
 
 
 def _with_gradient(failure: Failure, leaf: Leaf) -> str:
@@ -440,7 +465,12 @@ def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
             yield Edit(((written, value, f"(part.clone() for part in {text})"),), "copies of the parts")
         else:
             yield Edit(((written, value, f"{text}.clone()"),), "a copy from the start")
-    if inner is not None and isinstance(target.node, ast.Name) and failure.statement and inner is failure.statement.node:
+    if (
+        inner is not None
+        and isinstance(target.node, ast.Name)
+        and failure.statement
+        and inner is failure.statement.node
+    ):
         name = target.node.id
         yield change(failure, (inner, f"{name} = {name}.clone()\n{failure.statement.source}"), title="on a copy")
 
@@ -510,7 +540,9 @@ def _is_made(failure: Failure, name: str) -> bool:
 
 def _changed_names(node: ast.AST) -> set[str]:
     match node:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))) if _in_place_name(method):
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))) if _in_place_name(
+            method
+        ):
             return {name}
     return set()
 
@@ -583,7 +615,9 @@ def _gradient_edits(failure: Failure, part: ast.Attribute, owner: Any, text: str
         leaves, _ = _leaves(failure, [part.value])
         for loss in _plain_results(failure):
             _, between = _leaves(failure, [ast.Name(loss, ast.Load())])
-            changes = tuple((w, inner_value, _with_gradient(failure, leaf)) for leaf in leaves[:1] for _, w, inner_value in [leaf])
+            changes = tuple(
+                (w, inner_value, _with_gradient(failure, leaf)) for leaf in leaves[:1] for _, w, inner_value in [leaf]
+            )
             later = tuple((w, w.node, w.source) for w in between)
             backward = (whole, whole.node, f"{loss}.backward()\n{whole.source}")
             if changes and not in_function:

@@ -39,10 +39,14 @@ def broadcastable(a: Sizes, b: Sizes) -> Sizes | None:
     return tuple(result)
 
 
-def alignments(small: Sizes, large: Sizes) -> Iterator[str]:
-    """Suffixes that spread a tensor's sizes over the dimensions of a larger one: ".unsqueeze(1)", "[:, None, None]"."""
+def alignments(small: Sizes, large: Sizes, *, last: bool = False) -> Iterator[str]:
+    """Suffixes that spread a tensor's sizes over the dimensions of a larger one: ".unsqueeze(1)", "[:, None, None]".
+
+    Sizes go to the first dimensions that fit, or the last ones: a mask is of the last, a mean over them of the first.
+    """
     rank = len(large)
-    for places in combinations(range(rank), len(small)):
+    found = list(combinations(range(rank), len(small)))
+    for places in reversed(found) if last else found:
         if all(size in (1, large[place]) for size, place in zip(small, places, strict=True)):
             first = places[0] if places else 0
             holes = [place for place in range(first, rank) if place not in places]
@@ -91,7 +95,8 @@ def _broadcast_edits(failure: Failure, left: Operand, right: Operand, a: Sizes, 
         yield from _matmul(failure, left, right, a, b)
     yield from _shifted(failure, left, right)
     if len(b) < len(a):
-        yield from (suffix(failure, right, text, title="one size for each row") for text in alignments(b, a))
+        fitting = alignments(b, a, last="bool" in str(right.value.dtype))
+        yield from (suffix(failure, right, text, title="one size for each row") for text in fitting)
     if len(a) < len(b):
         yield from (suffix(failure, left, text, title="one size for each row") for text in alignments(a, b))
     yield from _reordered(failure, right, b, a)
@@ -212,6 +217,9 @@ def _in_place_edits(failure: Failure) -> Iterator[Edit]:
     for dim in range(len(b)):
         if other and (*b[:dim], 1, *b[dim + 1 :]) == (1,) * (len(b) - len(a)) + a and len(a) == len(b):
             yield suffix(failure, other, f".sum({dim}, keepdim=True)")
+    for dim in range(len(b)):
+        if other and b[dim] == 1 and b[:dim] + b[dim + 1 :] == a:
+            yield suffix(failure, other, f".squeeze({dim})", title="without its size of 1")
     yield not_in_place(failure, "a new tensor")
     if other is not None and len(b) > len(a):
         for dim in range(len(b)):

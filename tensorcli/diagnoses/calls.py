@@ -162,7 +162,7 @@ def made_too_early(failure: Failure) -> Finding | None:
             func = text_of(failure, node.func)
             texts = [f"{func}({settings})({inside})"]
             if not settings:
-                texts += [f"{func}(dim=-1)({inside})", f"{func}()({inside})"][:: 1 if "oftm" in func else -1]
+                texts.insert(0 if "oftm" in func else 1, f"{func}(dim=-1)({inside})")
             return Finding(title, (), [change(failure, (node, text)) for text in texts])
     return None
 
@@ -350,8 +350,10 @@ def wrong_arguments(failure: Failure) -> Finding | None:
     """Arguments missing, too many, of another type, or in another order."""
     early = made_too_early(failure)
     node, call = failure.node, failure.call
-    if early or not isinstance(failure.error, TypeError | RuntimeError | ValueError):
+    if early or not isinstance(failure.error, TypeError | RuntimeError | ValueError | AttributeError):
         return early
+    if isinstance(failure.error, AttributeError) and not _swapped(failure):
+        return None
     if not isinstance(node, ast.Call) or call is None:
         return None
     if call.name in ("transpose", "swapaxes") and len(call.arguments) > 3:  # permute is meant
@@ -366,7 +368,9 @@ def wrong_arguments(failure: Failure) -> Finding | None:
         "clamp",
         "not a layer",
         "not parameters",
+        "no attribute",
     )
+    _warm(call.function)
     if not any(said(failure, name) for name in patterns):
         return None
     if said(failure, "not parameters") and not any(
@@ -375,6 +379,20 @@ def wrong_arguments(failure: Failure) -> Finding | None:
         return None
     found = signatures(failure)
     return Finding(_sentence(failure, node, found), (), _argument_edits(failure, node, found))
+
+
+def _swapped(failure: Failure) -> bool:
+    """Whether a function's first argument is a number, and a later one a tensor."""
+    node = failure.node
+    values = [failure.value(part) for part in node.args] if isinstance(node, ast.Call) else []
+    function = failure.call is not None and failure.call.form == "function"
+    return function and len(values) > 1 and not is_tensor(values[0]) and any(is_tensor(v) for v in values[1:])
+
+
+def _warm(function: Any) -> None:
+    """An optimizer imports much when the first one is made: longer than trying an edit may take."""
+    if getattr(function, "__module__", "").startswith("torch.optim"):
+        import torch._dynamo  # noqa: F401
 
 
 def _is_layer(value: Any) -> bool:
@@ -468,6 +486,7 @@ Given = list[tuple[str, Any]]
 def _proposals(failure: Failure, node: ast.Call, args: Given, found: list[Signature]) -> Iterator[list[str]]:
     yield from _as_keywords(args, found)
     yield from _in_order(args, found)
+    yield from _with_dimension(args, found)
     for signature in found:
         yield from _gathered(args, positional(signature))
     yield from _spread(args)
@@ -506,8 +525,24 @@ def _in_order(args: Given, found: list[Signature]) -> Iterator[list[str]]:
         if len(places) < len(args) or sum(not fits(p, v) for p, (_, v) in zip(places, args, strict=False)) < 2:
             continue
         for order in orders[1:]:
-            if all(fits(places[at], args[place][1]) for at, place in enumerate(order)):
+            if all(_could_be(places[at], args[place][1]) for at, place in enumerate(order)):
                 yield [args[place][0] for place in order]
+
+
+def _could_be(parameter: Parameter, value: Any) -> bool:
+    """Whether a value fits, or is a single dimension where several can be given."""
+    return fits(parameter, value) or (parameter.kind == "ints" and _is_whole(value))
+
+
+def _with_dimension(args: Given, found: list[Signature]) -> Iterator[list[str]]:
+    """A dimension put in where it was left out: gather(x, index)."""
+    for signature in found:
+        places = positional(signature)
+        at = next((n for n, p in enumerate(places) if p.name == "dim" and p.required), None)
+        if at is None or at >= len(args) or len(args) >= len(places) or fits(places[at], args[at][1]):
+            continue
+        texts = [text for text, _ in args]
+        yield from ([*texts[:at], dim, *texts[at:]] for dim in ("1", "0", "-1"))
 
 
 def _gathered(args: Given, places: tuple[Parameter, ...]) -> Iterator[list[str]]:

@@ -460,6 +460,11 @@ _SIGNS: dict[type[ast.AST], str] = {
 }  # fmt: skip
 
 
+def sign_of(operator: ast.AST) -> str:
+    """How an operator is written."""
+    return _SIGNS[type(operator)]
+
+
 def right_side(failure: Failure, node: ast.AugAssign, left: str) -> str:
     """`left * (a + b)` for the right side of `x *= a + b`."""
     text = text_of(failure, node.value)
@@ -749,6 +754,11 @@ def regrouped(failure: Failure) -> Iterator[Edit]:
 _COMPARES: dict[type[ast.AST], str] = {
     ast.Gt: ">", ast.Lt: "<", ast.GtE: ">=", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
+
+
+def compare_sign(operator: ast.AST) -> str:
+    """How a comparison is written."""
+    return _COMPARES[type(operator)]
 
 
 def _grouped(failure: Failure, compare: ast.Compare) -> str | None:

@@ -18,6 +18,7 @@ from tensorcli.diagnoses.edits import (
     suffix,
     suffixed,
     text_of,
+    with_argument,
 )
 from tensorcli.diagnoses.messages import said
 
@@ -246,11 +247,12 @@ def _top_k(failure: Failure, have: Sizes) -> Finding:
     dim = call.argument(2, "dim") if call else None
     size = have[int(dim.value) if dim and type(dim.value) is int else -1] if have else 0
     title = f"there are {size} elements, and {given.text if given else 'more'} were asked for"
-    edits = [change(failure, (given, str(size)), title=f"all {size}")] if given and size else []
+    edits = []
     for d, other in enumerate(have):
-        if given and type(given.value) is int and other >= given.value and isinstance(failure.node, ast.Call):
-            text = text_of(failure, failure.node)
-            edits.append(change(failure, (failure.node, f"{text[:-1]}, dim={d})"), title=f"along dimension {d}"))
+        if given and type(given.value) is int and other >= given.value:
+            edits.append(with_argument(failure, 2, ("dim",), str(d), title=f"along dimension {d}"))
+    if given and size:
+        edits.append(change(failure, (given, str(size)), title=f"all {size}"))
     return Finding(title, (), edits)
 
 

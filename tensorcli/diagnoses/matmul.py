@@ -155,6 +155,11 @@ def batch_sizes(failure: Failure) -> Finding | None:
     if not a or not b or len(a) < 3 > len(b):
         return None
     sides = f"{brackets(a[:-2])} of {brackets(a[-2:])} and {brackets(b[:-2])} of {brackets(b[-2:])}"
+    if a[:-2] == b[:-2] and a[-1] in b[-2:]:
+        mask = call.keywords.get("attn_mask")
+        sizes = shape(mask) or ()
+        title = f"the mask {brackets(sizes)} does not fit the scores [..., {a[-2]}, {b[-2]}]"
+        return Finding(title, (), [suffix(failure, mask, text) for text in ("[:, None, None]", "[:, None]", "[None]")])
     title = f"the batches of matrices differ: {sides}"
     return Finding(title, (), _batch_edits(failure, left, right, a, b))
 

@@ -135,6 +135,7 @@ PATTERNS: dict[str, str] = {
     "split": r"split_with_sizes expects split_sizes to sum exactly to (\d+) \(input tensor's size at dimension "
     r"(-?\d+)\), "
     r"but got split_sizes=\[([-\d, ]*)\]",
+    "pieces": r"(?:not enough|too many) values to unpack \(expected (\d+)",
     "chunks": r"chunk expects `chunks` to be greater than 0, got: (-?\d+)"
     r"|split_size can only be 0 if dimension size is 0",
     "reshape": r"shape '\[(.*?)\]' is invalid for input of size (\d+)",
@@ -202,6 +203,7 @@ PATTERNS: dict[str, str] = {
     r"|expected np\.ndarray \(got (\w+)\)|numpy\.ndarray|'numpy\.ndarray' (?:object )?has no attribute"
     r"|'int' object is not callable|Cannot interpret|Concatenation operation|unexpected keyword argument '(?:axis|out)'"
     r"|invalid combination of arguments",
+    "plain number": r"must be Tensor, not (?:float|int)",
     "on gpu": r"can't convert (\S+) device type tensor to numpy",
     # one number or truth value of many
     "item": r"Tensor with (\d+) elements? cannot be converted to Scalar|only one element tensors can be converted"

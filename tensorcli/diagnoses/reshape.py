@@ -227,17 +227,19 @@ def split_sizes(failure: Failure) -> Finding | None:
 
 def missing_piece(failure: Failure) -> Finding | None:
     """A piece of a chunk or split that is not there, because another dimension was cut."""
-    node = failure.node
-    if not (
-        isinstance(failure.error, IndexError) and isinstance(node, ast.Subscript) and isinstance(node.value, ast.Call)
-    ):
+    node, whole = failure.node, failure.statement.node if failure.statement else None
+    cut: ast.AST | None = None
+    if isinstance(failure.error, IndexError) and isinstance(node, ast.Subscript):
+        cut = node.value
+    elif said(failure, "pieces") and isinstance(whole, ast.Assign):
+        cut = whole.value  # too few pieces, or too many, for the names they are given
+    if not isinstance(cut, ast.Call):
         return None
-    cut = node.value
     name = cut.func.attr if isinstance(cut.func, ast.Attribute) else ""
     pieces = failure.value(cut)
     if name not in ("chunk", "split", "tensor_split", "unbind", "hsplit", "vsplit") or not isinstance(pieces, tuple):
         return None
-    title = f"{name} gave {len(pieces)} piece{'s' * (len(pieces) != 1)}, and another is asked for"
+    title = f"{name} gave {len(pieces)} piece{'s' * (len(pieces) != 1)}, and another number is asked for"
     sizes = tuple(int(size) for size in pieces[0].shape) if pieces else ()
     return Finding(title, (), _other_cuts(failure, cut, sizes))
 

@@ -27,7 +27,7 @@ Signature = tuple[Parameter, ...]
 _KINDS = (
     (r"List\[Tensor\]|tuple of Tensors|TensorList|(?:Sequence|Iterable)\[.*Tensor", "tensors"),
     (r"Tensor", "tensor"),
-    (r"tuple of ints|List\[int\]|List\[SymInt\]|_size|Sequence\[int\]", "ints"),
+    (r"tuple of ints|[Ll]ist\[int\]|List\[SymInt\]|_size|Sequence\[int\]", "ints"),
     (r"dtype|ScalarType", "dtype"),
     (r"[Dd]evice", "device"),
     (r"\bbool\b", "bool"),
@@ -69,6 +69,8 @@ def _spelt(variant: str) -> Iterator[Parameter]:
 
 def kind_of(words: str) -> str:
     """The kind of a parameter from how a library spells its type."""
+    if "Tensor" in words and re.search("float|Number|Scalar", words):  # lr of an optimizer: either will do
+        return ""
     return next((kind for pattern, kind in _KINDS if re.search(pattern, words)), "")
 
 

@@ -100,7 +100,10 @@ def _owner_without(failure: Failure, error: AttributeError) -> ast.expr | None:
         value = error.obj if value is Unknown else value
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return node.value if plain or _is_array(value) or (_is_list(value) and not _is_results(value)) else None
-    for part in [*node.args, *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else ():
+    parts = [*node.args, *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else []
+    if isinstance(error.obj, int | float) and any(is_tensor(failure.value(part)) for part in parts[1:]):
+        parts = parts[1:]  # x and the number may be in the wrong order
+    for part in parts:
         value = failure.value(part)
         if (
             (value is error.obj or (type(value) is type(error.obj) and value == error.obj))

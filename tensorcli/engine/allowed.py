@@ -239,7 +239,7 @@ def python_tables() -> dict[str, Table]:
 # guarded versions of print, type, getattr, hasattr, format and pow.
 _BUILTINS = """
     abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex id int
-    isinstance issubclass len list map max min next oct ord repr reversed set slice sorted str sum
+    isinstance issubclass len list map max min next object oct ord repr reversed set slice sorted str sum
     tuple zip True False None Ellipsis NotImplemented
 """
 

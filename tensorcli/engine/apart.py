@@ -81,8 +81,8 @@ def copies(
 ) -> dict[str, Any]:
     """Copies of the named values that share with each other what the originals share, and nothing with these.
 
-    A tensor that autograd made keeps its place in the graph. `start` are the
-    names that any session starts with: what functions may call is bound when they are made. `kind` says how each is copied. Raises TooLarge, NoCopy.
+    A tensor that autograd made keeps its place in the graph. `start` are the names that any session starts with: what
+    a function may call is bound when it is made. `kind` says how each is copied. Raises TooLarge, NoCopy.
     """
     chosen = {name: scope[name] for name in names}
     world = dict(start)

@@ -249,6 +249,13 @@ def _sets_a_part(statement: Statement, name: str) -> bool:
 
 
 def _facts(operand: diagnoses.Operand) -> report.Operand:
+    try:
+        return _known_facts(operand)
+    except Exception:  # its own text fails, as that of a layer made of a tensor does
+        return report.Operand(text=operand.text, note=describe.type_name(type(operand.value)))
+
+
+def _known_facts(operand: diagnoses.Operand) -> report.Operand:
     value = operand.value
     if value is Unknown:
         return report.Operand(text=operand.text)
