@@ -21,7 +21,7 @@ def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.C
 
 
 STDIN = {
-    "unbalanced": (b"x = (1\n", 1, "this is not Python: '(' was never closed"),
+    "unbalanced": (b"x = (1\n", 1, "the bracket ( is never closed"),
     "null byte": (b"print('a\0b')\n", 1, "line 1 holds a null byte, which is no Python: delete it"),
     "invalid UTF-8": (b"1 + 1\n\xff\xfe\n", 1, "byte 6 (0xff, on line 2) is not UTF-8 text: nothing was run"),
     "10 MB line": (b"x = [" + b"1," * 5_000_000 + b"]\n", 1, "this input has 10,000,006 characters"),

@@ -736,4 +736,5 @@ def test_stop_leaves_nothing_behind() -> None:
     assert torch.zeros(2).device == CPU
     assert (there.device, there.numpy().tolist()) == (CPU, [1, 1])
     assert pretend.is_pretended(there)
-    assert message(lambda: torch.ones(2).cuda(), AssertionError) == "Torch not compiled with CUDA enabled"
+    with pytest.raises((AssertionError, RuntimeError)):  # the words depend on what torch was built for
+        torch.ones(2).cuda()

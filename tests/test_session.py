@@ -52,7 +52,7 @@ def test_the_last_value_and_numbered_results(session):
     ask(session, "x = 5")
     assert ask(session, "_ + 1")[0].text == "43"
     assert ask(session, "Out[1], Out[3]")[0].text == "(42, 43)"
-    assert ask(session, "Out[2]")[0].code == "value-error"
+    assert ask(session, "Out[2]")[0].code == "key-error"
 
 
 def test_builtins_can_be_variables(session):
@@ -184,7 +184,7 @@ def test_explaining_changes_nothing(session):
     ask(session, "A = torch.ones(3, 2); log = []\ndef noisy(t):\n    log.append(1)\n    return t")
     before = torch.get_rng_state()
     (problem,) = ask(session, "noisy(A) @ torch.rand(5, 5)")
-    assert [operand.shape for operand in problem.operands] == [None, (5, 5)]
+    assert [operand.shape for operand in problem.operands] == [(3, 2), (5, 5)]
     assert ask(session, "log")[0].text == "[1]"
     expected = torch.get_rng_state()
     torch.set_rng_state(before)
@@ -324,11 +324,3 @@ def test_completions(session):
     assert complete("import nump")[0] == "numpy"
     assert complete("tensor_a.untyp") == []
     assert complete("nothing.here.") == []
-
-
-def test_every_diagnosis_has_an_example_that_provokes_it(session):
-    from tensorcli import diagnoses
-
-    for entry in diagnoses.entries():
-        if entry.example:
-            assert ask(session, entry.example)[-1].code == entry.code

@@ -134,6 +134,7 @@ def entries() -> tuple[Entry, ...]:
 
     modules = (
         python,
+        devices,
         autograd,
         arrays,
         reshape,
@@ -143,7 +144,6 @@ def entries() -> tuple[Entry, ...]:
         losses,
         dtypes,
         linalg,
-        devices,
         names,
         layers,
         matmul,

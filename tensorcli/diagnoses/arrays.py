@@ -16,6 +16,7 @@ from tensorcli.diagnoses.edits import (
     parent,
     suffix,
     text_of,
+    with_keyword,
 )
 from tensorcli.diagnoses.messages import dtype_named, said
 
@@ -225,6 +226,8 @@ def not_a_tensor(failure: Failure) -> Finding | None:
         return None
     if _is_from_numpy(failure):
         return _no_array(failure)
+    if _is_numpys(failure):
+        return _no_numpy(failure)
     arrays = _arrays(failure)
     if arrays and _is_torchs(failure, arrays):
         listed = " and ".join(
@@ -232,7 +235,7 @@ def not_a_tensor(failure: Failure) -> Finding | None:
         )
         be = "is a NumPy array" if len(arrays) == 1 else "are NumPy arrays"
         return Finding(f"{listed} {be}, and a tensor is needed here", (), _tensor_edits(failure, arrays))
-    return _no_tensor_at_all(failure)
+    return None
 
 
 def _is_from_numpy(failure: Failure) -> bool:
@@ -251,6 +254,27 @@ def _no_array(failure: Failure) -> Finding | None:
         edits.insert(0, change(failure, (node, given.text), title="it is a tensor already"))
     edits.append(change(failure, (given, f"np.array({given.text})"), title="as an array"))
     return Finding(title, (), edits)
+
+
+def _is_numpys(failure: Failure) -> bool:
+    """Whether one of NumPy's functions was given a tensor."""
+    node = failure.node
+    func = node.func if isinstance(node, ast.Call) else None
+    owner = failure.value(func.value) if isinstance(func, ast.Attribute) else None
+    return owner is not None and owner is failure.place("numpy") and bool(_converted(failure))
+
+
+def _no_numpy(failure: Failure) -> Finding:
+    nodes = [node for node, _ in _converted(failure)]
+    text = text_of(failure, nodes[0])
+    title = f"{text if len(text) < 40 else 'this'} is a tensor, and NumPy's {failure.call and failure.call.name} takes arrays"
+    return Finding(title, (), _numpy_edits(failure, nodes))
+
+
+def _numpy_edits(failure: Failure, nodes: list[ast.expr]) -> Iterator[Edit]:
+    grad = any(failure.value(node).requires_grad for node in nodes)
+    yield from _put_before(failure, (".detach().numpy()" if grad else ".numpy()",), nodes, "as an array")
+    yield from _as_torch(failure)
 
 
 def _arrays(failure: Failure) -> list[tuple[ast.expr, Any]]:
@@ -292,7 +316,7 @@ def _is_torchs(failure: Failure, arrays: list[tuple[ast.expr, Any]]) -> bool:
 
 
 def _tensor_edits(failure: Failure, arrays: list[tuple[ast.expr, Any]]) -> Iterator[Edit]:
-    node, call = failure.node, failure.call
+    call = failure.call
     floats = _wanted_dtype(failure)
 
     def written(part: ast.expr, value: Any, end: str) -> str:
@@ -308,19 +332,15 @@ def _tensor_edits(failure: Failure, arrays: list[tuple[ast.expr, Any]]) -> Itera
     endings = [""]
     if any(dtype_of(value) == "float64" for _, value in arrays) and floats:
         endings = ["", cast(floats)] if floats != "float32" or not _mixes(failure, arrays) else [cast(floats), ""]
-    endings += [".float()", ".long()"]
+    endings += [".float()"] + [".long()"] * all(value.dtype.kind in "iub" for _, value in arrays)
     for end in dict.fromkeys(endings):
         yield change(failure, *[(p, written(p, v, end)) for p, v in arrays], title="as a tensor")
         if len(arrays) > 1:
             yield from (change(failure, (p, written(p, v, end)), title="as a tensor") for p, v in arrays)
     if call is not None and call.form == "operator":
         yield from _other_array(failure)
-    if isinstance(node, ast.Attribute):
-        name = {"unsqueeze": "expand_dims", "permute": "transpose", "float": "astype(np.float32)"}.get(node.attr)
-        del name
     yield from _as_numpy(failure)
     yield from _definition_edits(failure, arrays)
-    yield from _whole_argument(failure)
 
 
 def _mixes(failure: Failure, arrays: list[tuple[ast.expr, Any]]) -> bool:
@@ -372,49 +392,6 @@ def _definition_edits(failure: Failure, arrays: list[tuple[ast.expr, Any]]) -> I
             for end in ("", ".float()"):
                 text = f"torch.from_numpy({written.place_of(made).text}){end}"
                 yield Edit(((written, made, text),), "a tensor from the start")
-
-
-def _whole_argument(failure: Failure) -> Iterator[Edit]:
-    """The array that a function of the user's was called with, where the function failed on it."""
-    whole, names = failure.statement, failure.names
-    if whole is None or not isinstance(whole.node, ast.FunctionDef | ast.Assign | ast.Expr):
-        return
-    del names
-
-
-def _no_tensor_at_all(failure: Failure) -> Finding | None:
-    """A number, or a list, where torch takes a tensor."""
-    call, node = failure.call, failure.node
-    found = said(failure, "plain number")
-    if call is None or not found or not isinstance(node, ast.Call) or call.form not in ("function", "method"):
-        return None
-    numbers = [o for o in (*call.arguments, *call.keywords.values()) if type(o.value) in (int, float)]
-    if not numbers or call.name in ("full", "arange", "linspace", "zeros", "ones", "rand", "randn", "cat", "stack"):
-        return None
-    tensor_first = any(is_tensor(o.value) for o in (*call.arguments, *call.keywords.values()))
-    if call.form == "method" and not tensor_first:
-        return None
-    number = numbers[0]
-    title = f"torch.{call.name} takes a tensor, and {number.text if len(number.text) < 40 else 'this'} is a number"
-    return Finding(title, (), _number_edits(failure, node, numbers, alone=not tensor_first))
-
-
-_IN_MATH = frozenset(
-    """sqrt exp log log2 log10 log1p expm1 sin cos tan asin acos atan sinh cosh tanh floor ceil erf erfc gamma lgamma pow
-    isnan isinf trunc fabs hypot atan2""".split()
-)
-
-
-def _number_edits(failure: Failure, node: ast.Call, numbers: list[Operand], *, alone: bool) -> Iterator[Edit]:
-    name = failure.call.name if failure.call else ""
-    if alone and name in _IN_MATH and isinstance(node.func, ast.Attribute):
-        yield change(failure, (node.func, f"math.{name}"), title="a function of numbers")
-    if alone and name in ("abs", "round", "max", "min", "sum"):
-        yield change(failure, (node.func, name), title="a function of numbers")
-    for number in numbers if alone or True else ():
-        yield change(failure, (number, f"torch.tensor({number.text})"), title="as a tensor")
-        if type(number.value) is int:
-            yield change(failure, (number, f"torch.tensor({float(number.value)})"), title="as a tensor")
 
 
 # One value of many.
@@ -524,7 +501,7 @@ def truth_of_many(failure: Failure) -> Finding | None:
     if "no values" in failure.message:
         title = f"{what} is empty, which is neither true nor false"
     else:
-        value = failure.value(about) if about is not None else Unknown
+        value: Any = failure.value(about) if about is not None else Unknown
         count = f"has {value.numel():,} values" if is_tensor(value) and value.numel() > 1 else "has many values"
         title = f"one True or False is needed, and {what} {count}"
     return Finding(title, (), _truth_edits(failure, about))
@@ -551,7 +528,8 @@ def _truth_edits(failure: Failure, about: ast.expr | None) -> Iterator[Edit]:
 
     if "no values" in failure.message and about is not None:
         yield change(failure, (about, f"{atom(failure, about)}.numel() > 0"), title="whether it has elements")
-    yield from regrouped(failure)
+    grouped = list(regrouped(failure))
+    yield from grouped
     match node:
         case ast.BoolOp():
             yield from _and_or(failure, node)
@@ -562,11 +540,15 @@ def _truth_edits(failure: Failure, about: ast.expr | None) -> Iterator[Edit]:
             name = "t" if text_of(failure, left) != "t" else "other"
             text = f"{word}(torch.equal({text_of(failure, left)}, {name}) for {name} in {text_of(failure, right)})"
             yield change(failure, (node, text), title="whether one of them is equal to it")
-        case ast.Compare(ops=ops) if len(ops) > 1:
+        case ast.Compare(ops=ops) if len(ops) > 1 and not grouped:
             yield from _chained(failure, node)
         case ast.Call():
             yield from _function_of_many(failure, node)
-    if about is not None and not isinstance(node, ast.BoolOp):
+        case ast.ListComp() | ast.GeneratorExp() | ast.SetComp():
+            for test in (test for part in node.generators for test in part.ifs):
+                yield from _one_truth(failure, test)
+    single = isinstance(node, ast.Call) and not (failure.call and failure.call.name == "bool")
+    if about is not None and not (isinstance(node, ast.BoolOp | ast.ListComp | ast.GeneratorExp) or single or grouped):
         yield from _one_truth(failure, about)
 
 
@@ -585,8 +567,6 @@ def _one_truth(failure: Failure, about: ast.expr) -> Iterator[Edit]:
     if isinstance(above, ast.IfExp) and above.test is about:
         parts = (text_of(failure, part) for part in (about, above.body, above.orelse))
         yield change(failure, (above, f"torch.where({', '.join(parts)})"), title="element by element")
-    if isinstance(above, ast.comprehension) and isinstance(above.iter, ast.Name):
-        pass
     compared = isinstance(about, ast.Compare) and len(about.ops) == 1
     equal = compared and isinstance(about, ast.Compare) and isinstance(about.ops[0], ast.Eq)
     asserted = isinstance(above, ast.Assert)
@@ -634,8 +614,7 @@ def _and_or(failure: Failure, node: ast.BoolOp) -> Iterator[Edit]:
     bracketed = isinstance(above, ast.UnaryOp | ast.BinOp | ast.Compare) and not text_of(failure, node).startswith("(")
     text = sign.join(parts)
     yield change(failure, (node, f"({text})" if bracketed else text), title="element by element")
-    masks = [part if "(" in part or "." in part else f"{part}" for part in parts]
-    if len(masks) == 2:
+    if len(parts) == 2:
         name = "logical_and" if isinstance(node.op, ast.And) else "logical_or"
         pair = ", ".join(text_of(failure, part) for part in node.values)
         yield change(failure, (node, f"torch.{name}({pair})"), title="element by element")
@@ -700,10 +679,9 @@ def _function_of_many(failure: Failure, node: ast.Call) -> Iterator[Edit]:
         yield change(failure, (node, f"torch.{_OF_MANY[name]}({', '.join(arguments)})"), title="element by element")
         values = [failure.value(part) for part in node.args]
         if is_tensor(values[0]) != is_tensor(values[1]):
-            tensor, number = arguments if is_tensor(values[0]) else arguments[::-1]
+            number = arguments[1 if is_tensor(values[0]) else 0]
             word = "min" if name == "max" else "max"
             owner = atom(failure, node.args[0] if is_tensor(values[0]) else node.args[1])
-            del tensor
             yield change(failure, (node, f"{owner}.clamp({word}={number})"), title="element by element")
             yield change(failure, (node, f"torch.{_OF_MANY[name]}({arguments[0]}, torch.tensor({number}))"))
     elif name in ("max", "min", "any", "all") and len(node.args) == 1:
@@ -713,7 +691,9 @@ def _function_of_many(failure: Failure, node: ast.Call) -> Iterator[Edit]:
     elif name == "sorted":
         yield change(failure, (node, f"{own}.sort().values"), title="in order, along the last dimension")
         yield change(failure, (node, f"{own}.sort(dim=0).values"), title="in order")
-        yield change(failure, (node, f"sorted({arguments[0]}.flatten())"), title="in order")
+        if isinstance(failure.value(first), list | tuple) and not any(k.arg == "key" for k in node.keywords):
+            for end in (".sum().item()", ".norm().item()"):
+                yield change(failure, (node, with_keyword(text_of(failure, node), f"key=lambda t: t{end}")))
     elif name in ("index", "count") and call.form == "method" and isinstance(node.func, ast.Attribute):
         held, sought = text_of(failure, node.func.value), arguments[0]
         found = f"torch.equal(t, {sought})"

@@ -30,7 +30,7 @@ from tensorcli.diagnoses.signatures import (
     signatures,
     written,
 )
-from tensorcli.diagnoses.words import distance, folded, near
+from tensorcli.diagnoses.words import distance, folded, inverted, near
 
 # Calling what is no function
 
@@ -57,7 +57,7 @@ def _without_call(failure: Failure, node: ast.Call, value: Any, text: str) -> It
     if not arguments:
         yield change(failure, (node, text))
         return
-    first = failure.value(node.args[0]) if node.args else Unknown
+    first: Any = failure.value(node.args[0]) if node.args else Unknown
     kind = type(value).__name__
     if isinstance(node.func, ast.Tuple | ast.List):
         yield change(failure, (node, f"{text}, {text_of(failure, node)[len(text) :].lstrip()}"))
@@ -156,7 +156,8 @@ def made_too_early(failure: Failure) -> Finding | None:
         module = isinstance(kind, type) and hasattr(kind, "forward") and kind.__module__.startswith("torch.nn")
         tensors = [part for part in node.args if is_tensor(failure.value(part))]
         if module and tensors and len(tensors) == len(node.args) and kind.__name__ != "Parameter":
-            title = f"{text_of(failure, node.func)}(...) makes a layer: it takes its settings first, and tensors when it is called"
+            made = f"{text_of(failure, node.func)}(...) makes a layer"
+            title = f"{made}: it takes its settings first, and tensors when it is called"
             inside = ", ".join(text_of(failure, part) for part in tensors)
             settings = ", ".join(f"{k.arg}={text_of(failure, k.value)}" for k in node.keywords)
             func = text_of(failure, node.func)
@@ -226,38 +227,84 @@ def _dtype_arguments(node: ast.Call) -> Iterator[ast.expr]:
 
 # Keywords
 
-_KEYWORDS = {
-    "dim": "axis axes dims dimension dimensions ax d", "keepdim": "keepdims keep_dim keep_dims keep",
-    "lr": "learning_rate learningrate rate eta alpha step_size", "p": "prob rate dropout probability drop dropout_rate prob_drop keep_prob",
-    "kernel_size": "kernel ksize kernels size filter_size kernelsize k window pool_size window_size",
-    "negative_slope": "alpha slope leak", "steps": "num n count number step num_steps points",
-    "fill_value": "value val fill x number", "value": "fill_value val fill constant", "end": "stop high to",
-    "size": "shape dims sizes", "shape": "size sizes dims", "dtype": "type data_type dt typ",
-    "descending": "reverse desc reversed decreasing decending", "correction": "ddof", "unbiased": "unbias biased bessel",
-    "min": "minimum low lower a a_min min_value min_val", "max": "maximum high upper b a_max max_value max_val",
-    "low": "min start minimum", "high": "max end stop maximum", "start": "begin low from_", "scale_factor": "scale factor zoom",
-    "num_classes": "classes num_class n_classes nclasses depth n", "training": "train is_training mode",
-    "reduction": "reduce agg", "device": "gpu dev", "std": "sigma stddev scale sd", "mean": "mu loc average",
-    "batch_first": "batchfirst batch", "hidden_size": "hidden hidden_dim units n_hidden", "num_layers": "layers n_layers nlayers depth",
-    "in_features": "input in_dim n_in input_size in_size input_dim in_channels", "bias": "use_bias with_bias",
-    "out_features": "output out_dim n_out output_size out_size units output_dim out_channels",
-    "in_channels": "in_planes in_features input_channels in_ch c_in", "out_channels": "filters out_planes out_features output_channels out_ch c_out",
-    "stride": "strides step", "padding": "pad pads", "num_embeddings": "vocab_size input_dim n vocab num size",
-    "embedding_dim": "dim size output_dim emb_dim embed_dim d", "num_features": "features channels num_channels n size",
-    "momentum": "mom beta", "weight_decay": "wd l2 decay", "betas": "beta beta1", "eps": "epsilon",
-    "requires_grad": "grad requires_gradient require_grad trainable needs_grad", "other": "y b tensor2", "input": "x a tensor logits",
-    "target": "y targets labels label y_true", "dims": "axes dim axis", "dim0": "dim axis0 axis1", "dim1": "axis1 axis2",
-    "k": "n num top count", "repeats": "reps times n", "start_dim": "start dim axis", "end_dim": "end",
-    "offset": "k diagonal", "diagonal": "k offset", "sections": "num", "chunks": "n num sections", "mask": "where condition",
-    "label_smoothing": "smoothing label_smooth", "num_heads": "heads n_heads nhead", "embed_dim": "dim d_model size embedding_dim",
-    "step_size": "step", "gamma": "factor decay", "batch_size": "batch bs batchsize", "approximate": "approx",
-    "ord": "p order", "return_inverse": "inverse", "return_counts": "counts", "indexing": "index mode", "sorted": "sort",
-    "output_size": "size out_size", "inplace": "in_place",
-}  # fmt: skip
-_ALIASES: dict[str, list[str]] = {}
-for _name, _words in _KEYWORDS.items():
-    for _word in _words.split():
-        _ALIASES.setdefault(_word, []).append(_name)
+_KEYWORDS = """
+    dim: axis axes dims dimension dimensions ax d
+    keepdim: keepdims keep_dim keep_dims keep
+    lr: learning_rate learningrate rate eta alpha step_size
+    p: prob rate dropout probability drop dropout_rate prob_drop keep_prob
+    kernel_size: kernel ksize kernels size filter_size kernelsize k window pool_size window_size
+    negative_slope: alpha slope leak
+    steps: num n count number step num_steps points
+    fill_value: value val fill x number
+    value: fill_value val fill constant
+    end: stop high to
+    size: shape dims sizes
+    shape: size sizes dims
+    dtype: type data_type dt typ
+    descending: reverse desc reversed decreasing decending
+    correction: ddof
+    unbiased: unbias biased bessel
+    min: minimum low lower a a_min min_value min_val
+    max: maximum high upper b a_max max_value max_val
+    low: min start minimum
+    high: max end stop maximum
+    start: begin low from_
+    scale_factor: scale factor zoom
+    num_classes: classes num_class n_classes nclasses depth n
+    training: train is_training mode
+    reduction: reduce agg
+    device: gpu dev
+    std: sigma stddev scale sd
+    mean: mu loc average
+    batch_first: batchfirst batch
+    hidden_size: hidden hidden_dim units n_hidden
+    num_layers: layers n_layers nlayers depth
+    in_features: input in_dim n_in input_size in_size input_dim in_channels
+    bias: use_bias with_bias
+    out_features: output out_dim n_out output_size out_size units output_dim out_channels
+    in_channels: in_planes in_features input_channels in_ch c_in
+    out_channels: filters out_planes out_features output_channels out_ch c_out
+    stride: strides step
+    padding: pad pads
+    num_embeddings: vocab_size input_dim n vocab num size
+    embedding_dim: dim size output_dim emb_dim embed_dim d
+    num_features: features channels num_channels n size
+    momentum: mom beta
+    weight_decay: wd l2 decay
+    betas: beta beta1
+    eps: epsilon
+    requires_grad: grad requires_gradient require_grad trainable needs_grad
+    other: y b tensor2
+    input: x a tensor logits
+    target: y targets labels label y_true
+    dims: axes dim axis
+    dim0: dim axis0 axis1
+    dim1: axis1 axis2
+    k: n num top count
+    repeats: reps times n
+    start_dim: start dim axis
+    end_dim: end
+    offset: k diagonal
+    diagonal: k offset
+    sections: num
+    chunks: n num sections
+    mask: where condition
+    label_smoothing: smoothing label_smooth
+    num_heads: heads n_heads nhead
+    embed_dim: dim d_model size embedding_dim
+    step_size: step
+    gamma: factor decay
+    batch_size: batch bs batchsize
+    approximate: approx
+    ord: p order
+    return_inverse: inverse
+    return_counts: counts
+    indexing: index mode
+    sorted: sort
+    output_size: size out_size
+    inplace: in_place
+"""
+_ALIASES = inverted(_KEYWORDS)
 
 
 def unknown_argument(failure: Failure) -> Finding | None:
@@ -335,7 +382,7 @@ def _keyword_edits(
     if len(unknown) > 1 and all(choices[k.arg] for k in unknown):
         yield with_names({id(k): choices[k.arg][0] for k in unknown})
     for k in unknown:
-        others = {id(one): (choices[one.arg] or [None])[0] for one in unknown if one is not k}
+        others = {id(one): next(iter(choices[one.arg]), None) for one in unknown if one is not k}
         for name in dict.fromkeys([*choices[k.arg][:3], *missing]):
             yield with_names({**others, id(k): name})
     yield with_names({id(k): None for k in unknown})
@@ -391,7 +438,7 @@ def _swapped(failure: Failure) -> bool:
 
 def _warm(function: Any) -> None:
     """An optimizer imports much when the first one is made: longer than trying an edit may take."""
-    if getattr(function, "__module__", "").startswith("torch.optim"):
+    if str(getattr(function, "__module__", "")).startswith("torch.optim"):
         import torch._dynamo  # noqa: F401
 
 
@@ -438,8 +485,9 @@ def _listed(words: str) -> str:
 _WORDS = {
     "Tensor": "a tensor", "int": "a whole number", "float": "a number", "Number": "a number", "bool": "True or False",
     "tuple of ints": "a size such as (2, 3)", "tuple of Tensors": "a list of tensors", "torch.dtype": "a dtype",
-    "str": "text", "list": "a list", "tuple": "a tuple", "NoneType": "None", "type": "a type", "Parameter": "a parameter",
-    "builtin_function_or_method": "a function", "torch.Size": "a size", "numpy.ndarray": "a NumPy array",
+    "str": "text", "list": "a list", "tuple": "a tuple", "NoneType": "None", "type": "a type",
+    "Parameter": "a parameter", "builtin_function_or_method": "a function", "torch.Size": "a size",
+    "numpy.ndarray": "a NumPy array",
 }  # fmt: skip
 
 
@@ -702,7 +750,7 @@ def _filled(failure: Failure, node: ast.Call, args: Given, named: list[str], fou
         missing = [p.name for p in signature if p.required and p.name not in given(node, signature)]
         if call is None or not missing:
             continue
-        subject = call.arguments[0].value if call.arguments else Unknown
+        subject: Any = call.arguments[0].value if call.arguments else Unknown
         rank = subject.ndim if is_tensor(subject) else 2
         for fill in _fills(call.name, missing, texts, rank, failure):
             yield called_with(

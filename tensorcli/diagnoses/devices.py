@@ -29,6 +29,8 @@ def mixed(failure: Failure) -> Finding | None:
             title = f"the layer{' ' + layer.path if layer.path else ''} is on {own}, and its input is on {given}"
             return Finding(title, (), _layer_edits(failure, given, own))
         places |= {own}
+    if len(places) < 2 and not (said(failure, "devices") or said(failure, "index device")):
+        return None  # the same words are said of two dtypes
     names = [f"{o.text} on {o.value.device}" for o in operands if len(o.text) < 40]
     title = f"the tensors are on two devices: {', '.join(dict.fromkeys(names)) or ' and '.join(sorted(places))}"
     return Finding(title, (), _moves(failure, operands))

@@ -84,6 +84,11 @@ def _dim_edits(failure: Failure, source: Operand | None, have: Sizes, low: int, 
         int(operand.value) for operand in call.arguments[1:] if type(operand.value) is int and operand.value != dim
     }
     free = [d for d in range(high, -1, -1) if d not in others] if call.name in _TWO_DIMS else [high]
+    if call.name == "permute" and sorted(o.value for o in call.arguments[1:] if type(o.value) is int) == list(
+        range(1, high + 2)
+    ):
+        pairs = [(o, str(o.value - 1)) for o in call.arguments[1:]]
+        yield change(failure, *pairs, title="dimensions are counted from 0")
     yield from _dropped(failure, dim)
     for written in _written_dims(failure, dim):
         for other in free[:1]:
@@ -96,11 +101,6 @@ def _dim_edits(failure: Failure, source: Operand | None, have: Sizes, low: int, 
         for part in ast.walk(found[1]):
             if constant(part) == dim and isinstance(part, ast.Constant | ast.UnaryOp):
                 yield Edit(((found[0], part, str(high)),), f"dimension {high}")
-    if call.name == "permute" and sorted(o.value for o in call.arguments[1:] if type(o.value) is int) == list(
-        range(1, high + 2)
-    ):
-        pairs = [(o, str(o.value - 1)) for o in call.arguments[1:]]
-        yield change(failure, *pairs, title="dimensions are counted from 0")
     if call.form == "module" and source is not None:
         yield suffix(failure, source, ".unsqueeze(0)", title="a batch of one")
     if isinstance(failure.node, ast.Call) and not _written_dims(failure, dim) and call.form != "module":

@@ -17,6 +17,7 @@ from tensorcli.diagnoses.edits import (
     keyword,
     made_by,
     parent,
+    placed,
     suffix,
     suffixed,
     tensors,
@@ -58,15 +59,26 @@ def mixed(failure: Failure) -> Finding | None:
     if not said(failure, "mixed dtypes"):
         return None
     own = _layer_dtype(failure)
-    operands = tensors(failure)
+    operands = _assigned(failure) or tensors(failure)
     kinds = list(dict.fromkeys(dtype_of(operand.value) for operand in operands))
     if own is not None:
         return _layer_finding(failure, own, operands)
     if len(kinds) == 1 and _is_whole(operands[0].value):
         return None  # it needs floats
-    named = [f"{_short(o.text)} is {dtype_of(o.value)}" for o in operands]
+    data = [o for o in operands if not (_is_whole(o.value) and _is_index(failure, o))]
+    named = [f"{_short(o.text)} is {dtype_of(o.value)}" for o in data]
     title = f"{_name(failure)} takes tensors of one dtype: {' and '.join(dict.fromkeys(named)) or failure.message}"
     return Finding(title, (), _mixed_edits(failure, operands))
+
+
+def _assigned(failure: Failure) -> list[Operand]:
+    """The tensor a part of which is assigned, and what is assigned to it."""
+    inner = innermost(failure)
+    if failure.call is None or failure.call.form != "assign" or not isinstance(inner, ast.Assign):
+        return []
+    value = Operand(text_of(failure, inner.value), failure.value(inner.value), inner.value)
+    found = [failure.call.arguments[0], value]
+    return found if all(is_tensor(operand.value) for operand in found) else []
 
 
 def _layer_dtype(failure: Failure) -> str | None:
@@ -146,6 +158,7 @@ _WRITES_TO_FIRST = frozenset(
 def _targets(failure: Failure, operands: list[Operand]) -> list[str]:
     """The dtypes that all could have, likeliest first: what holds everything, and float32 rather than float64."""
     kinds = list(dict.fromkeys(dtype_of(operand.value) for operand in operands))
+    kinds = [kind for kind in kinds if not _is_whole_name(kind)] or kinds
     call = failure.call
     if call and call.name in _WRITES_TO_FIRST and operands and not _is_whole(operands[0].value):
         kinds.sort(key=lambda kind: kind != dtype_of(operands[0].value))
@@ -249,7 +262,8 @@ def _layer_given(failure: Failure) -> str | None:
 # Operators that count, compare or pick: they work on integers, and truth values are what they lack.
 _FOR_INTEGERS = (
     "median addmm addmv bmm dot bincount remainder div_floor abs trace cross max min topk argm sort kthvalue histc arange "
-    "range randperm linspace shift fmod gcd lcm prod cumsum bitwise maximum minimum mode unique matmul mv baddbmm unfold"
+    "range randperm linspace shift fmod gcd lcm prod cumsum bitwise maximum minimum mode unique matmul mv baddbmm unfold "
+    "add mul sub div_true eq ne lt le gt ge sum neg copy"
 ).split()
 
 
@@ -278,6 +292,8 @@ def _float_edits(failure: Failure, operands: list[Operand], whole: list[Operand]
     if "negative integer powers" in failure.message:
         yield from _power_edits(failure)
     if call is not None and call.name.endswith("_") and whole and call.form == "method":
+        yield from list(_literal_floats(failure, whole[0]))[:1]
+        yield suffix(failure, whole[0], ".float()", title="floating-point numbers")
         yield from _floats_from_the_start(failure, whole[0])
     target = next((dtype_of(o.value) for o in operands if dtype_of(o.value) in _FLOATS), _layer_dtype(failure))
     suffixes = dict.fromkeys([cast(target or "float32"), ".float()", ".double()"])
@@ -361,12 +377,16 @@ def _grad_edits(failure: Failure, whole: list[Operand]) -> Iterator[Edit]:
         return
     inner = innermost(failure)
     if call.name == "requires_grad_" or call.name == "requires_grad":
-        yield from _literal_floats(failure, owner)
-    if isinstance(inner, ast.Expr) and isinstance(owner.node, ast.Name) and inner.value is node:
+        yield from list(_literal_floats(failure, owner))[:1]
+    if call.name == "requires_grad_":
+        yield suffix(failure, owner, ".float()", title="as float32")
+    sets = call.name in ("requires_grad_", "requires_grad")
+    if sets and isinstance(inner, ast.Expr) and isinstance(owner.node, ast.Name) and inner.value is node:
         yield change(failure, (inner, f"{owner.text} = {owner.text}.float().requires_grad_()"), title="as float32")
-    if isinstance(inner, ast.Assign) and isinstance(owner.node, ast.Name) and inner.value is not node:
+    if sets and isinstance(inner, ast.Assign) and isinstance(owner.node, ast.Name) and inner.value is not node:
         yield change(failure, (inner, f"{owner.text} = {owner.text}.float().requires_grad_()"), title="as float32")
-    yield suffix(failure, owner, ".float()", title="as float32")
+    if call.form != "attribute":
+        yield suffix(failure, owner, ".float()", title="as float32")
     yield from _literal_floats(failure, owner)
 
 
@@ -492,7 +512,7 @@ def _apart_edits(failure: Failure, node: ast.AugAssign, target: Operand, gives: 
         yield from _complex_from_the_start(failure, node, gives)
     if isinstance(node.target, ast.Name | ast.Attribute):
         yield change(failure, (node, f"{left} = {right_side(failure, node, left)}"), title="a new tensor")
-    owner = node.target
+    owner: ast.expr = node.target
     while isinstance(owner, ast.Subscript):
         owner = owner.value
     if isinstance(owner, ast.Name):
@@ -503,9 +523,8 @@ def _apart_edits(failure: Failure, node: ast.AugAssign, target: Operand, gives: 
         yield change(failure, (node.value, str(int(constant(node.value)))), title="a whole number")  # type: ignore[call-overload]
     if isinstance(node.op, ast.Div):
         yield change(failure, (node, f"{left} //= {text_of(failure, node.value)}"), title="whole numbers, rounded down")
-    if isinstance(node.target, ast.Name | ast.Attribute):
+    if isinstance(node.target, ast.Name | ast.Attribute) and gives not in _COMPLEX:
         yield change(failure, (node, f"{left} = {right_side(failure, node, f'{left}.float()')}"), title="in float32")
-    yield from (suffix(failure, operand, cast(dtype_of(target.value))) for operand in tensors(failure)[1:])
 
 
 def _read(name: ast.Name) -> ast.Name:
@@ -571,9 +590,9 @@ def _minus_edits(failure: Failure, masks: list[Operand]) -> Iterator[Edit]:
     node, call = failure.node, failure.call
     if call is None or not masks:
         return
-    first, second = (call.arguments + (None, None))[:2]
+    first, second = (*call.arguments, None, None)[:2]
     if (len(masks) == 1 and second is None) or call.name in ("neg", "negative"):
-        yield change(failure, (node, f"~{atom(failure, masks[0].node or ast.Pass())}"), title="not")
+        yield placed(failure, node, f"~{atom(failure, masks[0].node or ast.Pass())}", title="not")
         yield suffix(failure, masks[0], ".int()", title="0 and 1 as integers")
         yield suffix(failure, masks[0], ".float()", title="0 and 1 as floats")
         return
@@ -585,11 +604,9 @@ def _minus_edits(failure: Failure, masks: list[Operand]) -> Iterator[Edit]:
         whole_one = second is not None and second.node is not None and constant(second.node) == 1
     if whole_one:
         inverted = f"~{atom(failure, masks[0].node or ast.Pass())}"
-        wrapped = isinstance(parent(failure, node), ast.Attribute) and "(" in text_of(failure, node)
         if type(constant(first.node if call.name != "rsub" and first else None)) is float:
             yield suffix(failure, masks[0], ".float()", title="0 and 1 as floats")
-        if isinstance(node, ast.AST) and not wrapped:
-            yield change(failure, (node, inverted), title="not")
+        yield placed(failure, node, inverted, title="not")
     other = next((o for o in tensors(failure) if dtype_of(o.value) != "bool"), None)
     number = next(
         (constant(o.node) for o in call.arguments if o.node is not None and constant(o.node) is not None), None
@@ -609,10 +626,13 @@ def _difference(failure: Failure, masks: list[Operand]) -> Iterator[Edit]:
         yield change(failure, (node, f"{target} &= ~{right}"), title="in the first and not in the second")
         yield change(failure, (node, f"{target} = {target}.int() - {right}.int()"), title="the difference of 0 and 1")
         return
-    yield change(failure, (node, f"{left} ^ {right}"), title="where the two differ")
+    if isinstance(node, ast.Call):
+        both = ", ".join(mask.text for mask in masks)
+        yield change(failure, (node, f"torch.logical_xor({both})"), title="where the two differ")
+    yield placed(failure, node, f"{left} ^ {right}", title="where the two differ")
     for text in (".int()", ".float()"):
         yield cast_all(failure, masks, text, title="the difference of 0 and 1")
-    yield change(failure, (node, f"{left} & ~{right}"), title="in the first and not in the second")
+    yield placed(failure, node, f"{left} & ~{right}", title="in the first and not in the second")
 
 
 # Operators without a dtype.
@@ -632,7 +652,7 @@ def not_for_dtype(failure: Failure) -> Finding | None:
     if name in ("~", "&", "|", "^", "bitwise_left_shift", "bitwise_right_shift") or name.startswith("bitwise"):
         title = f"{name} is for truth values and integers"
     if about is not None and about.text != name:
-        title += f", and {_short(about.text)} is {kind}"
+        title += f", and {_short(about.text)} is {kind}" if "there for" not in title else f", which {_short(about.text)} is"
     return Finding(title, (), _kind_edits(failure, operands, kind))
 
 
@@ -656,7 +676,7 @@ def _kind_edits(failure: Failure, operands: list[Operand], kind: str) -> Iterato
         yield from _bit_edits(failure, [o for o in operands if not _is_whole(o.value)] or bad)
         yield from _real_edits(failure, bad)
     else:
-        for text in (".float()", ".long()"):
+        for text in (".int()", ".long()", ".float()"):
             yield cast_all(failure, bad, text)
     yield from _list_casts(failure)
 
@@ -704,13 +724,14 @@ def _bit_edits(failure: Failure, bad: list[Operand]) -> Iterator[Edit]:
     call, node = failure.call, failure.node
     if call is None or not call.name.startswith(("bitwise", "__")) or not call.arguments:
         return
-    first, second = (call.arguments + (None,))[:2]
+    first, second = (*call.arguments, None)[:2]
     inside = isinstance(node, ast.BinOp | ast.AugAssign)
     number = None if second is None or second.node is None else constant(second.node)
     a = suffixed(failure, first, "") if first is not None and first.node is not None else ""
     b = suffixed(failure, second, "") if second is not None and second.node is not None else ""
     if call.name == "bitwise_xor" and inside and (number is not None or not all(map(_is_mask, bad))):
-        text = f"{text_of(failure, node.target)} **= {b}" if isinstance(node, ast.AugAssign) else f"{a} ** {b}"
+        power = str(number) if number is not None else b
+        text = f"{text_of(failure, node.target)} **= {power}" if isinstance(node, ast.AugAssign) else f"{a} ** {power}"
         yield change(failure, (node, text), title="a power")
     if "shift" in call.name and inside and isinstance(number, int):
         sign = "*" if "left" in call.name else "/"
@@ -720,7 +741,7 @@ def _bit_edits(failure: Failure, bad: list[Operand]) -> Iterator[Edit]:
         texts = [f"({o.text} > 0)" if o in bad or (o in tensors(failure) and not _is_whole(o.value)) else atom_text
                  for o, atom_text in ((first, a), (second, b)) if o is not None]  # fmt: skip
         yield cast_all(failure, bad, ".bool()", title="as truth values: all but 0 are true")
-        yield change(failure, (node, f" {word} ".join(texts)), title="where they are positive")
+        yield placed(failure, node, f" {word} ".join(texts), title="where they are positive")
     yield cast_all(failure, bad, ".bool()", title="as truth values: all but 0 are true")
     if isinstance(node, ast.UnaryOp) and first is not None:
         yield change(failure, (node, f"1 - {a}"), title="1 less")
@@ -747,6 +768,9 @@ def regrouped(failure: Failure) -> Iterator[Edit]:
     if not isinstance(compare, ast.Compare):
         return
     text = _grouped(failure, compare)
+    decides = isinstance(parent(failure, compare), ast.If | ast.While | ast.Assert)
+    for end in (".any()", ".all()") if text is not None and decides else ():
+        yield change(failure, (compare, f"({text}){end}"), title="comparisons in brackets, and one truth of them")
     if text is not None:
         yield change(failure, (compare, text), title="comparisons in brackets: & and | bind closer than they")
 

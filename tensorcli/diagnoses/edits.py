@@ -334,3 +334,23 @@ def made_by(failure: Failure, operand: Operand | None) -> tuple[Statement, ast.e
     written = failure.definition(operand.node.id)
     value = getattr(written.node, "value", None) if written else None
     return (written, value) if written is not None and value is not None else None
+
+
+def placed(failure: Failure, node: ast.AST | None, text: str, **options: Any) -> Edit:
+    """The edit that puts an operation in the place of a node, in brackets where it would fall apart without them."""
+    above = parent(failure, node)
+    tight = isinstance(above, ast.Attribute | ast.Subscript | ast.BinOp | ast.UnaryOp | ast.Compare)
+    if isinstance(above, ast.Subscript) and above.value is not node:
+        tight = False
+    if tight and node is not None and failure.statement is not None and not _in_brackets(failure.statement, node):
+        text = f"({text})"
+    return change(failure, (node, text), **options)
+
+
+def _in_brackets(written: Statement, node: ast.AST) -> bool:
+    place = written.place_of(node)
+    lines = written.source.split("\n")
+    before = lines[place.line - 1][: place.column].rstrip()
+    after = lines[place.end_line - 1][place.end_column :].lstrip()
+    called = len(before) > 1 and (before[-2].isalnum() or before[-2] in "_)]")
+    return before.endswith("(") and after.startswith(")") and not called

@@ -101,6 +101,7 @@ def _square_edits(failure: Failure, matrix: Operand, sizes: tuple[int, ...]) -> 
         yield change(failure, (node, _call_text(failure, "pinv", matrix.text)), title="the pseudo-inverse")
     if name in _SOLVES:
         yield from _least_squares(failure)
+    yield from _made_square(failure, matrix)
     gram = f"{own}{turned} @ {own}" if rows > columns else f"{own} @ {own}{turned}"
     other = f"{own} @ {own}{turned}" if rows > columns else f"{own}{turned} @ {own}"
     if name in (
@@ -133,6 +134,15 @@ def _square_edits(failure: Failure, matrix: Operand, sizes: tuple[int, ...]) -> 
             yield suffix(failure, matrix, ".transpose(0, 1)", title="the batch first")
     if name in _LEADING and call.arguments[1:]:
         yield _swapped(failure, call.arguments[0], call.arguments[1])
+
+
+def _made_square(failure: Failure, matrix: Operand) -> Iterator[Edit]:
+    """A square matrix that was computed from this one: its covariance, for instance."""
+    for name, value in reversed(list(failure.names.items())) if isinstance(matrix.node, ast.Name) else ():
+        sizes = tuple(value.shape) if name[0] not in "_." and is_tensor(value) else ()
+        written = failure.definition(name) if len(sizes) == 2 and sizes[0] == sizes[1] else None
+        if written and any(isinstance(n, ast.Name) and n.id == matrix.text for n in ast.walk(written.node)):
+            yield change(failure, (matrix, name), title=f"{name}, which is square")
 
 
 def _braced(failure: Failure, matrix: Operand, text: str) -> str:
@@ -251,15 +261,32 @@ def _definite_edits(failure: Failure, matrix: Operand) -> Iterator[Edit]:
 def solve_shape(failure: Failure) -> Finding | None:
     """A right-hand side whose rows are not those of the matrix."""
     call = failure.call
-    if not said(failure, "solve shape") or call is None:
+    vector = call is not None and _plain(call.name) in (*_SOLVES, *_LEADING) and said(failure, "not a matrix")
+    if not (said(failure, "solve shape") or vector) or call is None:
         return None
     left, right = call.argument(0, "A", "input"), call.argument(1, "B", "other", "b")
     a, b = shape(left), shape(right)
     if left is None or right is None or not a or not b:
         return None
+    if vector:
+        flat = left if len(a) < 2 else right
+        title = f"{call.name} takes matrices, and {flat.text} is {brackets(shape(flat) or ())}"
+        return Finding(title, (), _flat_edits(failure, left, right))
     rows = b[0] if len(b) == 1 else b[-2]
     title = f"the right-hand side {brackets(b)} has {rows} rows, and the matrix {brackets(a)} has {a[-2]}"
     return Finding(title, (), _side_edits(failure, left, right, a, b))
+
+
+def _flat_edits(failure: Failure, left: Operand, right: Operand) -> Iterator[Edit]:
+    """The sides swapped, or a vector as a matrix of one column."""
+    a, b = shape(left) or (), shape(right) or ()
+    if len(a) < 2 and len(b) >= 2 and b[-1] == b[-2] and _plain(failure.call.name if failure.call else "") in _SOLVES:
+        yield _swapped(failure, left, right)
+    for operand, sizes in ((left, a), (right, b)):
+        if len(sizes) == 1:
+            yield suffix(failure, operand, ".unsqueeze(1)", title="one column")
+            yield suffix(failure, operand, ".unsqueeze(0)", title="one row")
+    yield _swapped(failure, left, right)
 
 
 def _side_edits(
@@ -296,6 +323,13 @@ def _side_edits(
 
 ENTRIES = (
     Entry(
+        "solve-shape",
+        "linalg",
+        solve_shape,
+        "torch.linalg.solve(torch.eye(3), torch.rand(2, 3))",
+        "solve(A, B) takes a B with as many rows as A: one column for each right-hand side.",
+    ),
+    Entry(
         "not-square",
         "linalg",
         not_square,
@@ -308,12 +342,5 @@ ENTRIES = (
         singular,
         "torch.linalg.inv(torch.ones(2, 2))",
         "A singular matrix has no inverse: pinv and lstsq, or a little more on its diagonal.",
-    ),
-    Entry(
-        "solve-shape",
-        "linalg",
-        solve_shape,
-        "torch.linalg.solve(torch.eye(3), torch.rand(2, 3))",
-        "solve(A, B) takes a B with as many rows as A: one column for each right-hand side.",
     ),
 )

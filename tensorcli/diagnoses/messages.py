@@ -143,17 +143,20 @@ PATTERNS: dict[str, str] = {
     "no attribute": r"(?:(?P<space>[\w.]+) has no|has no attribute) '?(?P<name>\w+)'?\s*$",
     "unbound": r"(?:local|free) variable '(\w+)'",
     "not callable": r"^'([\w.]+)' object is not callable",
-    "without brackets": r"builtin_function_or_method|method_descriptor|method-wrapper|'(?:method|function|type|wrapper_descriptor)'"
-    r"|\b(?:method|function)\b(?: object)?|is not a Module subclass|context manager protocol|type '\w+' is not subscriptable|not type$",
+    "without brackets": r"builtin_function_or_method|method_descriptor|method-wrapper"
+    r"|'(?:method|function|type|wrapper_descriptor)'|\b(?:method|function)\b(?: object)?|is not a Module subclass"
+    r"|context manager protocol"
+    r"|type '\w+' is not subscriptable|not type$",
     "must be": r"argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be (?P<wanted>.+?), not (?P<got>.+)$"
     r"|expected (?P<other>Tensor) as element",
-    "must be a tensor": r"^(?P<function>\w+)\(\): argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be Tensor, "
-    r"not (?P<got>.+)$",
+    "must be a tensor": r"^(?P<function>\w+)\(\): argument '(?P<name>\w+)' "
+    r"(?:\(position (?P<position>\d+)\) )?must be Tensor, not (?P<got>.+)$",
     "combination": r"received an invalid combination of arguments - got \((.*)\), but expected",
     "unexpected keyword": r"got an unexpected keyword argument '(\w+)'|'(\w+)' is an invalid keyword argument",
     "missing arguments": r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)",
-    "too many arguments": r"takes (?:from \d+ to |exactly |at most )?(?:\w+) (?:positional |keyword )?arguments? ?.*(?:given|but)"
-    r"|takes (?:no|exactly one|\d+) (?:keyword )?arguments?|expected at (?:most|least) \d+ arguments?|expected \d+ arguments?",
+    "too many arguments": r"takes (?:from \d+ to |exactly |at most )?(?:\w+) (?:positional |keyword )?arguments? ?.*"
+    r"(?:given|but)|takes (?:no|exactly one|\d+) (?:keyword )?arguments?|expected at (?:most|least) \d+ arguments?"
+    r"|expected \d+ arguments?",
     "multiple values": r"got multiple values for (?:keyword )?argument '(\w+)'",
     "size element": r"failed to unpack the object at pos \d+|type must be tuple of ints,\s?but got",
     "clamp": r"At least one of 'min' or 'max' must not be None",
@@ -168,7 +171,7 @@ PATTERNS: dict[str, str] = {
     "unpack": r"values to unpack|cannot unpack non-iterable|iteration over a 0-d (?:tensor|array)",
     "no number": r"cannot be interpreted as an integer|only integer tensors of a single element can be converted"
     r"|slice indices must be integers",
-    "no length": r"has no len\(\)|len\(\) of (?:a 0-d tensor|unsized object)|missing 1 required|takes",
+    "no length": r"has no len\(\)|len\(\) of (?:a 0-d tensor|unsized object)",
     "not iterable": r"object is not iterable|iteration over a 0-d|argument of type '\w+' is not iterable",
     "none": r"NoneType",
     "no dtype": r"Could not infer dtype of (\w+)|invalid data type 'str'|too many dimensions '(\w+)'"
@@ -176,7 +179,7 @@ PATTERNS: dict[str, str] = {
     "no number in text": r"invalid literal for int|could not convert string to float",
     "real number": r"must be (?:a string or a )?real number|a real number",
     # dtypes
-    "mixed dtypes": r"same (?:d|data ?)types?\b|same scalar type|dtypes match|did not match|different dtypes"
+    "mixed dtypes": r"same (?:d|data ?)types?\b|dtypes must be the same|same scalar type|dtypes match|did not match|different dtypes"
     r"|Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same|mixed dtype|expected scalar type \w+ but"
     r"|expected dtype .* (?:for|but)|Expected self\.dtype to be equal|[Tt]ype promoti(?:on|ng) not supported"
     r"|does not match weight dtype|unsupported data type|object of scalar type|common dtype|have to be the same dtype"
@@ -200,10 +203,9 @@ PATTERNS: dict[str, str] = {
     r"|byte order different from the native",
     "negative strides": r"stride.*negative|negative strides",
     "not a tensor": r"must be Tensor, not (?:numpy\.)?(?:ndarray|float\d+|int\d+)|got \(.*numpy\.ndarray|but got numpy\.ndarray"
-    r"|expected np\.ndarray \(got (\w+)\)|numpy\.ndarray|'numpy\.ndarray' (?:object )?has no attribute"
+    r"|expected np\.ndarray \(got ([\w.]+)\)|numpy\.ndarray|'numpy\.ndarray' (?:object )?has no attribute"
     r"|'int' object is not callable|Cannot interpret|Concatenation operation|unexpected keyword argument '(?:axis|out)'"
     r"|invalid combination of arguments",
-    "plain number": r"must be Tensor, not (?:float|int)",
     "on gpu": r"can't convert (\S+) device type tensor to numpy",
     # one number or truth value of many
     "item": r"Tensor with (\d+) elements? cannot be converted to Scalar|only one element tensors can be converted"

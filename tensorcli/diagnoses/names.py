@@ -10,7 +10,7 @@ from typing import Any
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import argument_texts, atom, calling, change, is_tensor, parent, text_of
 from tensorcli.diagnoses.messages import said
-from tensorcli.diagnoses.words import folded, near
+from tensorcli.diagnoses.words import distance, folded, near
 
 _OUT_OF_REACH = "files, processes and Python's internals are out of reach: --trust lifts this for your own code"
 
@@ -24,9 +24,9 @@ _LIBRARIES = {
     "math": "math", "numpy": "np", "numpy.random": "np.random", "torch.amp": "torch.amp",
 }  # fmt: skip
 _OTHER_WORDS = {
-    "true": "True", "false": "False", "null": "None", "nil": "None", "none": "None", "NULL": "None", "undefined": "None",
-    "numpy": "np", "pytorch": "torch", "Torch": "torch", "th": "torch", "functional": "F", "f": "F", "tf": "torch",
-    "device": '"cpu"', "NaN": "torch.nan", "Infinity": "torch.inf", "puts": "print", "echo": "print", "printf": "print",
+    "true": "True", "false": "False", "null": "None", "nil": "None", "none": "None", "NULL": "None",
+    "undefined": "None", "numpy": "np", "pytorch": "torch", "Torch": "torch", "th": "torch", "functional": "F",
+    "f": "F", "tf": "torch", "device": '"cpu"', "NaN": "torch.nan", "Infinity": "torch.inf", "puts": "print", "echo": "print", "printf": "print",
     "console": "print", "display": "print", "disp": "print", "length": "len", "numel": "torch.numel", "this": "self",
 }  # fmt: skip
 _PYTHON = """
@@ -65,8 +65,9 @@ def unknown_name(failure: Failure) -> Finding | None:
     name = failure.error.name or ""
     node = failure.node if isinstance(failure.node, ast.Name) else _name_node(failure, name)
     texts = list(dict.fromkeys(_texts_for_name(failure, name, node)))
-    hint = next((text for text in texts if len(text) < 40 and "\n" not in text), None)
-    title = f"there is no variable {name}{f': did you mean {hint}?' if hint else ''}"
+    hint = next((text for text in texts if len(text) < 40), None)
+    advice = f": import {name} first" if failure.place(name) and name != "numpy" else f": did you mean {hint}?"
+    title = f"there is no variable {name}{advice if hint or failure.place(name) else ''}"
     return Finding(title, (), _name_edits(failure, name, node, texts))
 
 
@@ -78,14 +79,14 @@ def _name_node(failure: Failure, name: str) -> ast.AST | None:
 def _name_edits(failure: Failure, name: str, node: ast.AST | None, texts: list[str]) -> Iterator[Edit]:
     if node is None or failure.statement is None:
         return
+    if failure.place(name) and name != "numpy":
+        yield change(failure, (failure.statement.node, f"import {name}\n{failure.statement.source}"))
     called = calling(failure, node)
     if called and called.args and called.args[0] is not node:
         yield from _as_method(failure, name, called)
     same = [part for part in ast.walk(failure.statement.node) if isinstance(part, ast.Name) and part.id == name]
     for text in texts:
         yield change(failure, *((part, text) for part in same if isinstance(part.ctx, ast.Load)))
-    if failure.place(name):
-        yield change(failure, (failure.statement.node, f"import {name}\n{failure.statement.source}"))
 
 
 def _as_method(failure: Failure, name: str, called: ast.Call) -> Iterator[Edit]:
@@ -110,10 +111,14 @@ def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterat
     yield from (v for v in close if folded(v) == folded(name))
     exact = list(_in_libraries(failure, name))
     usual = [word for word in near(name, _PYTHON, habits=False) if abs(len(word) - len(name)) < 2]
-    other = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else []
-    misspelt = [] if exact else list(_misspelt(failure, name, called=called))
+    words = [word for word in _OTHER_WORDS if word == name or (len(word) > 4 and distance(word, name) == 1)]
+    other = [_OTHER_WORDS[word] for word in words]
+    own = [text for text in exact if not text.startswith(("np.", "math."))]
+    misspelt = [] if own else list(_misspelt(failure, name, called=called))
+    if not own:
+        exact = [*(misspelt[:2] if exact else []), *exact]
     yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt] if called else [
-        *other, *(close[:1] if len(name) > 1 else []), *exact, *close[1:], *usual, *misspelt]  # fmt: skip
+        *other, *(close[:1] if len(name) > 1 else []), *exact, *close[1:], *usual, *_kin(name, variables), *misspelt]  # fmt: skip
     yield from _kin(name, variables)
 
 
@@ -197,7 +202,7 @@ def _hint(failure: Failure, owner: Any, name: str, edits: list[Edit]) -> str | N
         return None
     if not _is_space(failure, owner):
         return did_you_mean(name, failure.attributes(owner))
-    first = next((edit.changes[0][2] for edit in edits if edit.changes), "")
+    first = next((edit.changes[0][2] for edit in edits if edit.changes and edit.changes[0][1] is failure.node), "")
     inside = isinstance(failure.node, ast.Attribute) and text_of(failure, failure.node.value)
     return first.removeprefix(f"{inside}.") or None
 

@@ -1,9 +1,13 @@
 """Diagnoses of interruptions, assertions and memory that ran out."""
 
+import math
 import re
+from collections.abc import Iterator
 
 from tensorcli import units
 from tensorcli.diagnoses import Entry, Failure, Finding
+from tensorcli.diagnoses.edits import brackets, is_tensor
+from tensorcli.diagnoses.messages import said
 
 
 def interrupted(failure: Failure) -> Finding | None:
@@ -29,18 +33,80 @@ def assertion(failure: Failure) -> Finding | None:
 
 def out_of_memory(failure: Failure) -> Finding | None:
     """An allocation larger than what is free."""
-    asked = re.search(r"tried to allocate (\d+) bytes|[Tt]ried to allocate ([\d.]+ \w+)", failure.message)
-    amount = "" if not asked else units.nbytes(int(asked[1])) if asked[1] else asked[2]
-    if isinstance(failure.error, MemoryError) or "can't allocate memory" in failure.message:
-        asks = f"{amount} were asked for, and that is" if amount else "this needs"
-        return Finding(f"{asks} more memory than is free")
-    if "out of memory" in failure.message:
-        return Finding(f"the GPU has too little free memory for {amount or 'this'}")
-    return None
+    if not isinstance(failure.error, MemoryError) and not said(failure, "no memory"):
+        return None
+    asked = _asked_nbytes(failure)
+    amount = units.nbytes(asked) if asked else _written_amount(failure)
+    where = "the GPU" if "CUDA" in failure.message else "memory"
+    if failure.free_nbytes is not None and amount and (asked or 0) > failure.free_nbytes:
+        title = f"{amount} were asked for, and {units.nbytes(failure.free_nbytes)} of {where} are free"
+    elif where == "the GPU":
+        title = f"the GPU has too little free memory for {amount or 'this'}"
+    else:
+        title = f"{f'{amount} were asked for, and that is' if amount else 'this needs'} more memory than is free"
+    return Finding(title, tuple(_smaller_ways(failure, asked)))
+
+
+def _asked_nbytes(failure: Failure) -> int | None:
+    """How many bytes were asked for: as the message says, or as its sizes give."""
+    found = said(failure, "amount")
+    if found and found[1]:
+        return int(found[1])
+    sizes = said(failure, "sizes")
+    return math.prod(int(size) for size in sizes[1].split(",")) * 4 if sizes else None
+
+
+def _written_amount(failure: Failure) -> str:
+    found = said(failure, "amount")
+    return (found[2] or found[3] or "") if found else ""
+
+
+# What the result of an operation need not hold: what to write instead.
+_INSTEAD = {
+    "eye": "a diagonal needs no matrix: keep the vector and multiply by it, or torch.sparse.spdiags",
+    "diag": "a diagonal needs no matrix: multiply by the vector, v[:, None] * x",
+    "one_hot": "class numbers index directly: F.embedding, gather and cross_entropy need no one-hot rows",
+    "repeat": "expand shows a tensor many times without copying it, where broadcasting does not do that by itself",
+    "tile": "expand shows a tensor many times without copying it, where broadcasting does not do that by itself",
+    "outer": "a sum over an outer product needs no matrix: outer(a, b).sum() is a.sum() * b.sum()",
+    "cdist": "distances can be computed for some rows at a time: for part in x.split(1000)",
+}
+_EACH_WITH_EACH = ("add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "pow", "remainder", "where")
+_HALF = {"float64": "float32", "float32": "float16 or bfloat16", "int64": "int32", "complex128": "complex64"}
+
+
+def _smaller_ways(failure: Failure, asked: int | None) -> Iterator[str]:
+    """How the same could be had in less memory."""
+    call = failure.call
+    name = call.name if call else ""
+    if name in _INSTEAD:
+        yield _INSTEAD[name]
+    shapes = [tuple(o.value.shape) for o in (call.arguments if call else ()) if is_tensor(o.value)]
+    if name in _EACH_WITH_EACH and len(shapes) == 2 and shapes[0] != shapes[1]:
+        sizes = " and ".join(map(brackets, shapes))
+        yield f"broadcasting makes one number for each pair of {sizes}: do it for some rows at a time, or sum by matmul"
+    dtype = _result_dtype(failure)
+    if asked and dtype in _HALF and failure.free_nbytes and asked // 2 < failure.free_nbytes:
+        yield f"{_HALF[dtype]} would need {units.nbytes(asked // 2)}"
+
+
+def _result_dtype(failure: Failure) -> str:
+    call = failure.call
+    given = call.keywords.get("dtype") if call else None
+    if given is not None:
+        return str(given.value).removeprefix("torch.")
+    values = [o.value for o in (call.arguments if call else ()) if is_tensor(o.value)]
+    return str(values[0].dtype).removeprefix("torch.") if values else "float32"
 
 
 ENTRIES = (
     Entry("interrupted", "interrupted", interrupted, ""),
     Entry("assertion", "value", assertion, "assert torch.rand(3).shape == (4,)"),
-    Entry("out-of-memory", "memory", out_of_memory, "torch.empty(10**15)"),
+    Entry(
+        "out-of-memory",
+        "memory",
+        out_of_memory,
+        "torch.empty(10**15)",
+        "A tensor needs its number of elements times the size of one: 4 bytes in float32, 2 in float16.",
+    ),
 )

@@ -3,6 +3,8 @@
 There is no failure to recognise here: the text never ran. `explained` answers for a SyntaxError.
 """
 
+# ruff: noqa: RUF001 (the table of characters that are taken for others)
+
 import ast
 import keyword
 import re
@@ -63,11 +65,14 @@ def broken(text: str, error: SyntaxError) -> Broken:
 
 
 _CHARACTERS = {
-    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "`": "'", "´": "'", "−": "-", "–": "-", "—": "-",
-    "×": "*", "⋅": "*", "·": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "²": "**2", "³": "**3", "（": "(", "）": ")",
-    "，": ",", "：": ":", "；": ";", "。": ".", "、": ",", "［": "[", "］": "]", "【": "[", "】": "]", "＝": "=", "＋": "+",
-    "－": "-", "＊": "*", "∗": "*", "…": "...", "√": "", "∈": " in ", "∧": " and ", "∨": " or ", "¬": "not ", "→": "->",
-    "¹": "**1", "⁻": "-", "∞": "torch.inf", "π": "torch.pi", "＂": '"', "＇": "'", "｀": "'",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "`": "'",
+    "´": "'", "−": "-", "–": "-", "—": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/",
+    "≤": "<=", "≥": ">=", "≠": "!=", "²": "**2", "³": "**3", "（": "(", "）": ")",
+    "，": ",", "：": ":", "；": ";", "。": ".", "、": ",", "［": "[", "］": "]", "【": "[",
+    "】": "]", "＝": "=", "＋": "+", "－": "-", "＊": "*", "∗": "*", "…": "...",
+    "√": "", "∈": " in ", "∧": " and ", "∨": " or ", "¬": "not ", "→": "->",
+    "¹": "**1", "⁻": "-", "∞": "torch.inf", "π": "torch.pi", "＂": '"', "＇": "'",
+    "｀": "'",
 }  # fmt: skip
 _SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad\u202a-\u202e]")
@@ -79,15 +84,27 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
     (r"unmatched '(.)'", "", "there is a {1} too many, or its opening bracket is missing"),
     (r"closing parenthesis '(.)' does not match opening parenthesis '(.)'", "", "the bracket {2} is closed by {1}"),
     (r"", r"^\s*(?:>>>|\.\.\.|In ?\[\d*\]:|Out ?\[\d*\]:|\$ )", "this begins with a prompt that was pasted along"),
-    (r"", r"^\s*<[\w.]+ .*>\s*$|grad_fn=<|^\s*\[\d+ rows x|^Traceback|^\s*File \"", "this looks like output pasted with the code"),
+    (
+        r"",
+        r"^\s*<[\w.]+ .*>\s*$|grad_fn=<|^\s*\[\d+ rows x|^Traceback|^\s*File \"",
+        "this looks like output pasted with the code",
+    ),
     (r"expected ':'", r"\belse\s+if\b", "Python writes elif, not else if"),
     (r"", r"^\s*else\s*if\b|^\s*elseif\b|^\s*elsif\b", "Python writes elif, not else if"),
     (r"expected ':'|forgotten.*':'", "", "a colon is missing at the end of this line"),
-    (r"invalid syntax", r"^\s*(?:if|while|for|def|else|elif|with|try|except|class)\b[^:]*$", "a colon is missing at the end of this line"),
+    (
+        r"invalid syntax",
+        r"^\s*(?:if|while|for|def|else|elif|with|try|except|class)\b[^:]*$",
+        "a colon is missing at the end of this line",
+    ),
     (r"Missing parentheses in call to 'print'", "", "print is a function and takes brackets: print(...)"),
     (r"Missing parentheses in call to '(\w+)'", "", "{1} is a function and takes brackets"),
     (r"unterminated triple-quoted", "", "the text in triple quotes is never closed"),
-    (r"unterminated f-string|unterminated string|EOL while", r"\w'\s*(?:[*@+.,)]|$)", "a quote is never closed; a transpose is written x.T"),
+    (
+        r"unterminated f-string|unterminated string|EOL while",
+        r"\w'\s*(?:[*@+.,)]|$)",
+        "a quote is never closed; a transpose is written x.T",
+    ),
     (r"unterminated|EOL while", "", "a quote is missing: this text is never closed"),
     (r"", r"&&", "Python writes `and`, and & between tensors, not &&"),
     (r"", r"\|\|", "Python writes `or`, and | between tensors, not ||"),
@@ -98,14 +115,26 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
     (r"invalid syntax", r"===|!==", "Python compares with == and !=, of two characters"),
     (r"invalid syntax", r"!\s*[A-Za-z_(]", "Python writes `not`, and ~ for tensors, not !"),
     (r"invalid syntax", r"\?.*:", "Python writes a if condition else b, not condition ? a : b"),
-    (r"invalid syntax", r"^\s*(?:var|let|const|int|float|double|auto|Tensor)\s+\w+\s*=", "Python's variables are not declared: write only the name"),
+    (
+        r"invalid syntax",
+        r"^\s*(?:var|let|const|int|float|double|auto|Tensor)\s+\w+\s*=",
+        "Python's variables are not declared: write only the name",
+    ),
     (r"invalid syntax", r"\bnew\s+\w", "Python makes objects without `new`"),
     (r"invalid syntax", r"//", "a comment begins with #, not //"),
     (r"invalid syntax", r"\.\^|\.\*|\./", "tensors multiply element by element with * and / and **, without a dot"),
-    (r"Maybe you meant '==' or ':='", r"\{", "a dictionary is written with colons: {{\"a\": 1}}"),
+    (r"Maybe you meant '==' or ':='", r"\{", 'a dictionary is written with colons: {{"a": 1}}'),
     (r"expression cannot contain assignment", "", "a keyword is a plain name, without quotes or dots"),
-    (r"Maybe you meant '=='|invalid syntax", r"\b(?:if|while|assert|elif)\b.*[^=!<>:]=[^=]", "= assigns; a comparison is written =="),
-    (r"cannot assign to (function call|expression|literal|comparison|True|False|None|operator)", "", "= assigns to a name, and this is a {1}; a comparison is written =="),
+    (
+        r"Maybe you meant '=='|invalid syntax",
+        r"\b(?:if|while|assert|elif)\b.*[^=!<>:]=[^=]",
+        "= assigns; a comparison is written ==",
+    ),
+    (
+        r"cannot assign to (function call|expression|literal|comparison|True|False|None|operator)",
+        "",
+        "= assigns to a name, and this is a {1}; a comparison is written ==",
+    ),
     (r"illegal expression for augmented assignment", "", "only a name or a part of something can be changed in place"),
     (r"Perhaps you forgot a comma", "", "a comma or an operator is missing"),
     (r"positional argument follows keyword argument", "", "arguments without a name come before those with one"),
@@ -117,13 +146,29 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
     (r"expected 'else' after 'if'", "", "an `if` inside an expression needs an `else`"),
     (r"expected 'except' or 'finally'", "", "a try needs an except"),
     (r"leading zeros", "", "a whole number does not begin with 0"),
-    (r"invalid decimal literal|invalid .* literal", r"\d\.[A-Za-z]", "a number's method needs brackets around the number"),
-    (r"invalid decimal literal|invalid .* literal", "", "an operator is missing between a number and a name, or the number has a letter too many"),
+    (
+        r"invalid decimal literal|invalid .* literal",
+        r"\d\.[A-Za-z]",
+        "a number's method needs brackets around the number",
+    ),
+    (
+        r"invalid decimal literal|invalid .* literal",
+        "",
+        "an operator is missing between a number and a name, or the number has a letter too many",
+    ),
     (r"invalid character '(.)'", "", "{1} is no character of Python{instead}"),
-    (r"invalid non-printable character (U\+\w+)", "", "there is an invisible character here, {1}: it came with what was pasted"),
+    (
+        r"invalid non-printable character (U\+\w+)",
+        "",
+        "there is an invisible character here, {1}: it came with what was pasted",
+    ),
     (r"'return' outside function", "", "return stands only in a function"),
-    (r"'(break|continue)' outside loop|'(continue)' not properly in loop", "", "break and continue stand only in a loop"),
-)  # fmt: skip
+    (
+        r"'(break|continue)' outside loop|'(continue)' not properly in loop",
+        "",
+        "break and continue stand only in a loop",
+    ),
+)
 
 
 def _title(problem: Broken) -> str:
@@ -164,8 +209,8 @@ def _place(problem: Broken) -> Place:
 
 # Signs and words of other languages: where one of these stands near, it is what is wrong.
 _WRONG = re.compile(
-    r"&&|\|\||\+\+|--|=>|=<|===|!==|<>|= =|\.\^|\.\*|\./|//|/\*|\?|^\s*(?:>>>|\.\.\.|\$)|\bnew\b|\belse\s*if\b|\belsif\b"
-    r"|\b(?:var|let|const|int|float|double|auto|Tensor|function|func)\b(?= \w)"
+    r"&&|\|\||\+\+|--|=>|=<|===|!==|<>|= =|\.\^|\.\*|\./|//|/\*|\?|^\s*(?:>>>|\.\.\.|\$)|\bnew\b"
+    r"|\belse\s*if\b|\belsif\b|\b(?:var|let|const|int|float|double|auto|Tensor|function|func)\b(?= \w)"
 )
 
 
@@ -217,7 +262,8 @@ def _without_prompts(problem: Broken) -> Iterator[str]:
 
 
 _OUTPUT = re.compile(
-    r"^\s*(?:tensor\(|array\(|\[\[|torch\.Size|<|Out ?\[|[\d.]+e?[-+]?\d*\s*$|\w+\(.*grad_fn)|^Traceback|^\s*File \"|^\w+Error:"
+    r"^\s*(?:tensor\(|array\(|\[\[|torch\.Size|<|Out ?\[|[\d.]+e?[-+]?\d*\s*$|\w+\(.*grad_fn)"
+    r"|^Traceback|^\s*File \"|^\w+Error:"
 )
 
 
@@ -249,26 +295,99 @@ def _print(problem: Broken) -> Iterator[str]:
 
 
 _OPERATORS = (
-    (r"\s*&&\s*", " and "), (r"\s*\|\|\s*", " or "), (r"\s*&&\s*", " & "), (r"\s*\|\|\s*", " | "),
-    (r"!==", "!="), (r"===", "=="), (r"=>", ">="), (r"=<", "<="), (r"<>", "!="), (r"=!", "!="), (r"= =", "=="), (r"! =", "!="),
-    (r"> =", ">="), (r"< =", "<="), (r"([+\-*/]) =", r"\1="), (r"\*\s+\*", "**"), (r"/\s+/", "//"),
-    (r"!\s*(?=[\w(])(?!=)", "not "), (r"!\s*(?=[\w(])", "~"),
-    (r"(\w+(?:\[\w+\]|\.\w+)*)\s*\+\+;?", r"\1 += 1"), (r"(\w+(?:\[\w+\]|\.\w+)*)\s*--;?", r"\1 -= 1"),
-    (r"\.\^", "**"), (r"\s*\.\^\s*", " ** "), (r"\.\*", "*"), (r"\s*\.\*\s*", " * "), (r"\./", "/"), (r"\s*\./\s*", " / "),
-    (r"(?<![\w)\]'\"])//.*$", ""), (r"//.*$", ""), (r"\s*//\s*(.*)$", r"  # \1"), (r"/\*.*?\*/\s*", ""), (r"\s+--\s+.*$", ""), (r":=", "="), (r"<-", "="), (r"(\w)'", r"\1.T"),
-    (r"(\w+)\((:[^()]*|[^()]*:)\)", r"\1[\2]"), (r"(\w+)\(([^()]*:[^()]*)\)", r"\1[\2]"), (r"(\w+)\{([^{}]*)\}", r"\1(\2)"), (r"(\w+)\{([^{}]*)\}", r"\1[\2]"),
-    (r"(=\s*)(.+?)\s*\?\s*(.+?)\s*:\s*(.+)", r"\1\3 if \2 else \4"), (r"^(\s*)(.+?)\s*\?\s*(.+?)\s*:\s*(.+)", r"\1\3 if \2 else \4"),
-    (r"\b(?:var|let|const|int|float|double|auto|Tensor|val|my|local|bool|string|str|list)\s+(?=\w+\s*(?::\s*\w+\s*)?=)", ""), (r"\bnew\s+", ""),
-    (r"(?:;\s*)?\bend\b\s*;?\s*$", ""), (r";+\s*$", ""), (r"^\s*;\s*", ""), (r";\s*;+", ";"), (r",\s*,", ","), (r"\(\s*,\s*", "("), (r"\[\s*,\s*", "["),
-    (r"(\d)\s*;\s*", r"\1, "), (r"\bNULL\b|\bnull\b|\bnil\b", "None"), (r"\$(\w+)", r"\1"), (r"@(?=\w+\s*=)", ""),
-    (r"\bis\s+not\s+in\b", "not in"), (r"\bnot\s+is\b", "is not"), (r"\b(\w+)\s+not\s+(?!in\b)", r"\1 != "), (r"\bthen\b", ":"), (r"\s+then\b", ":"),
-    (r"\belse\s*if\b", "elif"), (r"\bels(?:e)?if\b", "elif"), (r"\b(?:function|func|fn|fun|define|Def|DEF)\s+(?=\w+\()", "def "), (r"\bfor\s*\((\w+)\s+in\s+(.*?)\)\s*:?", r"for \1 in \2:"),
-    (r"\bfor\s+each\b|\bforeach\b|\bFor\b|\bFOR\b", "for"), (r"\bIf\b|\bIF\b", "if"), (r"\bfor\s+(\w+)\s+(?!in\b|,)(?=\w)", r"for \1 in "), (r"\bfor\s+(\w+)\s*(?:=|of|:)\s*", r"for \1 in "), (r"\bWhile\b", "while"),
-    (r"\bImport\b|\binclude\b|\busing\b|\brequire\b", "import"), (r"\bReturn\b", "return"), (r"\bimport\s+([\w.]+)\s+from\s+([\w.]+)", r"from \2 import \1"), (r"\bimport\s+(.+?)\s+(?:to|is)\s+(\w+)", r"import \1 as \2"),
-    (r"(\d+(?:\.\d*)?)[fFlLdu]\b", r"\1"), (r"\b0+(\d+)\b", r"\1"), (r"(?<![\w.])(\d+)\.(?=[A-Za-z_])", r"(\1)."), (r"_(?=\W|$)", ""), (r"(\d)[eE](?=\W|$)", r"\1"), (r"(\d)\.(\d+)\.", r"\1.\2"), (r"(\d+\.\d+)\.(\d)", r"\1\2"),
-    (r"\.\.(?!\.)", "."), (r"\.\s*$", ""), (r"(\w)\s*->\s*(\w)", r"\1.\2"), (r"(\w)::(\w)", r"\1.\2"), (r"(\w):(\d|True|False)", r"\1=\2"), (r"\s*[-+*/@,=.%|&]\s*$", ""), (r"\bas\s*$", ""),
-    (r"\"(\w+)\"\s*=(?!=)", r"\1="), (r"'(\w+)'\s*=(?!=)", r"\1="), (r"\{\s*(\w+)\s*=\s*([^,{}]+)\s*\}", r'{"\1": \2}'),
-)  # fmt: skip
+    (r"\s*&&\s*", " and "),
+    (r"\s*\|\|\s*", " or "),
+    (r"\s*&&\s*", " & "),
+    (r"\s*\|\|\s*", " | "),
+    (r"!==", "!="),
+    (r"===", "=="),
+    (r"=>", ">="),
+    (r"=<", "<="),
+    (r"<>", "!="),
+    (r"=!", "!="),
+    (r"= =", "=="),
+    (r"! =", "!="),
+    (r"> =", ">="),
+    (r"< =", "<="),
+    (r"([+\-*/]) =", r"\1="),
+    (r"\*\s+\*", "**"),
+    (r"/\s+/", "//"),
+    (r"!\s*(?=[\w(])(?!=)", "not "),
+    (r"!\s*(?=[\w(])", "~"),
+    (r"(\w+(?:\[\w+\]|\.\w+)*)\s*\+\+;?", r"\1 += 1"),
+    (r"(\w+(?:\[\w+\]|\.\w+)*)\s*--;?", r"\1 -= 1"),
+    (r"\.\^", "**"),
+    (r"\s*\.\^\s*", " ** "),
+    (r"\.\*", "*"),
+    (r"\s*\.\*\s*", " * "),
+    (r"\./", "/"),
+    (r"\s*\./\s*", " / "),
+    (r"(?<![\w)\]'\"])//.*$", ""),
+    (r"//.*$", ""),
+    (r"\s*//\s*(.*)$", r"  # \1"),
+    (r"/\*.*?\*/\s*", ""),
+    (r"\s+--\s+.*$", ""),
+    (r":=", "="),
+    (r"<-", "="),
+    (r"(\w)'", r"\1.T"),
+    (r"(\w+)\((:[^()]*|[^()]*:)\)", r"\1[\2]"),
+    (r"(\w+)\(([^()]*:[^()]*)\)", r"\1[\2]"),
+    (r"(\w+)\{([^{}]*)\}", r"\1(\2)"),
+    (r"(\w+)\{([^{}]*)\}", r"\1[\2]"),
+    (r"(=\s*)(.+?)\s*\?\s*(.+?)\s*:\s*(.+)", r"\1\3 if \2 else \4"),
+    (r"^(\s*)(.+?)\s*\?\s*(.+?)\s*:\s*(.+)", r"\1\3 if \2 else \4"),
+    (
+        r"\b(?:var|let|const|int|float|double|auto|Tensor|val|my|local|bool|string|str|list)\s+(?=\w+\s*(?::\s*\w+\s*)?=)",
+        "",
+    ),
+    (r"\bnew\s+", ""),
+    (r"(?:;\s*)?\bend\b\s*;?\s*$", ""),
+    (r";+\s*$", ""),
+    (r"^\s*;\s*", ""),
+    (r";\s*;+", ";"),
+    (r",\s*,", ","),
+    (r"\(\s*,\s*", "("),
+    (r"\[\s*,\s*", "["),
+    (r"(\d)\s*;\s*", r"\1, "),
+    (r"\bNULL\b|\bnull\b|\bnil\b", "None"),
+    (r"\$(\w+)", r"\1"),
+    (r"@(?=\w+\s*=)", ""),
+    (r"\bis\s+not\s+in\b", "not in"),
+    (r"\bnot\s+is\b", "is not"),
+    (r"\b(\w+)\s+not\s+(?!in\b)", r"\1 != "),
+    (r"\bthen\b", ":"),
+    (r"\s+then\b", ":"),
+    (r"\belse\s*if\b", "elif"),
+    (r"\bels(?:e)?if\b", "elif"),
+    (r"\b(?:function|func|fn|fun|define|Def|DEF)\s+(?=\w+\()", "def "),
+    (r"\bfor\s*\((\w+)\s+in\s+(.*?)\)\s*:?", r"for \1 in \2:"),
+    (r"\bfor\s+each\b|\bforeach\b|\bFor\b|\bFOR\b", "for"),
+    (r"\bIf\b|\bIF\b", "if"),
+    (r"\bfor\s+(\w+)\s+(?!in\b|,)(?=\w)", r"for \1 in "),
+    (r"\bfor\s+(\w+)\s*(?:=|of|:)\s*", r"for \1 in "),
+    (r"\bWhile\b", "while"),
+    (r"\bImport\b|\binclude\b|\busing\b|\brequire\b", "import"),
+    (r"\bReturn\b", "return"),
+    (r"\bimport\s+([\w.]+)\s+from\s+([\w.]+)", r"from \2 import \1"),
+    (r"\bimport\s+(.+?)\s+(?:to|is)\s+(\w+)", r"import \1 as \2"),
+    (r"(\d+(?:\.\d*)?)[fFlLdu]\b", r"\1"),
+    (r"\b0+(\d+)\b", r"\1"),
+    (r"(?<![\w.])(\d+)\.(?=[A-Za-z_])", r"(\1)."),
+    (r"_(?=\W|$)", ""),
+    (r"(\d)[eE](?=\W|$)", r"\1"),
+    (r"(\d)\.(\d+)\.", r"\1.\2"),
+    (r"(\d+\.\d+)\.(\d)", r"\1\2"),
+    (r"\.\.(?!\.)", "."),
+    (r"\.\s*$", ""),
+    (r"(\w)\s*->\s*(\w)", r"\1.\2"),
+    (r"(\w)::(\w)", r"\1.\2"),
+    (r"(\w):(\d|True|False)", r"\1=\2"),
+    (r"\s*[-+*/@,=.%|&]\s*$", ""),
+    (r"\bas\s*$", ""),
+    (r"\"(\w+)\"\s*=(?!=)", r"\1="),
+    (r"'(\w+)'\s*=(?!=)", r"\1="),
+    (r"\{\s*(\w+)\s*=\s*([^,{}]+)\s*\}", r'{"\1": \2}'),
+)
 
 
 def _operators(problem: Broken) -> Iterator[str]:
@@ -347,7 +466,7 @@ def _brackets(problem: Broken) -> Iterator[str]:
         yield text[: problem.offset] + text[problem.offset + 1 :]
         opener = next((o for o, c in _PAIRS.items() if c == unmatched[1]), "(")
         start = text.rfind("\n", 0, problem.offset) + 1
-        before = [m for m in re.finditer(r"(?<=\w) (?=[\w\[(-])", text[start : problem.offset])]
+        before = list(re.finditer(r"(?<=\w) (?=[\w\[(-])", text[start : problem.offset]))
         yield from (text[: start + m.start()] + opener + text[start + m.end() :] for m in reversed(before))
         yield from (text[:p] + opener + text[p:] for p in _boundaries(text, problem.offset))
     elif "never closed" in said or "'['" in said or "'('" in said:
@@ -446,8 +565,8 @@ def _gaps(problem: Broken) -> Iterator[str]:
 
 
 _KEYWORDS = set(
-    "dim dtype device keepdim size lr bias stride padding kernel_size end start step requires_grad out_features sep axis"
-    " in_features batch_first hidden_size p reduction weight_decay momentum inplace min max steps descending num_classes".split()
+    "dim dtype device keepdim size lr bias stride padding kernel_size end start step requires_grad out_features axis p "
+    "in_features batch_first hidden_size reduction weight_decay momentum inplace min max steps num_classes sep".split()
 )
 
 

@@ -11,6 +11,7 @@ from tensorcli.diagnoses.edits import (
     brackets,
     calling,
     change,
+    constant,
     definite,
     is_tensor,
     parent,
@@ -33,12 +34,13 @@ def list_for_tensor(failure: Failure) -> Finding | None:
     text = text_of(failure, node)
     short = text if len(text) < 30 else definite(value)
     what = definite(value) if short != definite(value) else ""
-    title = f"{short}{f' is {what} and' if what and not _spells(node) else ' is'} no tensor: torch.tensor({'...' if len(text) > 30 else text}) makes one"
+    made = f"torch.tensor({'...' if len(text) > 30 else text}) makes one"
+    title = f"{short} is {f'{what} and ' if what and not _spells(node) else ''}no tensor: {made}"
     return Finding(title, (), _as_tensor_edits(failure, node, value))
 
 
 def _spells(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant | ast.List | ast.Tuple)
+    return isinstance(node, ast.List | ast.Tuple) or constant(node) is not None
 
 
 def _listed(failure: Failure) -> ast.expr | None:
@@ -231,9 +233,9 @@ def _without_tensor(failure: Failure, node: ast.expr, value: Any) -> Iterator[Ed
     """What needs no tensor: a number's .item(), an index of a list in a list, the length of a list."""
     above = parent(failure, node)
     called = calling(failure, above)
-    if isinstance(above, ast.Attribute) and isinstance(value, int | float) and not isinstance(node, ast.Constant):
-        if above.attr in ("item", "cpu", "detach", "numpy", "tolist", "clone") and called:
-            yield change(failure, (called, text_of(failure, node)))
+    number = isinstance(value, int | float) and not isinstance(node, ast.Constant)
+    if number and called and getattr(above, "attr", "") in ("item", "cpu", "detach", "numpy", "tolist", "clone"):
+        yield change(failure, (called, text_of(failure, node)))
     index = above.slice if isinstance(above, ast.Subscript) else None
     if isinstance(index, ast.Tuple) and not any(isinstance(part, ast.Slice) for part in index.elts):
         yield change(failure, (above, atom(failure, node) + "".join(f"[{text_of(failure, p)}]" for p in index.elts)))
@@ -329,7 +331,8 @@ def _results(failure: Failure) -> Finding | None:
     value = failure.value(node)
     names = [name for name in getattr(type(value), "__match_args__", ()) if hasattr(value, name)]
     text = text_of(failure, node)
-    title = f"{text if len(text) < 40 else 'this'} holds {len(value)} results{': ' + ' and '.join(names) if names else ''}, and one is needed"
+    listed = f": {' and '.join(names)}" if names else ""
+    title = f"{text if len(text) < 40 else 'this'} holds {len(value)} results{listed}, and one is needed"
     return Finding(title, (), _result_edits(failure, node, value, names))
 
 
@@ -482,9 +485,11 @@ def _grouped(names: list[str], sizes: list[int]) -> Iterator[str]:
 def _sized(failure: Failure) -> Finding | None:
     """range(), for and len() of what has no such number."""
     node = failure.node
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "len"):
-        if said(failure, "no number") or said(failure, "no length"):
-            return _ranged(failure, node) if node.func.id == "range" else _measured(failure, node)
+    name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+    if isinstance(node, ast.Call) and name == "range" and said(failure, "no number"):
+        return _ranged(failure, node)
+    if isinstance(node, ast.Call) and name == "len" and said(failure, "no length"):
+        return _measured(failure, node)
     if not said(failure, "not iterable") or not isinstance(node, ast.expr):
         return None
     above = parent(failure, node)
@@ -500,11 +505,8 @@ def _sized(failure: Failure) -> Finding | None:
             change(failure, (inner, t))
             for t in ([f"range({text})"] if isinstance(value, int) else []) + [f"range(int({text}))", f"[{text}]"]
         ]
-        return Finding(
-            f"{text} is {definite(value) if not is_tensor(value) else 'a single number'}: a loop goes over range({text})",
-            (),
-            edits,
-        )
+        what = "a single number" if is_tensor(value) else definite(value)
+        return Finding(f"{text} is {what}: a loop goes over range({text})", (), edits)
     if hasattr(value, "parameters") and not isinstance(value, type) and isinstance(above, ast.For | ast.comprehension):
         return Finding(
             f"{text} is a layer, and its parameters are wanted: {text}.parameters()",
@@ -622,11 +624,9 @@ def _indexed(failure: Failure) -> Finding | None:
         if is_tensor(value) or not wrong:
             return None
         texts = [(p, t) for p in wrong for t in _whole_texts(failure, p, failure.value(p), text_of(failure, p))]
-        return Finding(
-            f"a slice goes from one whole number to another, and {text_of(failure, wrong[0])} is {definite(failure.value(wrong[0]))}",
-            (),
-            [change(failure, pair) for pair in texts],
-        )
+        what = f"{text_of(failure, wrong[0])} is {definite(failure.value(wrong[0]))}"
+        title = f"a slice goes from one whole number to another, and {what}"
+        return Finding(title, (), [change(failure, pair) for pair in texts])
     text = text_of(failure, node.slice)
     kind = "tuple" if isinstance(value, tuple) else "text" if isinstance(value, str) else "list"
     title = (
@@ -664,7 +664,8 @@ def _texts(failure: Failure) -> Finding | None:
         return None
     other = next(side for side in sides if side is not texts[0])
     value = failure.value(other)
-    title = f"{text_of(failure, texts[0])} is text, and {text_of(failure, other)} is {definite(value) if value is not Unknown else 'not'}"
+    what = definite(value) if value is not Unknown else "not"
+    title = f"{text_of(failure, texts[0])} is text, and {text_of(failure, other)} is {what}"
     return Finding(title, (), _text_edits(failure, node, texts[0], other, value))
 
 

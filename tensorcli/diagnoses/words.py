@@ -86,7 +86,7 @@ _ELSEWHERE = """
     AdaptiveAvgPool2d: GlobalAveragePooling2D GlobalAvgPool2d GlobalAveragePooling
     Embedding: Embed EmbeddingLayer WordEmbedding
     MultiheadAttention: Attention MHA SelfAttention MultiHeadAttentionLayer
-    parameters: params get_parameters weights trainable_parameters variables trainable_variables get_weights parms
+    parameters: params get_parameters trainable_parameters variables trainable_variables get_weights parms
     state_dict: get_state save_state
     step: update apply_gradients optimize minimize
     weight: kernel W w coef_
@@ -133,16 +133,17 @@ _ELSEWHERE = """
 """
 
 
-def _habits() -> dict[str, tuple[str, ...]]:
+def inverted(text: str) -> dict[str, tuple[str, ...]]:
+    """From lines of "name name: word word", further indented where they go on: what each word may stand for."""
     table: dict[str, tuple[str, ...]] = {}
-    for line in re.sub(r"\n {6,}", " ", _ELSEWHERE).strip().splitlines():
+    for line in re.sub(r"\n {6,}", " ", text).strip().splitlines():
         meant, words = line.split(":")
         for word in words.split():
             table[word] = (*table.get(word, ()), *meant.split())
     return table
 
 
-HABITS = _habits()
+HABITS = inverted(_ELSEWHERE)
 
 
 def folded(word: str) -> str:
@@ -177,7 +178,7 @@ def _slips(word: str, known: str) -> float | None:
         return 1.05
     if sorted(a.split("_")) == sorted(b.split("_")):
         return 1.5
-    if min(len(a), len(b)) >= 4 and (b.startswith(a) or a.startswith(b)):
+    if min(len(a), len(b)) >= (3 if abs(len(a) - len(b)) < 3 else 4) and (b.startswith(a) or a.startswith(b)):
         return 2.5 + 0.1 * abs(len(a) - len(b))
     return None
 

@@ -17,8 +17,10 @@ import torch
 from tensorcli import language
 from tensorcli.engine import interrupts, namespace, pretend
 
+FILENAME = "<apart>"  # of the code that is run here
 MAX_NBYTES = 32 << 20  # of all that is copied
 MAX_OBJECTS = 20_000  # looked at to find the tensors among them
+TWINS = ".twins"  # the name, which no text can spell, of the pairs of a tensor of the session and its copy
 
 
 class TooLarge(Exception):
@@ -96,6 +98,7 @@ def copies(
     except (TypeError, RuntimeError, ValueError, RecursionError, AttributeError) as error:
         raise NoCopy(str(error)) from None
     copier.fill()
+    world[TWINS] = copier.twins
     return world
 
 
@@ -140,6 +143,7 @@ class Copier:
         self._world = world
         self._memo: dict[int, Any] = {}
         self._storages: dict[int, torch.Tensor] = {}
+        self.twins: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._kept: list[Any] = []  # the originals: their ids must stay theirs
         self._later: list[Callable[[], None]] = []
 
@@ -167,6 +171,7 @@ class Copier:
         match value:
             case torch.Tensor():
                 fresh: Any = self.tensor(value)
+                self.twins.append((value, fresh))
             case np.ndarray():
                 fresh = self.array(value)
             case types.FunctionType():
@@ -258,7 +263,7 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     value: Any = None
     with interrupts.may_raise(), _autograd_kept(world):
         for statement in statements:
-            value = eval(language.compiled(statement, filename="<apart>", trust=trust), world)
+            value = eval(language.compiled(statement, filename=FILENAME, trust=trust), world)
     bound = statements[-1].bound if statements else ()
     return world[bound[0]] if bound and bound[0] in world else value
 
@@ -274,33 +279,77 @@ def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: typ
 
 @contextmanager
 def _autograd_kept(world: Mapping[str, Any]) -> Iterator[None]:
-    roots = [value.grad_fn for value in world.values() if isinstance(value, torch.Tensor) and value.grad_fn is not None]
+    """Within it backward keeps the session's graphs, and gives to copies what it would give to their originals."""
+    twins = world.get(TWINS, [])
+    roots = [value.grad_fn for value, _ in twins if value.grad_fn is not None]
     if not roots:
         yield
         return
-    real = {id(node): node for node in _graph(roots)}
-    leaves = [node.variable for node in real.values() if hasattr(node, "variable")]
-    grads = [(leaf, leaf.grad) for leaf in leaves]
-    gone: set[int] = set()
     engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
-
-    def keeping(tensors: Any, gradients: Any, retain_graph: bool, *rest: Any, **options: Any) -> Any:
-        walked = {id(n) for n in _graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in real}
-        if walked & gone:
-            raise RuntimeError("Trying to backward through the graph a second time")
-        if not retain_graph:
-            gone.update(number for number in walked if not hasattr(real[number], "variable"))
-        return engine(tensors, gradients, True, *rest, **options)
-
-    for leaf, grad in grads:
-        leaf.grad = None if grad is None else grad.clone()
-    torch.autograd._engine_run_backward = keeping  # type: ignore[attr-defined, assignment]
+    torch.autograd._engine_run_backward = _Keeping(engine, twins, roots)  # type: ignore[attr-defined, assignment]
     try:
         yield
     finally:
         torch.autograd._engine_run_backward = engine  # type: ignore[attr-defined]
-        for leaf, grad in grads:
-            leaf.grad = grad
+
+
+class _Keeping:
+    """Autograd's engine, for graphs that begin in the session and go on in copies of its tensors."""
+
+    def __init__(self, engine: Any, twins: list[tuple[torch.Tensor, torch.Tensor]], roots: list[Any]) -> None:
+        self._engine = engine
+        self._real = {id(node): node for node in _graph(roots)}
+        self._leaves = [node.variable for node in self._real.values() if hasattr(node, "variable")]
+        self._copies = {id(original): twin for original, twin in twins}
+        self._originals = {id(twin): original for original, twin in twins}
+        self._gone: set[int] = set()
+
+    def __call__(
+        self, tensors: Any, gradients: Any, retain: bool, create: bool, inputs: Any, *rest: Any, **options: Any
+    ) -> Any:
+        self._free(tensors, retain)
+        both = [*inputs, *(self._originals[id(one)] for one in inputs if id(one) in self._originals)]
+        if options.get("accumulate_grad"):
+            return self._accumulated(
+                lambda: self._engine(tensors, gradients, True, create, tuple(both), *rest, **options)
+            )
+        found = list(self._engine(tensors, gradients, True, create, tuple(both), True, **options))
+        more = iter(found[len(inputs) :])
+        sums = [
+            _sum(grad, next(more)) if id(one) in self._originals else grad
+            for one, grad in zip(inputs, found, strict=False)
+        ]
+        if any(grad is None for grad in sums) and not any(rest):
+            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph")
+        return tuple(sums)
+
+    def _free(self, tensors: Any, retain: bool) -> None:
+        """Remember what a backward without retain_graph would free, and raise where it is gone already."""
+        walked = {id(n) for n in _graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in self._real}
+        if walked & self._gone:
+            raise RuntimeError("Trying to backward through the graph a second time")
+        if not retain:
+            self._gone.update(number for number in walked if not hasattr(self._real[number], "variable"))
+
+    def _accumulated(self, run: Callable[[], Any]) -> Any:
+        """Run backward; what the session's leaves get is their copies', and they are as they were."""
+        before = [(leaf, leaf.grad) for leaf in self._leaves]
+        try:
+            for leaf, _ in before:
+                leaf.grad = None
+            result = run()
+            for leaf, _ in before:
+                twin = self._copies.get(id(leaf))
+                if twin is not None and leaf.grad is not None:
+                    twin.grad = _sum(twin.grad, leaf.grad)
+            return result
+        finally:
+            for leaf, grad in before:
+                leaf.grad = grad
+
+
+def _sum(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
+    return b if a is None else a if b is None else a + b
 
 
 def _graph(roots: Iterable[Any]) -> Iterator[Any]:

@@ -62,7 +62,8 @@ def _call(node: ast.Call, operand: Callable[[ast.expr], Operand], value: Value) 
                 return Call(name, "function", arguments, keywords, function)
             return Call(name, "method", (operand(owner), *arguments), keywords, function)
         case ast.Name(id=name):
-            return Call(getattr(function, "__name__", name), "function", arguments, keywords, function)
+            named = name if isinstance(function, namespace.Namespace) else getattr(function, "__name__", name)
+            return Call(named, "function", arguments, keywords, function)
     return Call("call", "call", (operand(node.func), *arguments), keywords, function)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tensorcli import diagnoses, report
+from tensorcli import diagnoses, language, report
 from tensorcli.diagnoses import Unknown, general, syntax
-from tensorcli.engine import apart, calls, describe, namespace, predict, pure, remedy
+from tensorcli.engine import apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
@@ -44,7 +44,8 @@ class Known:
 def of_problem(problem: Problem, known: Known, *, filename: str | None, first_line: int) -> report.Diagnosis:
     """The diagnosis of text that cannot or may not run, with repaired texts that did run, apart from the session."""
     line = first_line + problem.line - 1
-    title, place, suggestions = problem.title, problem.place, ()
+    title, place = problem.title, problem.place
+    suggestions: tuple[report.Suggestion, ...] = ()
     if problem.error is not None:
         title, place, texts = syntax.explained(problem.text, problem.error)
         suggestions = remedy.repaired(problem.text, texts, known)
@@ -75,7 +76,7 @@ def of_error(
     origin = _locate(error.__traceback__, statement, known.sources)
     failure = _failure(error, origin, known)
     entry, code, category, finding = _recognised(failure)
-    suggestions = remedy.suggestions(failure, finding.edits, statement, known)
+    suggestions = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
     if not suggestions and (entry is None or category in ("shape", "index")):
         suggestions = remedy.suggestions(failure, general.edits(failure), statement, known)
     place = origin.place
@@ -96,6 +97,22 @@ def of_error(
         notes=finding.notes,
         reference=entry.lesson if entry else None,
     )
+
+
+def _again(code: str, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> str | None:
+    """The text with the same mistake mended, in the same way, where it fails of it now; None where it is another."""
+    if isinstance(error, Problem):
+        return None
+    statements = language.parse(source, trust=known.trust)
+    origin = _locate(error.__traceback__, statements[-1], {apart.FILENAME: statements[-1]})
+    let_go(error)
+    if len(statements) != 1 or origin.frame is None:
+        return None
+    failure = _failure(error, origin, known)
+    _, found, _, finding = _recognised(failure)
+    same = (other for other in finding.edits if other.title == edit.title and other.changes)
+    other = next(same, None) if found == code else None
+    return remedy.corrected(other, failure, statements[0]) if other else None
 
 
 def let_go(error: BaseException | None) -> None:
@@ -140,7 +157,21 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
         value,
         lambda statement, node: calls.of(node, statement, value),
         namespace.MODULES.get,
+        partial(_history, known.sources, origin.statement),
+        _free_nbytes(error),
     )
+
+
+def _history(sources: Mapping[str, Statement], failing: Statement) -> list[Statement]:
+    """The statements before the failing one, read anew."""
+    return [statement.again() for statement in sources.values() if statement is not failing]
+
+
+def _free_nbytes(error: BaseException) -> int | None:
+    """What is free of the memory that ran out, in bytes; None for any other error."""
+    if not isinstance(error, MemoryError) and "memory" not in str(error):
+        return None
+    return environment.free_nbytes("cuda" if "CUDA" in str(error) else "cpu")
 
 
 class _Values:

@@ -100,9 +100,11 @@ def may_raise() -> Iterator[None]:
         _State.timed = False
 
 
-def _on_alarm(_signum: int, _frame: FrameType | None) -> None:
+def _on_alarm(_signum: int, frame: FrameType | None) -> None:
     _State.late = True
-    if _State.timed:
+    if _is_importing(frame):  # libraries import more when first used; half a module would stay behind for good
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    elif _State.timed:
         _State.timed = False
         raise TimeoutError
 
@@ -110,6 +112,14 @@ def _on_alarm(_signum: int, _frame: FrameType | None) -> None:
 def is_answering() -> bool:
     """Whether a request is being answered now."""
     return _State.current is not None
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 # For who answers requests.

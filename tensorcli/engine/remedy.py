@@ -2,7 +2,7 @@
 
 import ast
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,21 @@ MAX_TRIED = 60
 SECONDS = 0.5  # for all of them together
 
 
+Again = Callable[[Exception, str, Edit], str | None]  # a text that still fails, with the same mistake mended once more
+
+
 def suggestions(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known"
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again = lambda *_: None
 ) -> tuple[report.Suggestion, ...]:
-    """The first few edits whose corrected statement ran, with what it gave."""
-    return tuple(islice(_working(failure, edits, statement, known), MAX_SHOWN))
+    """The first few edits whose corrected statement ran, with what it gave.
+
+    Where a corrected statement fails of the same mistake further on, `again` mends that too.
+    """
+    return tuple(islice(_working(failure, edits, statement, known, again), MAX_SHOWN))
 
 
 def _working(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known"
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again
 ) -> Iterator[report.Suggestion]:
     tried: set[str] = set()
     if known.seconds >= SLOW_SECONDS:
@@ -44,15 +50,30 @@ def _working(
         if source in tried:
             continue
         tried.add(source)
+        shown = _shown(edit, failure, source)
         try:
             value = _tried(source, known, seconds=left)
-            accepted = edit.accept(value)
-        except (Exception, KeyboardInterrupt):  # it does not mend it, or cannot be tried: not shown
+        except KeyboardInterrupt:
             continue
-        if accepted:
-            yield report.Suggestion(
-                title=edit.title, edit=_shown(edit, failure, source), source=source, result=_result(value)
-            )
+        except Exception as error:  # it does not mend it, or not all of it, or cannot be tried
+            further = again(error, source, edit) if len(tried) <= MAX_SHOWN else None
+            if further is None or further in tried:
+                continue
+            source = shown = further
+            tried.add(source)
+            try:
+                value = _tried(source, known, seconds=left)
+            except (Exception, KeyboardInterrupt):
+                continue
+        if _accepted(edit, value):
+            yield report.Suggestion(title=edit.title, edit=shown, source=source, result=_result(value))
+
+
+def _accepted(edit: Edit, value: Any) -> bool:
+    try:
+        return edit.accept(value)
+    except Exception:
+        return False
 
 
 def repaired(text: str, candidates: Iterable[str], known: "Known") -> tuple[report.Suggestion, ...]:

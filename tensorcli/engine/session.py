@@ -146,8 +146,8 @@ class Session:
             return language.parse(text, trust=self.trust)
         except language.Problem as problem:
             known = failure.Known(self.names, self.sources, self.trust, torch.get_rng_state())
-            place = {"filename": context.filename, "first_line": context.first_line}
-            context.emit(failure.of_problem(problem, known, **place))
+            where = context.filename, context.first_line
+            context.emit(failure.of_problem(problem, known, filename=where[0], first_line=where[1]))
             return None
 
     def compile(self, statement: Statement, key: str) -> Any:
