@@ -134,13 +134,13 @@ def entries() -> tuple[Entry, ...]:
 
     modules = (
         python,
-        devices,
         autograd,
         arrays,
         reshape,
         syntax,
         values,
         calls,
+        devices,
         losses,
         dtypes,
         linalg,

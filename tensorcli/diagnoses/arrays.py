@@ -267,7 +267,7 @@ def _is_numpys(failure: Failure) -> bool:
 def _no_numpy(failure: Failure) -> Finding:
     nodes = [node for node, _ in _converted(failure)]
     text = text_of(failure, nodes[0])
-    title = f"{text if len(text) < 40 else 'this'} is a tensor, and NumPy's {failure.call and failure.call.name} takes arrays"
+    title = f"{text if len(text) < 40 else 'this'} is a tensor, and NumPy's {_called(failure)} takes arrays"
     return Finding(title, (), _numpy_edits(failure, nodes))
 
 
@@ -402,14 +402,7 @@ def item_of_many(failure: Failure) -> Finding | None:
     if not said(failure, "item") or not isinstance(failure.error, TypeError | ValueError | RuntimeError):
         return None
     given = _many(failure)
-    call = failure.call
-    if (
-        call is None
-        or (call.name in ("tensor", "as_tensor", "array") and given is None)
-        or call.form in ("index", "assign")
-    ):
-        return None
-    if given is None:
+    if given is None or (failure.call is not None and failure.call.form in ("index", "assign")):
         return None
     name, value = given
     count = int(value.numel()) if is_tensor(value) else int(getattr(value, "size", 0))
@@ -438,9 +431,11 @@ def _many(failure: Failure) -> tuple[ast.expr, Any] | None:
 
 
 def _item_edits(failure: Failure, name: ast.expr, value: Any) -> Iterator[Edit]:
-    node, call = failure.node, failure.call
+    node, called = failure.node, _called(failure)
     text = atom(failure, name)
-    if not is_tensor(value) or call is None:
+    if not is_tensor(value) or (
+        isinstance(node, ast.JoinedStr | ast.FormattedValue) and not _is_in_place(failure, name)
+    ):
         return
     plain = text_of(failure, name)
     if (
@@ -448,29 +443,45 @@ def _item_edits(failure: Failure, name: ast.expr, value: Any) -> Iterator[Edit]:
         and isinstance(node.func, ast.Attribute)
         and text_of(failure, node.func.value) == "math"
     ):
-        other = {"fabs": "abs", "gamma": "exp"}.get(call.name, call.name)
+        other = {"fabs": "abs", "gamma": "exp"}.get(called, called)
         yield change(failure, (node.func, f"torch.{other}"), title="of each element")
-    if call.name == "round" and call.form == "function" and isinstance(node, ast.Call):
+    if called == "round" and isinstance(node, ast.Call):
         digits = f"decimals={text_of(failure, node.args[1])}" if len(node.args) > 1 else ""
         yield change(failure, (node, f"{text}.round({digits})"), title="of each element")
     for end in _reductions(failure, name, value):
         yield change(failure, (name, text + end))
-    lists = call.name == "item" and isinstance(node, ast.Call)
+    lists = called == "item" and isinstance(node, ast.Call)
     if lists:
         yield change(failure, (node, f"{text}.tolist()"), title="all of them, as a list")
-    elif call.name in ("float", "int"):
+    elif called in ("float", "int"):
         yield change(
-            failure, (node, f"{text}{cast('float32' if call.name == 'float' else 'int64')}"), title="each element"
+            failure, (node, f"{text}{cast('float32' if called == 'float' else 'int64')}"), title="each element"
         )
         yield change(failure, (node, f"{text}.tolist()"), title="all of them, as a list")
-    if call.name == "range" and (sizes := tuple(value.shape)):
+    if called == "range" and (sizes := tuple(value.shape)):
         yield change(failure, (name, f"len({plain})" if len(sizes) else plain), title="as many as there are")
     if len(tuple(value.shape)) == 1:
         yield change(failure, (name, f"{text}[0]"), title="the first")
 
 
+def _called(failure: Failure) -> str:
+    """The name of what was called, as it is written: the builtins here are guarded ones."""
+    match failure.node:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name
+    return failure.call.name if failure.call else ""
+
+
+def _is_in_place(failure: Failure, node: ast.expr) -> bool:
+    """Whether the text at a node's position is the node's: before Python 3.12 it is not inside of f-strings."""
+    try:
+        return ast.dump(ast.parse(text_of(failure, node), mode="eval").body) == ast.dump(node)
+    except (SyntaxError, IndexError, ValueError):
+        return False
+
+
 def _reductions(failure: Failure, name: ast.expr, value: Any) -> list[str]:
-    """How the many become one, likeliest first: a count for truth values, a sum where sums are kept, a mean of losses."""
+    """How the many become one, likeliest first: a count of truth values, a sum where sums are kept, a mean of losses."""
     call = failure.call
     about = text_of(failure, name).lower()
     found = made_by(failure, Operand("", value, name))
@@ -672,7 +683,7 @@ def _function_of_many(failure: Failure, node: ast.Call) -> Iterator[Edit]:
     call = failure.call
     if call is None or not node.args:
         return
-    name, first = call.name, node.args[0]
+    name, first = _called(failure), node.args[0]
     arguments = [text_of(failure, part) for part in node.args]
     own = atom(failure, first)
     if name in _OF_MANY and len(node.args) == 2:

@@ -1,7 +1,8 @@
-"""Diagnoses of gradients: backward of many numbers, twice, or without a graph; changes in place that autograd forbids."""
+"""Diagnoses of gradients: backward of many numbers, twice, or without a graph; changes in place that it forbids."""
 
 import ast
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +62,8 @@ def _scalar_edits(failure: Failure, output: Operand) -> Iterator[Edit]:
         pairs = [(part, f"{atom(failure, part)}.{name}()") for part in outputs if part is not None]
         if given is not None and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield change(failure, (node, f"{pairs[0][1]}.backward()"), title=f"the {name} of all")
-        yield change(failure, *pairs, title=f"the {name} of all")
+        else:
+            yield change(failure, *pairs, title=f"the {name} of all")
     if isinstance(node, ast.Call) and len(outputs) == 1 and output.node is not None and given is None:
         name = "grad_outputs" if call and call.name == "grad" else "gradient"
         text = with_keyword(text_of(failure, node), f"{name}=torch.ones_like({output.text})")
@@ -170,13 +172,17 @@ def no_graph(failure: Failure) -> Finding | None:
 def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
     node, call = failure.node, failure.call
     if "not have been used" in failure.message and isinstance(node, ast.Call):
-        yield change(failure, (node, with_keyword(text_of(failure, node), "allow_unused=True")), title="None for it")
+        unused = change(failure, (node, with_keyword(text_of(failure, node), "allow_unused=True")), title="None for it")
+        yield unused
+        if output is not None and output.node is not None:  # the failing call may have freed the graph
+            yield Edit(_computed_again(failure, output.node, 3) + unused.changes, "None for it")
     yield from _without_cut(failure, node)
     yield from _without_no_grad(failure, node)
     yield from _classified(failure, node)
     if output is not None and output.node is not None:
         yield from _definitions_uncut(failure, output.node)
     roots = [part.node for part in (*(call.arguments if call else ()), *(call.keywords.values() if call else ()))]
+    yield from _blocks_before(failure, [root for root in roots if root is not None])
     leaves, between = _leaves(failure, [root for root in roots if root is not None])
     yield from _requiring(failure, leaves, between)
 
@@ -203,7 +209,8 @@ def _uncut(part: ast.AST, text: Any) -> str:
         case ast.Call(func=ast.Attribute(attr="tensor"), args=[first]):
             return str(text(first))
         case ast.Call(func=ast.Attribute(value=owner)) | ast.Attribute(value=owner):
-            return str(text(owner))
+            simple = isinstance(owner, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+            return str(text(owner)) if simple else f"({text(owner)})"
     return str(text(part))
 
 
@@ -244,6 +251,26 @@ def _definitions_uncut(failure: Failure, node: ast.AST) -> Iterator[Edit]:
             changes.append((written, written.node, written.source))
     if changes:
         yield Edit(tuple(changes), "not cut off from its graph")
+
+
+def _is_no_grad(node: ast.AST, text: Any) -> bool:
+    """Whether this is a block without gradients."""
+    return isinstance(node, ast.With) and any(
+        word in text(item.context_expr) for item in node.items for word in ("no_grad", "inference_mode")
+    )
+
+
+def _blocks_before(failure: Failure, roots: list[ast.expr]) -> Iterator[Edit]:
+    """An earlier block without gradients that computed what is needed, without that."""
+    wanted = {name.id for root in roots for name in ast.walk(root) if isinstance(name, ast.Name)}
+    for written in reversed(list(failure.history())):
+        node = written.node
+        if not isinstance(node, ast.With) or not _is_no_grad(node, lambda part, w=written: w.place_of(part).text):
+            continue
+        stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        if stored & wanted:
+            texts = [_dedented(written.place_of(part).text, part.col_offset) for part in node.body]
+            yield Edit(((written, node, "\n".join(texts)),), "with gradients")
 
 
 def _without_no_grad(failure: Failure, node: ast.AST | None) -> Iterator[Edit]:
@@ -523,14 +550,22 @@ def _replayed(failure: Failure) -> Iterator[Edit]:
 def _needed(failure: Failure, history: list[Statement]) -> list[Statement]:
     """Of the statements before, those that bind or change what autograd made of the variables needed."""
     wanted = {part.id for part in ast.walk(failure.node) if isinstance(part, ast.Name)} if failure.node else set()
-    kept: list[Statement] = []
-    for statement in reversed(history):
-        changed = set(statement.bound) | _changed_names(statement.node)
-        made = [name for name in changed & wanted if _is_made(failure, name)]
-        if made and not isinstance(statement.node, ast.FunctionDef):
-            kept.append(statement)
-            wanted |= {part.id for part in ast.walk(statement.node) if isinstance(part, ast.Name)}
-    return kept[::-1]
+    kept: dict[int, Statement] = {}
+    while True:
+        fresh = [
+            k
+            for k, statement in enumerate(history)
+            if k not in kept
+            and not isinstance(statement.node, ast.FunctionDef)
+            and any(
+                _is_made(failure, name) for name in (set(statement.bound) | _changed_names(statement.node)) & wanted
+            )
+        ]
+        if not fresh:
+            return [kept[k] for k in sorted(kept)]
+        for k in fresh:
+            kept[k] = history[k]
+            wanted |= {part.id for part in ast.walk(history[k].node) if isinstance(part, ast.Name)}
 
 
 def _is_made(failure: Failure, name: str) -> bool:
@@ -575,10 +610,17 @@ def not_yet(failure: Failure) -> Finding | None:
     for part in ast.walk(failure.node) if failure.node else ():
         if isinstance(part, ast.Attribute) and part.attr == "grad":
             owner = failure.value(part.value)
-            if is_tensor(owner) and owner.grad is None:
+            if is_tensor(owner) and _grad(owner) is None:
                 text = text_of(failure, part.value)
                 return Finding(_why(text, owner), (), _gradient_edits(failure, part, owner, text))
     return None
+
+
+def _grad(tensor: Any) -> Any:
+    """A tensor's gradient, without the warning that computed tensors keep none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tensor.grad
 
 
 def _why(text: str, owner: Any) -> str:

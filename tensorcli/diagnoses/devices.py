@@ -143,7 +143,8 @@ def no_cuda(failure: Failure) -> Finding | None:
     """A CUDA device asked for where there is none, or one with a number that is not there."""
     if said(failure, "ordinal"):
         return Finding("there is no CUDA device of that number here", (), _other_devices(failure, "cuda"))
-    if match := said(failure, "device name"):
+    match = said(failure, "device name")
+    if match and not re.match(r"(?:b?float|u?int|bool|complex|double|half|long)", match[1] or match[2]):  # else a dtype
         title = f"there is no kind of device called {match[1]}: there are cpu, cuda and mps"
         return Finding(title, (), [*_other_devices(failure, "cuda"), *_other_devices(failure, "cpu")])
     if not said(failure, "no cuda"):

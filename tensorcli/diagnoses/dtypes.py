@@ -36,15 +36,22 @@ def _is_whole(value: Any) -> bool:
     return is_tensor(value) and dtype_of(value) not in (*_FLOATS, *_COMPLEX)
 
 
+_OPERATORS = {
+    "matmul": "@", "neg": "-", "sub": "-", "bitwise_not": "~", "bitwise_and": "&", "bitwise_or": "|", "add": "+",
+    "bitwise_xor": "^", "remainder": "%", "floor_divide": "//", "mul": "*", "div": "/", "gt": ">", "lt": "<", "ge": ">=",
+    "le": "<=", "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "pow": "**",
+}  # fmt: skip
+
+
 def _name(failure: Failure) -> str:
     """What the failing operation is called: its operator's sign, its function's name, its layer's kind."""
     if failure.layer is not None:
         return f"nn.{type(failure.layer.module).__name__}"
     node = failure.node
-    signs = {"matmul": "@", "neg": "-", "sub": "-", "bitwise_not": "~", "bitwise_and": "&", "bitwise_or": "|",
-             "bitwise_xor": "^", "remainder": "%", "floor_divide": "//", "add": "+", "mul": "*", "div": "/"}  # fmt: skip
     name = failure.call.name if failure.call else "this"
-    return signs.get(name, name) if isinstance(node, ast.BinOp | ast.UnaryOp | ast.AugAssign) else name
+    return (
+        _OPERATORS.get(name, name) if isinstance(node, ast.BinOp | ast.UnaryOp | ast.AugAssign | ast.Compare) else name
+    )
 
 
 def _short(text: str) -> str:
@@ -132,7 +139,8 @@ def _inner_casts(failure: Failure, own: str) -> Iterator[Edit]:
 
 
 _MAKERS = frozenset(
-    "tensor zeros ones rand randn full empty arange linspace eye as_tensor zeros_like ones_like full_like logspace".split()
+    """tensor zeros ones rand randn full empty arange linspace eye as_tensor zeros_like ones_like full_like
+    logspace""".split()
 )
 
 
@@ -260,11 +268,11 @@ def _layer_given(failure: Failure) -> str | None:
 
 
 # Operators that count, compare or pick: they work on integers, and truth values are what they lack.
-_FOR_INTEGERS = (
-    "median addmm addmv bmm dot bincount remainder div_floor abs trace cross max min topk argm sort kthvalue histc arange "
-    "range randperm linspace shift fmod gcd lcm prod cumsum bitwise maximum minimum mode unique matmul mv baddbmm unfold "
-    "add mul sub div_true eq ne lt le gt ge sum neg copy"
-).split()
+_FOR_INTEGERS = """
+    median addmm addmv bmm dot bincount remainder div_floor abs trace cross max min topk argm sort kthvalue histc arange
+    range randperm linspace shift fmod gcd lcm prod cumsum bitwise maximum minimum mode unique matmul mv baddbmm unfold
+    add mul sub div_true eq ne lt le gt ge sum neg copy
+""".split()
 
 
 def _wants_float(failure: Failure) -> bool:
@@ -649,10 +657,12 @@ def not_for_dtype(failure: Failure) -> Finding | None:
     about = next((o for o in operands if dtype_of(o.value) == kind), None)
     name = _name(failure)
     title = f"{name} is not there for {kind}" if kind else failure.message.strip().split("\n")[0].rstrip(".")
-    if name in ("~", "&", "|", "^", "bitwise_left_shift", "bitwise_right_shift") or name.startswith("bitwise"):
+    if name in ("~", "&", "|", "^", "<<", ">>") or name.startswith("bitwise"):
         title = f"{name} is for truth values and integers"
     if about is not None and about.text != name:
-        title += f", and {_short(about.text)} is {kind}" if "there for" not in title else f", which {_short(about.text)} is"
+        title += (
+            f", and {_short(about.text)} is {kind}" if "there for" not in title else f", which {_short(about.text)} is"
+        )
     return Finding(title, (), _kind_edits(failure, operands, kind))
 
 

@@ -100,6 +100,10 @@ def _square_edits(failure: Failure, matrix: Operand, sizes: tuple[int, ...]) -> 
     if name in _INVERSES:
         yield change(failure, (node, _call_text(failure, "pinv", matrix.text)), title="the pseudo-inverse")
     if name in _SOLVES:
+        second = call.argument(1, "B")
+        other = shape(second) or ()
+        if second is not None and len(other) > 1 and other[-1] == other[-2]:
+            yield _swapped(failure, matrix, second)
         yield from _least_squares(failure)
     yield from _made_square(failure, matrix)
     gram = f"{own}{turned} @ {own}" if rows > columns else f"{own} @ {own}{turned}"

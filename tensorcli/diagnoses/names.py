@@ -26,8 +26,9 @@ _LIBRARIES = {
 _OTHER_WORDS = {
     "true": "True", "false": "False", "null": "None", "nil": "None", "none": "None", "NULL": "None",
     "undefined": "None", "numpy": "np", "pytorch": "torch", "Torch": "torch", "th": "torch", "functional": "F",
-    "f": "F", "tf": "torch", "device": '"cpu"', "NaN": "torch.nan", "Infinity": "torch.inf", "puts": "print", "echo": "print", "printf": "print",
-    "console": "print", "display": "print", "disp": "print", "length": "len", "numel": "torch.numel", "this": "self",
+    "f": "F", "tf": "torch", "device": '"cpu"', "NaN": "torch.nan", "Infinity": "torch.inf", "puts": "print",
+    "echo": "print", "printf": "print", "console": "print", "display": "print", "disp": "print", "length": "len",
+    "numel": "torch.numel", "this": "self",
 }  # fmt: skip
 _PYTHON = """
     print len range sum max min abs round int float str bool list tuple dict set zip enumerate sorted reversed type
@@ -117,8 +118,11 @@ def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterat
     misspelt = [] if own else list(_misspelt(failure, name, called=called))
     if not own:
         exact = [*(misspelt[:2] if exact else []), *exact]
-    yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt] if called else [
-        *other, *(close[:1] if len(name) > 1 else []), *exact, *close[1:], *usual, *_kin(name, variables), *misspelt]  # fmt: skip
+    first, rest = (close[:1] if len(name) > 1 else []), close[1:]
+    if called:
+        yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt]
+    else:
+        yield from [*other, *first, *exact, *rest, *usual, *_kin(name, variables), *misspelt]
     yield from _kin(name, variables)
 
 

@@ -36,7 +36,9 @@ def out_of_memory(failure: Failure) -> Finding | None:
     if not isinstance(failure.error, MemoryError) and not said(failure, "no memory"):
         return None
     asked = _asked_nbytes(failure)
-    amount = units.nbytes(asked) if asked else _written_amount(failure)
+    if asked and asked >= 2**63:
+        return Finding("this needs more memory than any machine can have", tuple(_smaller_ways(failure, asked)))
+    amount = units.nbytes(asked) if asked else ""
     where = "the GPU" if "CUDA" in failure.message else "memory"
     if failure.free_nbytes is not None and amount and (asked or 0) > failure.free_nbytes:
         title = f"{amount} were asked for, and {units.nbytes(failure.free_nbytes)} of {where} are free"
@@ -49,16 +51,16 @@ def out_of_memory(failure: Failure) -> Finding | None:
 
 def _asked_nbytes(failure: Failure) -> int | None:
     """How many bytes were asked for: as the message says, or as its sizes give."""
-    found = said(failure, "amount")
+    found, sizes = said(failure, "amount"), said(failure, "sizes")
     if found and found[1]:
         return int(found[1])
-    sizes = said(failure, "sizes")
+    if found:
+        number, unit = (found[2] or found[3]).split()
+        return int(float(number) * 1024 ** _UNITS.index(unit[0].upper())) if unit[0].upper() in _UNITS else None
     return math.prod(int(size) for size in sizes[1].split(",")) * 4 if sizes else None
 
 
-def _written_amount(failure: Failure) -> str:
-    found = said(failure, "amount")
-    return (found[2] or found[3] or "") if found else ""
+_UNITS = "BKMGTPE"
 
 
 # What the result of an operation need not hold: what to write instead.
