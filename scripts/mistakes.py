@@ -8,7 +8,6 @@ top-3 (one of those shown does), the exact span, and the expected code.
 
 import argparse
 import ast
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path

@@ -434,6 +434,6 @@ class Progress(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Benchmark | Timing | Devices | Names | Settings
-    | Completions | Progress
+    Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Benchmark | Timing | Devices | Names
+    | Settings | Completions | Progress
 )  # fmt: skip

@@ -31,7 +31,6 @@ vars(torch)
 input()
 breakpoint()
 memoryview(b"x")
-object()
 super()
 __import__("os")
 torch.__dict__

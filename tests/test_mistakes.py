@@ -25,9 +25,17 @@ def test_there_are_enough_and_none_twice():
     assert len(set(texts)) == len(texts)
 
 
-def test_the_results_that_are_kept_are_those_of_this_code():
-    table = mistakes.table([(file.stem, [mistakes.outcome(m) for m in mistakes.mistakes(file)]) for file in FILES])
-    assert mistakes.RESULTS.read_text() == table, "run scripts/mistakes --keep"
+def test_what_was_meant_is_what_is_offered():
+    found = [mistakes.outcome(mistake) for _, mistake in EVERY]
+    assert sum(answer.first for answer in found) >= 0.90 * len(found)
+    assert sum(answer.shown for answer in found) >= 0.97 * len(found)
+    assert sum(answer.span for answer in found) >= 0.98 * len(found)
+    assert sum(answer.code for answer in found) >= 0.95 * len(found)
+
+
+def test_the_shares_that_are_kept_are_of_these_mistakes():
+    operators = {mistake["operator"] for _, mistake in EVERY}
+    assert f"{len(EVERY)} mistakes over {len(operators)} operators." in mistakes.RESULTS.read_text()
 
 
 def _state(session: Session) -> dict[str, object]:
@@ -59,7 +67,8 @@ def _after(mistake: dict[str, str]) -> tuple[dict[str, object], list[str]]:
     return _state(session), [answer.text for answer in said if isinstance(answer, report.Output)]
 
 
-SMALL = [m for _, m in EVERY if "000" not in m["setup"] + m["failing"]]
+# Large ones take long, and what torch.empty holds is anybody's guess.
+SMALL = [m for _, m in EVERY if "000" not in m["setup"] + m["failing"] and "empty" not in m["setup"] + m["failing"]]
 
 
 @pytest.mark.parametrize("part", range(8))

@@ -262,9 +262,7 @@ def test_more_memory_than_there_is_ends_in_a_diagnosis(session):
     ):
         problem = ask(session, text)[-1]
         assert (problem.code, problem.category) == ("out-of-memory", "memory"), text
-    assert (
-        ask(session, "torch.ones(10**13)")[0].title.startswith("36.4 TiB were asked for, and ")
-    )
+    assert ask(session, "torch.ones(10**13)")[0].title.startswith("36.4 TiB were asked for, and ")
 
 
 def test_did_you_mean(session):

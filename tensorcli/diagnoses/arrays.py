@@ -481,7 +481,7 @@ def _is_in_place(failure: Failure, node: ast.expr) -> bool:
 
 
 def _reductions(failure: Failure, name: ast.expr, value: Any) -> list[str]:
-    """How the many become one, likeliest first: a count of truth values, a sum where sums are kept, a mean of losses."""
+    """How the many become one, likeliest first: a count of truths, a sum where sums are kept, a mean of losses."""
     call = failure.call
     about = text_of(failure, name).lower()
     found = made_by(failure, Operand("", value, name))

@@ -11,7 +11,7 @@ from tensorcli.diagnoses.edits import atom, change, is_tensor, quoted, suffix, s
 from tensorcli.diagnoses.messages import said
 
 _FACTORIES = frozenset(
-    "zeros ones empty full rand randn randint arange linspace eye tensor randperm logspace as_tensor tril_indices".split()
+    "zeros ones empty full rand randn randint arange linspace eye tensor randperm logspace as_tensor".split()
 )
 
 
@@ -187,11 +187,9 @@ def _cpu_edits(failure: Failure) -> Iterator[Edit]:
             if written is not None and _CUDA.match(str(part.value)):
                 yield Edit(((written, part, chosen),), "CUDA where it is there")
                 yield Edit(((written, part, '"cpu"'),), "on the CPU")
-        if written is not None and (value := getattr(written.node, "value", None)) is not None:
-            for part in ast.walk(value):
-                if isinstance(part, ast.Attribute) and part.attr == "is_available":
-                    text = written.place_of(part).text
-                    yield Edit(((written, part, f"{text}()"),), "is_available is a function")
+        for asked in ast.walk(written.node) if written is not None else ():
+            if written is not None and isinstance(asked, ast.Attribute) and asked.attr == "is_available":
+                yield Edit(((written, asked, f"{written.place_of(asked).text}()"),), "is_available is a function")
     for operand in names:
         yield change(failure, (operand, '"cpu"'), title="on the CPU")
 

@@ -38,8 +38,8 @@ def _is_whole(value: Any) -> bool:
 
 _OPERATORS = {
     "matmul": "@", "neg": "-", "sub": "-", "bitwise_not": "~", "bitwise_and": "&", "bitwise_or": "|", "add": "+",
-    "bitwise_xor": "^", "remainder": "%", "floor_divide": "//", "mul": "*", "div": "/", "gt": ">", "lt": "<", "ge": ">=",
-    "le": "<=", "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "pow": "**",
+    "bitwise_xor": "^", "remainder": "%", "floor_divide": "//", "mul": "*", "div": "/", "gt": ">", "lt": "<",
+    "ge": ">=", "le": "<=", "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "pow": "**",
 }  # fmt: skip
 
 
@@ -70,8 +70,8 @@ def mixed(failure: Failure) -> Finding | None:
     kinds = list(dict.fromkeys(dtype_of(operand.value) for operand in operands))
     if own is not None:
         return _layer_finding(failure, own, operands)
-    if len(kinds) == 1 and _is_whole(operands[0].value):
-        return None  # it needs floats
+    if len(kinds) == 1 and (_is_whole(operands[0].value) or not any(_lists(failure))):
+        return None  # it needs floats, or these words are of something else
     data = [o for o in operands if not (_is_whole(o.value) and _is_index(failure, o))]
     named = [f"{_short(o.text)} is {dtype_of(o.value)}" for o in data]
     title = f"{_name(failure)} takes tensors of one dtype: {' and '.join(dict.fromkeys(named)) or failure.message}"
@@ -196,6 +196,7 @@ def _mixed_edits(failure: Failure, operands: list[Operand]) -> Iterator[Edit]:
         for kind in dict.fromkeys(dtype_of(o.value) for o in operands):
             if kind != dtype_of(operand.value) and not (_is_whole_name(kind) and not _is_whole(operand.value)):
                 yield suffix(failure, operand, cast(kind), title=f"as {kind}")
+    yield from _list_casts(failure)
     yield from _inner_casts(failure, "float32")
 
 
@@ -323,10 +324,16 @@ def _float_edits(failure: Failure, operands: list[Operand], whole: list[Operand]
 
 def _list_casts(failure: Failure) -> Iterator[Edit]:
     """A sequence of tensors, each in float32."""
+    for given in _lists(failure):
+        yield change(failure, (given, f"[t.float() for t in {given.text}]"), title="floating-point numbers")
+
+
+def _lists(failure: Failure) -> Iterator[Operand]:
+    """The arguments that are sequences of tensors."""
     call = failure.call
     for given in (*call.arguments, *call.keywords.values()) if call else ():
         if isinstance(given.value, list | tuple) and any(map(is_tensor, given.value)) and given.node is not None:
-            yield change(failure, (given, f"[t.float() for t in {given.text}]"), title="floating-point numbers")
+            yield given
 
 
 def _other_dtype(failure: Failure, node: ast.Call) -> Iterator[Edit]:

@@ -90,6 +90,9 @@ def _batch_edits(failure: Failure, matrix: Operand) -> Iterator[Edit]:
 _FOR_ANY = {"eig": "svd", "eigh": "svd", "eigvals": "svdvals", "eigvalsh": "svdvals"}
 
 
+_OF_SQUARES = "cholesky det logdet slogdet eigh eigvalsh eig eigvals matrix_power matrix_exp".split()
+
+
 def _square_edits(failure: Failure, matrix: Operand, sizes: tuple[int, ...]) -> Iterator[Edit]:
     call, node = failure.call, failure.node
     assert call is not None
@@ -101,25 +104,14 @@ def _square_edits(failure: Failure, matrix: Operand, sizes: tuple[int, ...]) -> 
         yield change(failure, (node, _call_text(failure, "pinv", matrix.text)), title="the pseudo-inverse")
     if name in _SOLVES:
         second = call.argument(1, "B")
-        other = shape(second) or ()
-        if second is not None and len(other) > 1 and other[-1] == other[-2]:
+        b = shape(second) or ()
+        if second is not None and len(b) > 1 and b[-1] == b[-2]:
             yield _swapped(failure, matrix, second)
         yield from _least_squares(failure)
     yield from _made_square(failure, matrix)
     gram = f"{own}{turned} @ {own}" if rows > columns else f"{own} @ {own}{turned}"
     other = f"{own} @ {own}{turned}" if rows > columns else f"{own}{turned} @ {own}"
-    if name in (
-        "cholesky",
-        "det",
-        "logdet",
-        "slogdet",
-        "eigh",
-        "eigvalsh",
-        "eig",
-        "eigvals",
-        "matrix_power",
-        "matrix_exp",
-    ):
+    if name in _OF_SQUARES:
         if name in _FOR_ANY and name not in ("eigh", "eigvalsh"):
             yield change(failure, (node, _call_text(failure, _FOR_ANY[name], matrix.text)), title="for any matrix")
         yield change(failure, (matrix, _braced(failure, matrix, gram)), title="the product with its transpose")

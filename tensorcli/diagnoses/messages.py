@@ -17,14 +17,16 @@ PATTERNS: dict[str, str] = {
     r"|Expected size for first two dimensions of batch2 tensor to be: \[\d+, \d+\] but got: \[\d+, \d+\]"
     r"|inner\(\) the last dimension must match on both input tensors",
     # devices
-    "devices": r"Expected all tensors to be on the same device|to have the same device type|on the same device.*(?:found|got)|Expected .* on the same device"
+    "devices": r"Expected all tensors to be on the same device|to have the same device type"
+    r"|on the same device.*(?:found|got)|Expected .* on the same device"
     r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device",
     "index device": r"indices should be either on",
     "weight device": r"Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same",
     "no cuda": r"not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|no CUDA-capable device"
     r"|CUDA driver (?:version is insufficient|initialization failed)",
     "ordinal": r"invalid device ordinal",
-    "device name": r"Expected one of cpu, cuda.* device type at start of device string: (\w+)|Invalid device string: '(\w*)'",
+    "device name": r"Expected one of cpu, cuda.* device type at start of device string: (\w+)"
+    r"|Invalid device string: '(\w*)'",
     "contracted": r"contracted dimensions need to match, but first has size (\d+) in dim -?\d+ and second has size "
     r"(\d+)",
     "product ranks": r"Expected 1-D argument|"
@@ -49,7 +51,8 @@ PATTERNS: dict[str, str] = {
     r"|Expected floating point type for target with "
     r"class probabilities, got (\w+)|expected scalar type Long but found (\w+)"
     r"|one_hot is only applicable to index tensor",
-    "classes rank": r"only batches of spatial targets supported|size mismatch \(got input: |0D or 1D target tensor expected, multi-target not supported|multi-target not supported",
+    "classes rank": r"only batches of spatial targets supported|size mismatch \(got input: "
+    r"|0D or 1D target tensor expected, multi-target not supported|multi-target not supported",
     "classes size": r"Expected target size \[([\d, ]*)\], got \[([\d, ]*)\]",
     "class": r"Target (-?\d+) is out of bounds|Class values must be (?:smaller than num_classes|non-negative)",
     "loss sizes": r"[Uu]sing a target size \(torch\.Size\(\[([\d, ]*)\]\)\) that is different to the input size "
@@ -147,7 +150,8 @@ PATTERNS: dict[str, str] = {
     r"|'(?:method|function|type|wrapper_descriptor)'|\b(?:method|function)\b(?: object)?|is not a Module subclass"
     r"|context manager protocol"
     r"|type '\w+' is not subscriptable|not type$",
-    "must be": r"argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be (?P<wanted>.+?), not (?P<got>.+)$"
+    "must be": r"argument '(?P<name>\w+)' (?:\(position (?P<position>\d+)\) )?must be (?P<wanted>.+?), not "
+    r"(?P<got>.+)$"
     r"|expected (?P<other>Tensor) as element",
     "must be a tensor": r"^(?P<function>\w+)\(\): argument '(?P<name>\w+)' "
     r"(?:\(position (?P<position>\d+)\) )?must be Tensor, not (?P<got>.+)$",
@@ -163,10 +167,12 @@ PATTERNS: dict[str, str] = {
     "not parameters": r"object is not iterable|params argument given to the optimizer",
     "not a layer": r"is not a Module subclass",
     "element type": r"expected Tensor as element \d+ in argument \d+, but got (?!Tensor)(\w+)",
-    "operand types": r"unsupported operand type|not supported between instances of|can only concatenate|bad operand type"
+    "operand types": r"unsupported operand type|not supported between instances of|can only concatenate"
+    r"|bad operand type"
     r"|can't multiply sequence|only integer tensors of a single element can be converted to an index|must be str, not"
     r"|only integer scalar|unsupported format string",
-    "list index": r"(?:list|tuple|string) indices must be integers|only integer tensors of a single element can be converted"
+    "list index": r"(?:list|tuple|string) indices must be integers"
+    r"|only integer tensors of a single element can be converted"
     r"|indices must be integers",
     "unpack": r"values to unpack|cannot unpack non-iterable|iteration over a 0-d (?:tensor|array)",
     "no number": r"cannot be interpreted as an integer|only integer tensors of a single element can be converted"
@@ -179,12 +185,14 @@ PATTERNS: dict[str, str] = {
     "no number in text": r"invalid literal for int|could not convert string to float",
     "real number": r"must be (?:a string or a )?real number|a real number",
     # dtypes
-    "mixed dtypes": r"same (?:d|data ?)types?\b|dtypes must be the same|same scalar type|dtypes match|did not match|different dtypes"
+    "mixed dtypes": r"same (?:d|data ?)types?\b|dtypes must be the same|same scalar type|dtypes match"
+    r"|(?:must have the type|did not match|expected .* to have type) ?(?:torch\.)?\w+|different dtypes"
     r"|Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same|mixed dtype|expected scalar type \w+ but"
     r"|expected dtype .* (?:for|but)|Expected self\.dtype to be equal|[Tt]ype promoti(?:on|ng) not supported"
     r"|does not match weight dtype|unsupported data type|object of scalar type|common dtype|have to be the same dtype"
     r"|assign a gradient with dtype",
-    "needs float": r"std(?:_mean| and var)? only|var(?:_mean)? only support|could not infer output dtype|must be either float"
+    "needs float": r"std(?:_mean| and var)? only|var(?:_mean)? only support|could not infer output dtype"
+    r"|must be either float"
     r"|[Ee]xpected a floating point|expected (?:input|common dtype) to (?:have|be) floating|only supports? floating"
     r"|[Oo]nly Tensors of floating point|should be either floating point|must be a floating point"
     r"|handle types other than float|dimensions of float, double|Complex ScalarType for|division with addcdiv"
@@ -193,18 +201,22 @@ PATTERNS: dict[str, str] = {
     "out dtype": r"Expected out tensor to have dtype|input types can't be cast to the desired output type"
     r"|Expected out tensor to have",
     "bool arithmetic": r"(?:Subtraction|Negation), the `-` operator",
-    "not for dtype": r"not implemented for '(\w+)'|not (?:yet )?(?:supported|implemented) for (?:complex|tensors with non-complex)"
-    r"|does not support (?:bool|complex)|does(?:n't| not) support complex|only implemented on integer and Boolean"
+    "not for dtype": r"not implemented for '(\w+)'"
+    r"|not (?:yet )?(?:supported|implemented) for (?:complex|tensors with non-complex)|does not support (?:bool"
+    r"|complex)|does(?:n't| not) support complex|only implemented on integer and Boolean"
     r"|Low precision dtypes|Unsupported dtype|not intended to support complex|expects a real input|only supported for"
-    r"|not supported for (?:\w+ )?(?:complex|bool)|supports? only|bincount only supports|converted to type \w+ without",
+    r"|not supported for (?:\w+ )?(?:complex|bool)|supports? only|bincount only supports"
+    r"|converted to type \w+ without",
     # NumPy
     "requires grad": r"Can't call numpy\(\) on Tensor that requires grad",
     "no numpy dtype": r"unsupported ScalarType (\w+)|can't convert np\.ndarray of type ([\w.]+)"
     r"|byte order different from the native",
     "negative strides": r"stride.*negative|negative strides",
-    "not a tensor": r"must be Tensor, not (?:numpy\.)?(?:ndarray|float\d+|int\d+)|got \(.*numpy\.ndarray|but got numpy\.ndarray"
+    "not a tensor": r"must be Tensor, not (?:numpy\.)?(?:ndarray|float\d+|int\d+)"
+    r"|got \(.*numpy\.ndarray|but got numpy\.ndarray"
     r"|expected np\.ndarray \(got ([\w.]+)\)|numpy\.ndarray|'numpy\.ndarray' (?:object )?has no attribute"
-    r"|'int' object is not callable|Cannot interpret|Concatenation operation|unexpected keyword argument '(?:axis|out)'"
+    r"|'int' object is not callable|Cannot interpret|Concatenation operation|unexpected keyword argument '(?:axis"
+    r"|out)'"
     r"|invalid combination of arguments",
     "on gpu": r"can't convert (\S+) device type tensor to numpy",
     # one number or truth value of many
@@ -213,7 +225,8 @@ PATTERNS: dict[str, str] = {
     r"|unsupported format string passed to ndarray",
     "truth": r"(?:Boolean|truth) value of (?:a )?(?:Tensor|an array)",
     # autograd
-    "implicit grad": r"implicitly created only for scalar outputs|Mismatch in shape: grad_output|return a scalar Tensor"
+    "implicit grad": r"implicitly created only for scalar outputs|Mismatch in shape: grad_output"
+    r"|return a scalar Tensor"
     r"|gradients can be either Tensors or None",
     "second backward": r"backward through the graph a second time",
     "no grad": r"does not require grad and does not have a grad_fn|differentiated Tensors does not require grad"
@@ -222,10 +235,12 @@ PATTERNS: dict[str, str] = {
     "view in place": r"is a view and is being modified inplace|single memory location"
     r"|view was created (?:in no_grad mode|inside)",
     "saved in place": r"needed for gradient computation has been modified by an inplace",
-    "not a leaf": r"requires_grad flags of leaf variables|optimize a non-leaf Tensor|graph leaves\) support the deepcopy",
+    "not a leaf": r"requires_grad flags of leaf variables|optimize a non-leaf Tensor"
+    r"|graph leaves\) support the deepcopy",
     "inference tensor": r"[Ii]nference tensor",
     # linear algebra
-    "not square": r"must be batches of square matrices, but they are (\d+) by (\d+)|must be square|expected a matrix, but"
+    "not square": r"must be batches of square matrices, but they are (\d+) by (\d+)|must be square"
+    r"|expected a matrix, but"
     r"|requirement prod\(self\.shape",
     "not a matrix": r"must have at least 2 dimensions|should have at least 2 dimensions|with 2 or more dimensions"
     r"|Supports 1D or 2D tensors|the input must be 1D or 2D",

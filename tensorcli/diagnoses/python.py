@@ -103,7 +103,13 @@ def _result_dtype(failure: Failure) -> str:
 
 ENTRIES = (
     Entry("interrupted", "interrupted", interrupted, ""),
-    Entry("assertion", "value", assertion, "assert torch.rand(3).shape == (4,)"),
+    Entry(
+        "assertion",
+        "value",
+        assertion,
+        "assert torch.rand(3).shape == (4,)",
+        "An assertion asks for one truth: assert torch.equal(a, b), or assert (a > 0).all().",
+    ),
     Entry(
         "out-of-memory",
         "memory",

@@ -75,7 +75,9 @@ def of_error(
     """The diagnosis of an exception that `statement` raised. Runs nothing that could have an effect on the session."""
     origin = _locate(error.__traceback__, statement, known.sources)
     failure = _failure(error, origin, known)
-    entry, code, category, finding = _recognised(failure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of looking at values: they are ours, not the user's
+        entry, code, category, finding = _recognised(failure)
     suggestions = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
     if not suggestions and (entry is None or category in ("shape", "index")):
         suggestions = remedy.suggestions(failure, general.edits(failure), statement, known)

@@ -18,8 +18,8 @@ from tensorcli.engine import apart, pretend
 # Operators that want one dtype for all their tensors; fake tensors let them mix.
 _ONE_DTYPE = frozenset(
     """matmul __matmul__ mm bmm mv dot vdot inner addmm addmv addbmm baddbmm addmm_ addmv_ addbmm_ baddbmm_ linear
-    bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum tensordot chain_matmul multi_dot
-    cdist lerp lerp_ layer_norm batch_norm group_norm""".split()
+    bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum tensordot chain_matmul
+    multi_dot cdist lerp lerp_ layer_norm batch_norm group_norm""".split()
 )
 
 

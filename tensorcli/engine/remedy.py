@@ -156,11 +156,20 @@ def spliced(written: Statement, changes: list[tuple[ast.AST, str]]) -> str:
 def _splice(written: Statement, changes: list[tuple[ast.AST, str]], start: int, end: int) -> str:
     parts, at = [], start
     for node, text in sorted(changes, key=lambda change: _offsets(written, change[0])):
-        first, last = _offsets(written, node)
+        first, last = _unbracketed(written.source, *_offsets(written, node), text)
         if at <= first and last <= end:
             parts += [written.source[at:first], text]
             at = last
     return "".join([*parts, written.source[at:end]])
+
+
+def _unbracketed(source: str, first: int, last: int, text: str) -> tuple[int, int]:
+    """Where `text` goes: over the brackets around a node too, where it brings its own: not `((a + b).T)`."""
+    grouped = source[max(first - 1, 0) : first] == "(" and source[last : last + 1] == ")"
+    called = first > 1 and (source[first - 2].isalnum() or source[first - 2] in "_)]")
+    if grouped and not called and text.startswith(f"({source[first:last]})"):
+        return first - 1, last + 1
+    return first, last
 
 
 def _offsets(written: Statement, node: ast.AST) -> tuple[int, int]:

@@ -22,7 +22,8 @@ def repl(
 
     A function in place of the client or the screen is called once the first prompt is drawn, so that what it imports
     keeps nobody waiting. `seed` and `pretend` are for the banner. `color` False draws the prompt without colours; None
-    leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. The client is closed at the end.
+    leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. The client is
+    closed at the end.
     """
     from tensorcli.repl.loop import run, terminal
 

@@ -70,7 +70,7 @@ def run(
     screen: "Callable[[], Screen]",
     *,
     seed: int,
-    pretend: str | None,
+    pretend: str | None = None,
     color: bool | None,
     history: Path | None,
 ) -> int:
