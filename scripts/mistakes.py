@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from tensorcli import report
@@ -102,25 +103,30 @@ def equivalent(mistake: dict[str, Any], source: str) -> bool:
             return True
     except SyntaxError:
         return False
-    return _same(_values(mistake["setup"], intended), _values(mistake["setup"], source))
+    meant, given = _values(mistake["setup"], intended), _values(mistake["setup"], source)
+    return meant is not None and given is not None and all(_same(meant[key], given.get(key)) for key in meant)
 
 
 def _values(setup: str, text: str) -> Any:
-    """What a text gives after the setup: its last value, and the variables it binds."""
+    """What a text gives after the setup: its last value, the variables it binds or changes, and their gradients."""
     session = _session(setup)
     before = dict(session.names)
     said: list[report.AnyReport] = []
     session.ask(report.Evaluate(text=text), said.append)
     if any(isinstance(answer, report.Diagnosis) for answer in said):
         return None
-    bound = {k: v for k, v in session.names.items() if k[0] != "_" and k != "Out" and before.get(k) is not v}
-    last = session.names.get("_") if "_" in session.names else None
-    changed = {k: v for k, v in session.names.items() if isinstance(v, torch.Tensor) and k in before}
-    return {"last": last, "bound": {k: v for k, v in bound.items() if _comparable(v)}, "changed": changed}
+    found = {"_": session.names.get("_") if "_" in session.names else None}
+    for name, value in session.names.items():
+        if name[0] != "_" and name != "Out" and _comparable(value):
+            if before.get(name) is not value or isinstance(value, torch.Tensor):
+                found[name] = value
+            if isinstance(value, torch.Tensor) and value.is_leaf and value.grad is not None:
+                found[f"{name}.grad"] = value.grad
+    return found
 
 
 def _comparable(value: Any) -> bool:
-    return isinstance(value, torch.Tensor | int | float | bool | str | tuple | list)
+    return isinstance(value, torch.Tensor | np.ndarray | int | float | bool | str | tuple | list)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -134,6 +140,8 @@ def _same(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):
         return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, torch.nn.Module):
         return isinstance(b, torch.nn.Module) and repr(a) == repr(b)
     try:

@@ -95,10 +95,11 @@ def requires_grad(failure: Failure) -> Finding | None:
 
 def _detach_edits(failure: Failure, nodes: list[ast.expr]) -> Iterator[Edit]:
     method = _owner(failure) is not None
+    if not method:
+        yield from _put_before(failure, (".detach().numpy()",), nodes, "as an array")
     yield from _put_before(failure, (".detach()",), nodes, "without gradients")
     yield from _listed(failure, ".detach()")
     if not method:
-        yield from _put_before(failure, (".detach().numpy()",), nodes, "as an array")
         yield from _as_torch(failure)
     if isinstance(failure.node, ast.Call) and method:
         yield change(failure, (failure.node, f"{atom(failure, nodes[0])}.tolist()"), title="as a list")
@@ -504,7 +505,7 @@ def _reductions(failure: Failure, name: ast.expr, value: Any) -> list[str]:
 
 def truth_of_many(failure: Failure) -> Finding | None:
     """A tensor of many elements where one True or False is needed."""
-    if not said(failure, "truth") or failure.node is None:
+    if not said(failure, "truth") or failure.node is None or _makes_a_layer(failure):
         return None
     about = _tested(failure)
     text = text_of(failure, about) if about is not None else ""
@@ -518,9 +519,19 @@ def truth_of_many(failure: Failure) -> Finding | None:
     return Finding(title, (), _truth_edits(failure, about))
 
 
+def _makes_a_layer(failure: Failure) -> bool:
+    """Whether a layer was made of tensors: it tests its settings, and another entry knows that mistake."""
+    return failure.call is not None and hasattr(failure.call.function, "forward") and failure.call.form == "function"
+
+
 def _tested(failure: Failure) -> ast.expr | None:
     """The expression whose truth was asked for."""
     node = failure.node
+    whole = failure.statement.node if failure.statement else None
+    if isinstance(node, ast.expr) and any(
+        getattr(part, "test", None) is node for part in ast.walk(whole or ast.Pass())
+    ):
+        return node
     match node:
         case ast.BoolOp(values=values):
             return next((part for part in values if is_tensor(failure.value(part))), values[0])
@@ -712,7 +723,26 @@ def _function_of_many(failure: Failure, node: ast.Call) -> Iterator[Edit]:
         yield change(failure, (node, one if name == "index" else f"sum({found} for t in {held})"))
 
 
+def sizes_apart(failure: Failure) -> Finding | None:
+    """NumPy's zeros and its kin given sizes one by one, as torch takes them."""
+    node = failure.node
+    if not said(failure, "array sizes") or not isinstance(node, ast.Call) or len(node.args) < 2:
+        return None
+    texts = ", ".join(text_of(failure, part) for part in node.args)
+    named = "".join(f", {k.arg}={text_of(failure, k.value)}" for k in node.keywords)
+    title = f"NumPy takes sizes as one tuple, ({texts}), and the second argument as a dtype"
+    edit = change(failure, (node, f"{text_of(failure, node.func)}(({texts}){named})"), title="the sizes as a tuple")
+    return Finding(title, (), (edit,))
+
+
 ENTRIES = (
+    Entry(
+        "wrong-arguments",
+        "name",
+        sizes_apart,
+        "np.zeros(3, 4)",
+        "NumPy's zeros, ones, empty and full take the sizes as one tuple.",
+    ),
     Entry(
         "numpy-requires-grad",
         "numpy",

@@ -366,6 +366,8 @@ def _embedding_edits(failure: Failure, operand: Operand | None, least: int, larg
     weight = failure.call.argument(1, "weight") if failure.call and failure.call.form == "function" else None
     if weight is not None:
         yield from resized(failure, weight, largest + 1, rows, dim=0)
+    if least < 0 and largest - least < rows:
+        yield suffix(failure, operand, f" + {-least}", title="rows begin with 0")
     if least < 0:
         yield suffix(failure, operand, ".clamp(min=0)", title="at least 0")
         yield suffix(failure, operand, f" % {rows}", title=f"counted from the end: -1 is {rows - 1}")

@@ -155,6 +155,7 @@ PATTERNS: dict[str, str] = {
     r"|expected (?P<other>Tensor) as element",
     "must be a tensor": r"^(?P<function>\w+)\(\): argument '(?P<name>\w+)' "
     r"(?:\(position (?P<position>\d+)\) )?must be Tensor, not (?P<got>.+)$",
+    "array sizes": r"Cannot interpret '\d+' as a data type",
     "combination": r"received an invalid combination of arguments - got \((.*)\), but expected",
     "unexpected keyword": r"got an unexpected keyword argument '(\w+)'|'(\w+)' is an invalid keyword argument",
     "missing arguments": r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)",

@@ -36,6 +36,9 @@ def list_for_tensor(failure: Failure) -> Finding | None:
     what = definite(value) if short != definite(value) else ""
     made = f"torch.tensor({'...' if len(text) > 30 else text}) makes one"
     title = f"{short} is {f'{what} and ' if what and not _spells(node) else ''}no tensor: {made}"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("item", "tolist"):
+        kept = change(failure, (node, text_of(failure, node.func.value)), title=f"without .{node.func.attr}()")
+        return Finding(title, (), (kept, *_as_tensor_edits(failure, node, value)))
     return Finding(title, (), _as_tensor_edits(failure, node, value))
 
 
