@@ -157,10 +157,57 @@ def lookups(count: int) -> None:
     print(f"an attribute lookup through the gate's table\n  {cost * 1e6:.3f} us more than a plain one (goal: near 0.1)")
 
 
+MISTAKES = (
+    "A @ A",
+    "A + torch.rand(5)",
+    "A.reshape(4, 4)",
+    "layer(torch.rand(2, 7))",
+    "torch.cat([A, torch.rand(2)])",
+    "torch.arange(3).mean()",
+    "A[5]",
+    "A.shpae",
+    "F.cross_entropy(torch.rand(4, 3), torch.tensor([1, 2, 3, 1]))",
+    "A.sum().backward()",
+)
+
+
+def explaining() -> None:
+    """What a mistake costs, with its explanation and its suggestions tried, against the statement alone."""
+    from tensorcli import diagnoses, report
+    from tensorcli.engine import remedy, serve
+    from tensorcli.engine.session import Session
+
+    session = Session(seed=0)
+    serve._warm_up()
+    diagnoses.entries()
+    session.ask(report.Evaluate(text="A = torch.rand(3, 2); layer = nn.Linear(4, 2)"), lambda _: None)
+
+    def seconds(text: str) -> float:
+        start = time.perf_counter()
+        session.ask(report.Evaluate(text=text), lambda _: None)
+        return time.perf_counter() - start
+
+    print(f"the first explanation, all that can be warmed up being warm: {seconds(MISTAKES[0]) * 1e3:.2f} ms; goal 150")
+    every, tried = [], remedy.suggestions
+    for _ in range(11):
+        for text in MISTAKES:
+            with_all = seconds(text)
+            remedy.suggestions = lambda *_: ()
+            without = seconds(text)
+            remedy.suggestions = tried
+            every.append((with_all, without))
+    most = max(with_all for with_all, _ in every)
+    a, b = (statistics.median(column) for column in zip(*every, strict=True))
+    print(
+        f"explaining {len(MISTAKES)} small mistakes, 11 times each: {a * 1e3:.2f} ms (at most {most * 1e3:.2f}; goal 50)"
+    )
+    print(f"  of which without trying edits {b * 1e3:.2f} ms")
+
+
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup"])
+    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup", "explain"])
     parser.add_argument("--pairs", type=int, default=11)
     options = parser.parse_args()
     rooms = {
@@ -168,6 +215,7 @@ def main() -> None:
         "trip": lambda: round_trip(300),
         "large": large_tensor,
         "lookup": lambda: lookups(1_000_000),
+        "explain": explaining,
     }
     for name in options.what:
         rooms[name]()
