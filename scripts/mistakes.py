@@ -63,7 +63,7 @@ def outcome(mistake: dict[str, Any]) -> Outcome:
         first=nothing_meant or bool(good[:1] and good[0]),
         shown=nothing_meant or any(good),
         span=span,
-        code=diagnosis.code == mistake["code"],
+        code=mistake.get("code") in (None, diagnosis.code),
     )
 
 
@@ -197,7 +197,7 @@ def _print_miss(answer: Outcome) -> None:
         return
     mistake, diagnosis = answer.mistake, answer.diagnosis
     print(f"  -- {', '.join(wrong)}: {mistake['failing']!r}   after {mistake['setup']!r}")
-    print(f"     meant {mistake['intended']!r} {mistake['code']} span {mistake['span']!r}")
+    print(f"     meant {mistake['intended']!r} {mistake.get('code')} span {mistake['span']!r}")
     if diagnosis is None:
         print("     nothing failed")
         return

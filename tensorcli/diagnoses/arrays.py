@@ -181,8 +181,8 @@ def _likely_dtypes(array: Any) -> Iterator[str]:
     elif items and all(type(item) is int or _reads_as(item, int) for item in items):
         yield "np.int64"
         yield "np.float32"
-    yield "np.float32"
     yield "np.float64"
+    yield "np.float32"
 
 
 def _reads_as(item: Any, kind: type) -> bool:

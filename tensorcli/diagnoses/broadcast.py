@@ -91,6 +91,7 @@ def _broadcast_edits(failure: Failure, left: Operand, right: Operand, a: Sizes, 
     in_place = failure.call is not None and (failure.call.form == "in place" or failure.call.name.endswith("_"))
     for operand in (right, left):
         yield from _keepdim(failure, operand)
+    yield from _convolved(failure, left, right)
     if failure.call and failure.call.name == "mul" and isinstance(failure.node, ast.BinOp):
         yield from _matmul(failure, left, right, a, b)
     yield from _shifted(failure, left, right)
@@ -115,6 +116,25 @@ def _broadcast_edits(failure: Failure, left: Operand, right: Operand, a: Sizes, 
         for dim in range(len(b)):
             if b[:dim] + b[dim + 1 :] == a:
                 yield suffix(failure, right, f".sum({dim})", title="reduce the larger one")
+
+
+def _convolved(failure: Failure, left: Operand, right: Operand) -> Iterator[Edit]:
+    """Padding for a convolution that made one side smaller than what it was made of."""
+    for small, other in ((right, left), (left, right)):
+        node = small.node
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        layer, written = failure.value(node.func), failure.definition(node.func.id)
+        made = getattr(written.node, "value", None) if written else None
+        kernel = getattr(layer, "kernel_size", None)
+        if (
+            written
+            and isinstance(made, ast.Call)
+            and isinstance(kernel, tuple)
+            and (shape(small) or ()) < (shape(other) or ())
+        ):
+            text = with_keyword(written.place_of(made).text, f"padding={kernel[0] // 2}")
+            yield Edit(((written, made, text),), "padding keeps the size")
 
 
 def _keepdim(failure: Failure, operand: Operand) -> Iterator[Edit]:
@@ -214,9 +234,6 @@ def _in_place_edits(failure: Failure) -> Iterator[Edit]:
     assert call is not None
     target, other = call.arguments[0], call.argument(1, "other", "value")
     a, b = shape(target) or (), shape(other) or ()
-    for dim in range(len(b)):
-        if other and (*b[:dim], 1, *b[dim + 1 :]) == (1,) * (len(b) - len(a)) + a and len(a) == len(b):
-            yield suffix(failure, other, f".sum({dim}, keepdim=True)")
     for dim in range(len(b)):
         if other and b[dim] == 1 and b[:dim] + b[dim + 1 :] == a:
             yield suffix(failure, other, f".squeeze({dim})", title="without its size of 1")

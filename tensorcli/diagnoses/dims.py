@@ -89,6 +89,7 @@ def _dim_edits(failure: Failure, source: Operand | None, have: Sizes, low: int, 
     ):
         pairs = [(o, str(o.value - 1)) for o in call.arguments[1:]]
         yield change(failure, *pairs, title="dimensions are counted from 0")
+    yield from _shifted(failure, dim)
     yield from _dropped(failure, dim)
     for written in _written_dims(failure, dim):
         for other in free[:1]:
@@ -106,6 +107,17 @@ def _dim_edits(failure: Failure, source: Operand | None, have: Sizes, low: int, 
     if isinstance(failure.node, ast.Call) and not _written_dims(failure, dim) and call.form != "module":
         yield change(failure, (failure.node, with_keyword(text_of(failure, failure.node), f"dim={high}")))
     yield from _batched(failure, source, have, dim)
+
+
+def _shifted(failure: Failure, dim: int) -> Iterator[Edit]:
+    """A tuple of dimensions counted with a batch that is not there: (2, 3) of an image is (1, 2) of what is given."""
+    call = failure.call
+    for operand in (*call.keywords.values(), *call.arguments[1:]) if call and call.name != "permute" else ():
+        if isinstance(operand.node, ast.Tuple | ast.List):
+            dims = [d for d in map(constant, operand.node.elts) if isinstance(d, int)]
+            if dims and len(dims) == len(operand.node.elts) and min(dims) >= 2 and dim in dims:
+                text = ", ".join(str(d - 1) for d in dims)
+                yield change(failure, (operand, f"({text})"), title="there is no batch dimension")
 
 
 def _dropped(failure: Failure, dim: int) -> Iterator[Edit]:

@@ -164,7 +164,7 @@ _WRITES_TO_FIRST = frozenset(
 
 
 def _targets(failure: Failure, operands: list[Operand]) -> list[str]:
-    """The dtypes that all could have, likeliest first: what holds everything, and float32 rather than float64."""
+    """The dtypes that all could have, likeliest first: what loses nothing, but float32 where weights are kept in it."""
     kinds = list(dict.fromkeys(dtype_of(operand.value) for operand in operands))
     kinds = [kind for kind in kinds if not _is_whole_name(kind)] or kinds
     call = failure.call
@@ -174,7 +174,9 @@ def _targets(failure: Failure, operands: list[Operand]) -> list[str]:
     complex_kinds = [kind for kind in kinds if kind in _COMPLEX]
     if complex_kinds:
         return [*complex_kinds, "complex64"]
-    order = ("float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "uint8", "int8", "bool")
+    weights = any(type(operand.value).__name__ == "Parameter" for operand in operands)
+    floats = ("float32", "float64") if weights else ("float64", "float32")
+    order = (*floats, "bfloat16", "float16", "int64", "int32", "int16", "uint8", "int8", "bool")
     found = [kind for kind in order if kind in kinds]
     return found if set(found) & set(_FLOATS[:2]) or not set(found) & set(_LOW) else ["float32", *found]
 

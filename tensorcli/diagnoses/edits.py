@@ -201,7 +201,7 @@ def resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: i
     if written is None or not isinstance(value, ast.Call):
         return
     sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
-    if dim < len(sizes) and isinstance(sizes[dim], ast.Constant) and sizes[dim].value == wrong:  # type: ignore[attr-defined]
+    if dim < len(sizes) and wrong in (constant(sizes[dim]), failure.value(sizes[dim])):
         yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
 
 

@@ -266,15 +266,12 @@ def dtype(failure: Failure) -> Finding | None:
         return None
     if not (said(failure, "index dtype") or said(failure, "mask dtype") or said(failure, "float index")):
         return None
+    masks = bool(said(failure, "mask dtype"))
     wrong = [
         operand
         for operand in (*call.arguments[1:], *call.keywords.values())
-        if (
-            is_tensor(operand.value)
-            and "int64" not in str(operand.value.dtype)
-            and "bool" not in str(operand.value.dtype)
-        )
-        or type(operand.value) in (float, str)
+        if (is_tensor(operand.value) and _is_no_index(operand.value, masks=masks))
+        or (type(operand.value) in (float, str) and not masks)
     ]
     if not wrong and call.form not in ("index", "assign"):
         return None
@@ -282,6 +279,11 @@ def dtype(failure: Failure) -> Finding | None:
     kind = str(getattr(wrong[0].value, "dtype", type(wrong[0].value).__name__)).removeprefix("torch.") if wrong else ""
     title = f"an index is a whole number or a mask, and {what} is {kind}"
     return Finding(title, (), _dtype_edits(failure, wrong))
+
+
+def _is_no_index(value: Any, *, masks: bool) -> bool:
+    kind = str(value.dtype)
+    return "bool" not in kind and (masks or "int64" not in kind)
 
 
 def _dtype_edits(failure: Failure, wrong: list[Operand]) -> Iterator[Edit]:

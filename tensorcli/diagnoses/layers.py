@@ -14,6 +14,7 @@ from tensorcli.diagnoses.edits import (
     is_tensor,
     keyword,
     reconstructed,
+    resized,
     shape,
     suffix,
     suffixed,
@@ -162,6 +163,8 @@ def _rank_edits(failure: Failure, operand: Operand | None, have: Sizes, spatial:
         side = math.isqrt(have[1] // wanted)
         if side > 1 and side * side * wanted == have[1] and spatial == 2:
             yield suffix(failure, operand, f".view(-1, {wanted}, {side}, {side})", title="as images")
+    if missing == 2 and len(have) == 2 and have[1] == wanted:
+        yield suffix(failure, operand, "[:, :, None, None]", title="images of one pixel")
     if missing == 2:
         yield suffix(failure, operand, "[None, None]", title="a batch of one, one channel")
         yield suffix(failure, operand, ".unsqueeze(0)", title="one channel")
@@ -450,6 +453,13 @@ def _cell_edits(failure: Failure) -> Iterator[Edit]:
     call = failure.call
     hidden = call.argument(1, "hx") if call else None
     operand = call.argument(0, "input") if call else None
+    if (
+        operand is not None
+        and isinstance(operand.node, ast.Subscript)
+        and not isinstance(operand.node.slice, ast.Tuple)
+    ):
+        step = text_of(failure, operand.node.slice)
+        yield change(failure, (operand.node.slice, f":, {step}"), title="a step of each of the batch")
     for side in (hidden, operand):
         if side is not None and len(shape(side) or ()) == 2:
             yield suffix(failure, side, ".T", title="transpose")
@@ -491,9 +501,14 @@ def _rnn_edits(failure: Failure, operand: Operand | None, have: Sizes, wanted: i
 
 
 def _hidden_edits(failure: Failure, operand: Operand | None) -> Iterator[Edit]:
-    yield from _with_batch_first(failure)
     call = failure.call
     hidden = call.argument(1, "hx") if call else None
+    module = failure.layer.module if failure.layer else None
+    if hidden is not None and getattr(module, "batch_first", False) and (match := said(failure, "rnn hidden")):
+        for dim, (want, given) in enumerate(zip(_numbers(match[1]), _numbers(match[2]), strict=False)):
+            if want != given:
+                yield from resized(failure, hidden, want, given, dim=dim)
+    yield from _with_batch_first(failure)
     if operand is not None:
         yield suffix(failure, operand, ".transpose(0, 1)", title="swap length and batch")
     if hidden is not None and is_tensor(hidden.value):

@@ -211,6 +211,9 @@ def _feature_edits(failure: Failure, given: tuple[int, ...], wanted: int) -> Ite
     call, layer = failure.call, failure.layer
     assert layer is not None
     direct = call.argument(0, "input") if call and not layer.path else None
+    outer = call.argument(0, "input", "x") if call and layer.path else None
+    if outer is not None and len(given) == 2 and product(given) == wanted and len(shape(outer) or ()) in (1, 3):
+        yield suffix(failure, outer, ".unsqueeze(0)", title="a batch of one")
     if wanted == 1:
         yield suffix(failure, direct, ".unsqueeze(-1)", title="one feature")
     if given[-1] == layer.module.out_features:

@@ -241,7 +241,15 @@ def missing_piece(failure: Failure) -> Finding | None:
         return None
     title = f"{name} gave {len(pieces)} piece{'s' * (len(pieces) != 1)}, and another number is asked for"
     sizes = tuple(int(size) for size in pieces[0].shape) if pieces else ()
-    return Finding(title, (), _other_cuts(failure, cut, sizes))
+    return Finding(title, (), (*_other_count(failure, cut, pieces), *_other_cuts(failure, cut, sizes)))
+
+
+def _other_count(failure: Failure, cut: ast.Call, pieces: tuple[object, ...]) -> Iterator[Edit]:
+    """As many pieces as there are names for them."""
+    match = said(failure, "pieces")
+    for part in (*cut.args, *(k.value for k in cut.keywords if k.arg == "chunks")):
+        if match and constant(part) == len(pieces) != int(match[1]):
+            yield change(failure, (part, match[1]), title=f"{match[1]} pieces")
 
 
 def _other_cuts(failure: Failure, cut: ast.Call, sizes: Sizes) -> Iterator[Edit]:

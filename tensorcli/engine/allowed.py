@@ -217,7 +217,7 @@ def numpy_table() -> Table:
         name: value
         for name, value in where(np.random, lambda v: isinstance(getattr(v, "__self__", None), legacy)).items()
         if name not in _NUMPY_RANDOM_OUT
-    } | pick(np.random, "default_rng seed")
+    } | pick(np.random, "default_rng seed RandomState")
     return table
 
 
