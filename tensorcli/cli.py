@@ -55,6 +55,7 @@ DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of f
 Pretend = Annotated[
     Pretended | None, typer.Option("--pretend", help="Behave as if there were one such device, where there is none.")
 ]
+Warn = Annotated[bool, typer.Option("--warn/--no-warn", help="Tell of mistakes that raise nothing.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
 MaxValues = Annotated[int, typer.Option("--max-values", min=0, help="Most elements whose values --json prints.")]
 
@@ -84,6 +85,7 @@ def repl(
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
     pretend: Pretend = None,
+    warn: Warn = True,
     json: Json = False,
     no_color: NoColor = False,
     width: Width = None,
@@ -96,7 +98,9 @@ def repl(
     def engine() -> "Client":
         from tensorcli.client import Pipe
 
-        return Pipe(seed=chosen, device=device, dtype=dtype.value, trust=trust, pretend=pretend and pretend.value)
+        return Pipe(
+            seed=chosen, device=device, dtype=dtype.value, trust=trust, pretend=pretend and pretend.value, warn=warn
+        )
 
     def screen() -> "Screen":
         return _screen(json=json, no_color=no_color, width=width)
@@ -110,7 +114,7 @@ def repl(
     if sys.stdin is not None and sys.stdin.isatty():
         sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
     shown = screen()
-    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust, pretend=pretend)
+    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
@@ -123,6 +127,7 @@ def inspect(
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
     pretend: Pretend = None,
+    warn: Warn = False,
     json: Json = False,
     no_color: NoColor = False,
     width: Width = None,
@@ -131,7 +136,7 @@ def inspect(
     from tensorcli.report import Inspect
 
     screen = _screen(json=json, no_color=no_color, width=width)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
     _answer(engine, Inspect(text=expression, setup=setup), screen)
 
 
@@ -146,6 +151,7 @@ def run(
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
     pretend: Pretend = None,
+    warn: Warn = False,
     max_values: MaxValues = 1000,
     json: Json = False,
     no_color: NoColor = False,
@@ -159,7 +165,7 @@ def run(
     if not isinstance(cells, list):
         screen.show(cells)
         raise typer.Exit(2)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
+    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
     _leave(lambda: play(cells, engine, screen, keep_going=keep_going, max_values=max_values))
 
 
@@ -238,11 +244,12 @@ def _here(
     dtype: Dtype = Dtype.float32,
     trust: bool = False,
     pretend: Pretended | None = None,
+    warn: bool = False,
 ) -> "Client":
     """An engine in this process. Where its device is not there, says so and leaves: nothing runs on another instead."""
     from tensorcli.client import Here
 
-    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust, pretend=pretend and pretend.value)
+    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust, pretend=pretend and pretend.value, warn=warn)
     if device != "cpu":
         from tensorcli.report import Configure, Diagnosis
 

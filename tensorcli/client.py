@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorcli import child, wire
 from tensorcli.report import AnyReport, AnyRequest, Complete, Configure, Diagnosis, Settings
@@ -72,8 +72,11 @@ class Here:
         dtype: str = "float32",
         trust: bool = False,
         pretend: str | None = None,
+        warn: bool = False,
     ) -> None:
-        self._seed, self._device, self._dtype, self._trust, self._pretend = seed, device, dtype, trust, pretend
+        self._options: dict[str, Any] = {
+            "seed": seed, "device": device, "dtype": dtype, "trust": trust, "pretend": pretend, "warn": warn
+        }  # fmt: skip
         self._session: Session | None = None
         self._numbers = itertools.count(1)
         self.on_hello: OnHello | None = None
@@ -101,9 +104,7 @@ class Here:
         try:
             from tensorcli.engine.session import Session
 
-            self._session = Session(
-                seed=self._seed, device=self._device, dtype=self._dtype, trust=self._trust, pretend=self._pretend
-            )
+            self._session = Session(**self._options)
         except KeyboardInterrupt:
             emit(Diagnosis(code="interrupted", category="interrupted", title="interrupted while torch was loading"))
             return None
@@ -130,10 +131,13 @@ class Pipe:
         dtype: str = "float32",
         trust: bool = False,
         pretend: str | None = None,
+        warn: bool = False,
         command: list[str] | None = None,
         on_hello: OnHello | None = None,
     ) -> None:
-        self._command = command or engine_command(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
+        self._command = command or engine_command(
+            seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn
+        )
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
@@ -181,7 +185,7 @@ class Pipe:
             dead.close()
             self._engine = child.Engine(self._command, self._hello)
         if before := dead.settings:  # what was set with %seed, %device and %dtype still holds
-            again = Configure(seed=before.seed, device=before.device, dtype=before.dtype)
+            again = Configure(seed=before.seed, device=before.device, dtype=before.dtype, warn=before.warn)
             self._engine.send(wire.Ask(number=0, request=again))
 
     def _obituary(self) -> Diagnosis:
@@ -227,10 +231,12 @@ class Pipe:
                         return True
 
 
-def engine_command(*, seed: int, device: str, dtype: str, trust: bool, pretend: str | None = None) -> list[str]:
+def engine_command(
+    *, seed: int, device: str, dtype: str, trust: bool, pretend: str | None = None, warn: bool = False
+) -> list[str]:
     """The command line of this Python's own engine. -P: a torch.py in the current directory is not torch."""
     command = [sys.executable, "-P", "-m", "tensorcli.engine.serve", "--seed", str(seed), "--device", device]
-    command += ["--dtype", dtype, *(["--trust"] if trust else [])]
+    command += ["--dtype", dtype, *(["--trust"] if trust else []), *(["--warn"] if warn else [])]
     return [*command, "--pretend", pretend] if pretend else command
 
 

@@ -89,6 +89,13 @@ def _seed(call: Call) -> AnyRequest | Diagnosis:
     return Configure(seed=int(text))
 
 
+def _warn(call: Call) -> AnyRequest | Diagnosis:
+    word = _plain(call.argument)
+    if word not in ("", "on", "off"):
+        return _problem(f"%warn is on or off, not {_shortened(word)}: try %warn off")
+    return Configure(warn=None if not word else word == "on")
+
+
 def _device(call: Call) -> AnyRequest:
     return Configure(device=_plain(call.argument) or None)
 
@@ -131,6 +138,7 @@ COMMANDS = {
         Command("%device", "%device [NAME]", "show or set the default device: cpu, cuda, cuda:1", _device),
         Command("%dtype", "%dtype [NAME]", "show or set the default dtype: float32, float64", _dtype),
         Command("%seed", "%seed [N]", "show the seed, or seed every generator with N", _seed),
+        Command("%warn", "%warn [on|off]", "tell of mistakes that raise nothing, once for each kind", _warn),
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
         Command("%explain", "%explain [CODE]", "the page of a kind of mistake; all kinds without a code", _explain),

@@ -88,11 +88,15 @@ class ListNames(Request, frozen=True, kw_only=True):
 
 
 class Configure(Request, frozen=True, kw_only=True):
-    """Change what is not null, then report the settings. `seed` reseeds every generator."""
+    """Change what is not null, then report the settings. `seed` reseeds every generator.
+
+    `warn` says whether mistakes that raise nothing are told.
+    """
 
     seed: int | None = None
     device: str | None = None
     dtype: str | None = None
+    warn: bool | None = None
 
 
 class Reset(Request, frozen=True, kw_only=True):
@@ -405,6 +409,7 @@ class Settings(Report, frozen=True, kw_only=True):
     seed: int
     threads: int
     trust: bool = False
+    warn: bool = False
     pretended: str | None = None
     no_cuda: str | None = None
     memory_nbytes: int | None = None

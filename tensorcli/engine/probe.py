@@ -137,6 +137,7 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
     tree.value = instrument.root(tree.value)  # type: ignore[attr-defined]
     recorder = _Recorder()
     names = session.names
+    seen = session.watch.before(written, names) if session.warn else None
     before = torch.get_rng_state()
     key = f"<input {session.inputs}.{number}>"
     session.sources[key] = written
@@ -163,6 +164,10 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
         failure.let_go(error)
         return
+    if seen is not None:
+        value = recorder.records[len(instrument.nodes) - 1].value
+        for note in session.watch.notes(written, seen, value, names, trust=session.trust):
+            emit(report.Notice(source=statement.source, statement=number, text=note))
     builder = _Builder(recorder.records, instrument.nodes, written, known, names)
     root = builder.node(len(instrument.nodes) - 1)  # the outermost is numbered last
     if isinstance(written.node, ast.AugAssign) and isinstance(written.node.target, ast.Name):

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -30,19 +30,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--trust", action="store_true")
     parser.add_argument("--pretend", choices=["cuda"])
+    parser.add_argument("--warn", action="store_true")
     options = parser.parse_args(arguments)
     serve(**vars(options))
 
 
-def serve(
-    *, seed: int, device: str = "cpu", dtype: str = "float32", trust: bool = False, pretend: str | None = None
-) -> None:
-    """Answer requests from stdin on stdout until stdin closes, then end the process."""
+def serve(*, seed: int, **options: Any) -> None:
+    """Answer requests from stdin on stdout until stdin closes, then end the process. `options` are a Session's."""
     requests, answers = _take_the_wire()
     interrupts.from_wire()
     waiting: SimpleQueue[wire.Ask] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
-    session = _load(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
+    session = _load(seed=seed, **options)
     send = _sender(answers)
     send(wire.Hello(settings=session.settings()))
     _warm_up()
@@ -82,12 +81,12 @@ def _read(requests: BinaryIO, waiting: "SimpleQueue[wire.Ask]") -> None:
     os._exit(0)
 
 
-def _load(*, seed: int, device: str, dtype: str, trust: bool, pretend: str | None) -> "Session":
+def _load(*, seed: int, **options: Any) -> "Session":
     """Import torch and make the session, or say in one line on stderr why not and end."""
     try:
         from tensorcli.engine.session import Session
 
-        return Session(seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend)
+        return Session(seed=seed, **options)
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.stderr.flush()

@@ -19,6 +19,7 @@ from tensorcli import __version__, language, report
 from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace
 from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
+from tensorcli.engine.surprises import Watch
 from tensorcli.language import Statement
 
 Emit = Callable[[report.AnyReport], None]
@@ -50,14 +51,17 @@ class Session:
         dtype: str = "float32",
         trust: bool = False,
         pretend: str | None = None,
+        warn: bool = False,
     ) -> None:
         if pretend is not None and not torch.cuda.is_available():
             pretended.start()
         self.trust = trust
+        self.warn = warn
         self.seed = seed
         self.inputs = 0
         self.names: dict[str, Any] = {}
         self.sources: dict[str, Statement] = {}
+        self.watch = Watch()
         self._start: dict[str, Any] = {}
         self._held: dict[int, int] = {}
         self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
@@ -162,6 +166,7 @@ class Session:
         before = torch.get_rng_state()
         sink = Sink(context.emit, source=statement.source, statement=number)
         value, error = None, None
+        seen = self.watch.before(statement, self.names) if self.warn else None
         limits.limit_memory()
         start, cpu = time.perf_counter(), time.process_time()
         with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
@@ -184,9 +189,17 @@ class Session:
             failure.let_go(error)
             return False
         drew = not torch.equal(before, torch.get_rng_state())
+        if seen is not None:
+            self._emit_notes(statement, number, seen, value, context)
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
         return True
+
+    def _emit_notes(
+        self, statement: Statement, number: int, seen: dict[str, Any], value: Any, context: _Context
+    ) -> None:
+        for note in self.watch.notes(statement, seen, value, self.names, trust=self.trust):
+            context.emit(report.Notice(source=statement.source, statement=number, text=note))
 
     def context(self, emit: Emit) -> _Context:
         """The context of a statement that came without one."""
@@ -343,6 +356,7 @@ class Session:
             threads=torch.get_num_threads(),
             trust=self.trust,
             no_cuda=environment.no_cuda_reason(),
+            warn=self.warn,
             pretended=str(pretended.DEVICE) if pretended.active() else None,
             memory_nbytes=sum(held.values()),
             inputs=self.inputs,
@@ -363,6 +377,8 @@ class Session:
                     )
                 )
             torch.set_default_dtype(getattr(torch, request.dtype))
+        if request.warn is not None:
+            self.warn = request.warn
         if request.seed is not None:
             self.seed = request.seed
             self._seed(request.seed)
@@ -379,6 +395,7 @@ class Session:
         self.names.update(self._start, Out={})
         self.sources.clear()
         self._held.clear()
+        self.watch = Watch()
 
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))
