@@ -18,16 +18,20 @@ def synchronize() -> None:
             torch.cuda.synchronize(index)
 
 
+def default_device() -> torch.device:
+    """torch's default device. (torch 2.9 fails to say it once it has been set to None.)"""
+    try:
+        return torch.get_default_device()
+    except AttributeError:
+        return torch.device("cpu")
+
+
 def set_default_device(name: str) -> None:
     """Make a device torch's default one."""
     if not name.startswith("cpu"):
         torch.set_default_device(name)
-    elif torch.get_default_device().type != "cpu":
+    elif default_device().type != "cpu":
         torch.set_default_device(None)
-        # torch 2.9 keeps the None, and fails on it when it is asked for the default device.
-        context = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
-        if getattr(context, "device_context", True) is None:
-            del context.device_context  # type: ignore[union-attr]
 
 
 def no_cuda_reason() -> str | None:

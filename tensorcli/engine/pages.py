@@ -51,7 +51,7 @@ def provoked(entry: diagnoses.Entry) -> report.Diagnosis | None:
     """What is said of an entry's example in a session of its own. The session that asks is left as it is."""
     from tensorcli.engine.session import Session
 
-    device, pretending = torch.get_default_device(), pretend.active()
+    device, pretending = environment.default_device(), pretend.active()
     said: list[report.AnyReport] = []
     with apart.apart(seconds=SECONDS):
         try:

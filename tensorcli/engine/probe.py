@@ -183,7 +183,7 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
             environment={
                 "torch": str(torch.__version__),
                 "tensorcli": __version__,
-                "device": str(torch.get_default_device()),
+                "device": str(environment.default_device()),
                 "threads": torch.get_num_threads(),
             },
         )

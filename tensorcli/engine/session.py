@@ -339,7 +339,7 @@ class Session:
 
     @property
     def _device(self) -> str:
-        return str(torch.get_default_device())
+        return str(environment.default_device())
 
     def settings(self) -> report.Settings:
         """The settings as they are now."""
