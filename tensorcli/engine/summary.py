@@ -202,7 +202,10 @@ def _histogram(x: torch.Tensor, low: float, high: float) -> tuple[int, ...] | No
         return None
     step = max(1, x.numel() // SAMPLE)
     sample = x[::step] if x.dim() == 1 else _corner(x)
-    counts = torch.histc(sample.reshape(-1)[:SAMPLE].to("cpu", torch.float64), bins=BINS, min=low, max=high)
+    try:
+        counts = torch.histc(sample.reshape(-1)[:SAMPLE].to("cpu", torch.float64), bins=BINS, min=low, max=high)
+    except RuntimeError:  # torch 2.9, where integers this large are further apart as floats than the bins are wide
+        return None
     return tuple(int(count) for count in counts.tolist())
 
 
