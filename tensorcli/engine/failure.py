@@ -3,9 +3,10 @@
 import ast
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from tensorcli.diagnoses import Unknown, general, syntax
 from tensorcli.engine import apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
+FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
 
 
@@ -81,6 +83,11 @@ def of_error(
     suggestions = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
     if not suggestions and (entry is None or category in ("shape", "index")):
         suggestions = remedy.suggestions(failure, general.edits(failure), statement, known)
+    if not suggestions and isinstance(error, Exception):  # there may be a second mistake
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            edits = _recognised(failure)[3].edits
+        suggestions = remedy.suggestions(failure, edits, statement, known, partial(_again, None, known))
     place = origin.place
     line = first_line + statement.line - 1 + (place.line - 1 if place and origin.statement is statement else 0)
     return report.Diagnosis(
@@ -101,20 +108,25 @@ def of_error(
     )
 
 
-def _again(code: str, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> str | None:
-    """The text with the same mistake mended, in the same way, where it fails of it now; None where it is another."""
+def _again(code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> Iterator[str]:
+    """The texts with the same mistake mended, in the same way, where it fails of it now.
+
+    Without a code any mistake is mended, in the likeliest ways.
+    """
     if isinstance(error, Problem):
-        return None
+        return
     statements = language.parse(source, trust=known.trust)
     origin = _locate(error.__traceback__, statements[-1], {apart.FILENAME: statements[-1]})
     let_go(error)
     if len(statements) != 1 or origin.frame is None:
-        return None
+        return
     failure = _failure(error, origin, known)
     _, found, _, finding = _recognised(failure)
-    same = (other for other in finding.edits if other.title == edit.title and other.changes)
-    other = next(same, None) if found == code else None
-    return remedy.corrected(other, failure, statements[0]) if other else None
+    others = (other for other in finding.edits if other.changes)
+    if code is not None:
+        others = (other for other in others if found == code and other.title == edit.title)
+    for other in islice(others, 1 if code else FURTHER):
+        yield remedy.corrected(other, failure, statements[0])
 
 
 def let_go(error: BaseException | None) -> None:
@@ -304,6 +316,6 @@ def _known_facts(operand: diagnoses.Operand) -> report.Operand:
     if value is None or (callable(value) and not isinstance(value, torch.nn.Module)):
         return report.Operand(text=operand.text)
     if isinstance(value, torch.nn.Module):
-        return report.Operand(text=operand.text, note=describe.cut(str(value).partition("\n")[0], limit=80))
+        return report.Operand(text=operand.text, note=describe.cut(" ".join(str(value).split()), limit=80))
     kind = describe.type_name(type(value))
     return report.Operand(text=operand.text, note=f"{kind} {describe.cut(describe.text_of(value), limit=60)}")

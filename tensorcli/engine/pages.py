@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Callable
 
-import torch
-
 from tensorcli import diagnoses, report
 from tensorcli.engine import apart, environment, pretend
 

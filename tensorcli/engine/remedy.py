@@ -3,6 +3,7 @@
 import ast
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
     from tensorcli.engine.failure import Known
 
 MAX_SHOWN = 3
+MAX_DEFINITION = 60  # characters of a changed definition that are shown whole
 SLOW_SECONDS = 0.1  # a statement that took longer until it failed is not computed again: its shapes are
 MAX_TRIED = 60
 SECONDS = 0.5  # for all of them together
 
 
-Again = Callable[[Exception, str, Edit], str | None]  # a text that still fails, with the same mistake mended once more
+Again = Callable[[Exception, str, Edit], Iterable[str]]  # a text that still fails, mended further
 
 
 def suggestions(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again = lambda *_: None
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again = lambda *_: ()
 ) -> tuple[report.Suggestion, ...]:
     """The first few edits whose corrected statement ran, with what it gave.
 
@@ -56,17 +58,25 @@ def _working(
         except KeyboardInterrupt:
             continue
         except Exception as error:  # it does not mend it, or not all of it, or cannot be tried
-            further = again(error, source, edit) if len(tried) <= MAX_SHOWN else None
-            if further is None or further in tried:
+            further = again(error, source, edit) if len(tried) <= MAX_SHOWN else ()
+            found = _first_that_runs(further, tried, known, seconds=left)
+            if found is None:
                 continue
-            source = shown = further
-            tried.add(source)
-            try:
-                value = _tried(source, known, seconds=left)
-            except (Exception, KeyboardInterrupt):
-                continue
+            source, value = found
+            shown = source
         if _accepted(edit, value):
             yield report.Suggestion(title=edit.title, edit=shown, source=source, result=_result(value))
+
+
+def _first_that_runs(
+    sources: Iterable[str], tried: set[str], known: "Known", *, seconds: float
+) -> tuple[str, Any] | None:
+    for source in sources:
+        if source not in tried:
+            tried.add(source)
+            with suppress(Exception, KeyboardInterrupt):
+                return source, _tried(source, known, seconds=seconds)
+    return None
 
 
 def _accepted(edit: Edit, value: Any) -> bool:
@@ -195,4 +205,17 @@ def _shown(edit: Edit, failure: Failure, source: str) -> str:
         if len(inside) == len(edit.changes):
             return _splice(failure.statement, inside, start, end)
     written = edit.changes[0][0]
-    return spliced(written, [(node, text) for other, node, text in edit.changes if other is written])
+    changes = [(node, text) for other, node, text in edit.changes if other is written]
+    whole = spliced(written, changes)
+    return whole if len(whole) <= MAX_DEFINITION else _innermost(written, changes) or whole
+
+
+def _innermost(written: Statement, changes: list[tuple[ast.AST, str]]) -> str | None:
+    """The new text of the smallest call that holds all changes: of a long definition the part that matters."""
+    places = [_offsets(written, node) for node, _ in changes]
+    calls = [_offsets(written, node) for node in ast.walk(written.node) if isinstance(node, ast.Call)]
+    around = [(a, b) for a, b in calls if all(a <= first and last <= b for first, last in places)]
+    if not around:
+        return None
+    start, end = min(around, key=lambda place: place[1] - place[0])
+    return _splice(written, changes, start, end)
