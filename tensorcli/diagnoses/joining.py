@@ -75,7 +75,7 @@ def _joinable(shapes: list[Sizes]) -> list[int]:
 
 def _transposed(failure: Failure, items: list[Operand], shapes: list[Sizes], dim: int) -> Iterator[Edit]:
     """An item turned so that it fits the first, or the first turned to fit the others."""
-    for k in [*range(1, len(items)), 0]:
+    for k in [*range(1, len(items)), *range(min(len(items), 1))]:
         fixed = shapes[0 if k else -1]
         mine = shapes[k]
         if len(mine) == 2 and len(fixed) <= 2:

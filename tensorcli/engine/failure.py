@@ -80,14 +80,10 @@ def of_error(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of looking at values: they are ours, not the user's
         entry, code, category, finding = _recognised(failure)
-    suggestions = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
-    if not suggestions and (entry is None or category in ("shape", "index")):
-        suggestions = remedy.suggestions(failure, general.edits(failure), statement, known)
-    if not suggestions and isinstance(error, Exception):  # there may be a second mistake
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            edits = _recognised(failure)[3].edits
-        suggestions = remedy.suggestions(failure, edits, statement, known, partial(_again, None, known))
+    try:
+        suggestions = _suggestions(failure, statement, known, code, finding)
+    except Exception:  # a mistake in the explanation must not hide what is explained
+        suggestions = ()
     place = origin.place
     line = first_line + statement.line - 1 + (place.line - 1 if place and origin.statement is statement else 0)
     return report.Diagnosis(
@@ -108,6 +104,21 @@ def of_error(
     )
 
 
+def _suggestions(
+    failure: diagnoses.Failure, statement: Statement, known: Known, code: str, finding: diagnoses.Finding
+) -> tuple[report.Suggestion, ...]:
+    """The entry's edits that run; else those that mend many failures; else those that leave a second one to mend."""
+    found = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
+    if not found and (code.endswith("-error") or general.category_of(failure) in ("shape", "index")):
+        found = remedy.suggestions(failure, general.edits(failure), statement, known)
+    if not found and isinstance(failure.error, Exception):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            edits = _recognised(failure)[3].edits
+        found = remedy.suggestions(failure, edits, statement, known, partial(_again, None, known))
+    return found
+
+
 def _again(code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> Iterator[str]:
     """The texts with the same mistake mended, in the same way, where it fails of it now.
 
@@ -122,7 +133,7 @@ def _again(code: str | None, known: Known, error: Exception, source: str, edit: 
         return
     failure = _failure(error, origin, known)
     _, found, _, finding = _recognised(failure)
-    others = (other for other in finding.edits if other.changes)
+    others = (other for other in remedy.proposed(finding.edits) if other.changes)
     if code is not None:
         others = (other for other in others if found == code and other.title == edit.title)
     for other in islice(others, 1 if code else FURTHER):

@@ -44,7 +44,7 @@ def _working(
     if known.seconds >= SLOW_SECONDS:
         predict.warm_up()
     end = time.monotonic() + SECONDS
-    for edit in _proposed(edits):
+    for edit in proposed(edits):
         left = end - time.monotonic()
         if not edit.changes or left <= 0:
             continue
@@ -113,7 +113,7 @@ def _changed_lines(before: str, after: str) -> str:
     return "\n".join(line for line in after.split("\n") if line not in known).strip() or after
 
 
-def _proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
+def proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
     """The first edits; what an entry trips over ends them."""
     try:
         yield from islice(edits, MAX_TRIED)
