@@ -198,9 +198,7 @@ def explaining() -> None:
             every.append((with_all, without))
     most = max(with_all for with_all, _ in every)
     a, b = (statistics.median(column) for column in zip(*every, strict=True))
-    print(
-        f"explaining {len(MISTAKES)} small mistakes, 11 times: {a * 1e3:.2f} ms (at most {most * 1e3:.2f}; goal 50)"
-    )
+    print(f"explaining {len(MISTAKES)} small mistakes, 11 times: {a * 1e3:.2f} ms (at most {most * 1e3:.2f}; goal 50)")
     print(f"  of which without trying edits {b * 1e3:.2f} ms")
 
 
