@@ -133,3 +133,20 @@ def test_the_gate_stands_apart_too():
 def test_what_takes_too_long_is_given_up():
     with pytest.raises(TimeoutError), apart.apart(seconds=0.05):
         apart.run("while True: pass", {}, trust=False)
+
+
+def test_a_trusted_sessions_files_and_processes_are_out_of_reach_while_edits_are_tried(tmp_path):
+    session, said = Session(seed=0, trust=True), []
+    there, marker = tmp_path / "there.txt", tmp_path / "ran"
+    text = f"A = torch.rand(3, 2)\ndef save(t):\n    open({str(there)!r}, 'a').write('once')\n    return t"
+    session.ask(Evaluate(text=text), said.append)
+    session.ask(Evaluate(text="save(A) @ A"), said.append)
+    session.ask(Evaluate(text=f"import os; os.system('touch {marker}') + A @ A"), said.append)
+    assert there.read_text() == "once"
+    assert marker.exists()
+    marker.unlink()
+    session.ask(Evaluate(text=f"os.system('touch {marker}') or A @ A"), said.append)
+    assert marker.exists()
+    assert [s.source for s in said[-1].suggestions] == []
+    session.ask(Evaluate(text="A @ A"), said.append)
+    assert [s.source for s in said[-1].suggestions][:2] == ["A @ A.T", "A.T @ A"]
