@@ -96,3 +96,24 @@ def test_without_a_code_all_are_listed_and_an_unknown_one_is_a_diagnosis():
     assert {line.split("  ")[0] for line in said[0].text.split("\n")} >= {entry.code for entry in ENTRIES if entry.rule}
     assert pages.explain("matmul-inner-size", said.append) is None
     assert said[-1].title == ("there is no kind of mistake called matmul-inner-size: did you mean matmul-inner-sizes?")
+
+
+def test_an_argument_is_mended_where_the_function_cannot_be():
+    session = Session(seed=0, trust=True)
+    ask(
+        session,
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(784, 10)\n"
+        "    def forward(self, x):\n        return self.fc(x)\n"
+        "net = Net(); images = torch.rand(5, 28, 28)",
+    )
+    problem = ask(session, "out = net(images)")[-1]
+    assert problem.code == "linear-features"
+    assert [suggestion.source for suggestion in problem.suggestions] == ["out = net(images.flatten(1))"]
+
+
+def test_two_mistakes_at_once_are_mended_together():
+    session = Session(seed=0)
+    ask(session, "layer = nn.Linear(784, 10); pixels = torch.ones(5, 28, 28, dtype=torch.uint8)")
+    problem = ask(session, "layer(pixels)")[-1]
+    assert "layer(pixels.float().flatten(1))" in [suggestion.source for suggestion in problem.suggestions]

@@ -15,6 +15,7 @@ import torch
 
 from tensorcli import diagnoses, language, report
 from tensorcli.diagnoses import Unknown, general, syntax
+from tensorcli.diagnoses.edits import suffix
 from tensorcli.engine import apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
@@ -116,7 +117,38 @@ def _suggestions(
             warnings.simplefilter("ignore")
             edits = _recognised(failure)[3].edits
         found = remedy.suggestions(failure, edits, statement, known, partial(_again, None, known))
+    if len(found) < remedy.MAX_SHOWN and failure.statement and failure.statement.source != statement.source:
+        outer = replace(failure, statement=statement.again(), node=None)
+        edits = _at_the_call(failure, outer, known)
+        found = (*found, *remedy.suggestions(outer, edits, statement, known))[: remedy.MAX_SHOWN]
     return found
+
+
+def _at_the_call(failure: diagnoses.Failure, outer: diagnoses.Failure, known: Known) -> Iterator[diagnoses.Edit]:
+    """What would mend an operand inside a function, put behind the argument that it came from."""
+    assert failure.statement is not None
+    assert outer.statement is not None
+    value = _Values(known.names, known)
+    calls_there = [node for node in ast.walk(outer.statement.node) if isinstance(node, ast.Call)]
+    arguments = [part for call in calls_there for part in call.args if not isinstance(part, ast.Constant | ast.Starred)]
+    for edit in remedy.proposed(_recognised(failure)[3].edits):
+        if len(edit.changes) != 1:
+            continue
+        written, node, text = edit.changes[0]
+        if not isinstance(node, ast.expr):
+            continue
+        old = written.place_of(node).text
+        start = next((start for start in (old, f"({old})") if text.startswith(start) and text != start), None)
+        for argument in arguments if start else ():
+            if _alike(value(argument), failure.value(node)):
+                operand = diagnoses.Operand("", None, argument)
+                yield suffix(outer, operand, text[len(start or "") :], title=edit.title)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if not (isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)):
+        return False
+    return one.shape == other.shape and one.dtype == other.dtype and one.device == other.device
 
 
 def _again(code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> Iterator[str]:
