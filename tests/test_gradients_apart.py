@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from tensorcli.engine import apart
+from tensorcli.engine.session import Session
+from tensorcli.report import Evaluate
 
 
 @pytest.fixture
@@ -44,3 +46,14 @@ def test_a_tensor_that_took_no_part_is_said_so(scope):
     found = apart.run("torch.autograd.grad(loss, [w, other], allow_unused=True)", scope, trust=False)
     assert found[0].tolist() == [2.0, 4.0]
     assert found[1] is None
+
+
+def test_hooks_are_not_called_by_what_is_tried():
+    session, said = Session(seed=0), []
+    text = "log = []; w = torch.ones(2, requires_grad=True); w.register_hook(lambda g: log.append(1)); y = w * 2"
+    session.ask(Evaluate(text=text), said.append)
+    session.ask(Evaluate(text="y.backward()"), said.append)
+    assert said[-1].code == "backward-non-scalar"
+    assert session.names["log"] == []
+    session.ask(Evaluate(text="z = (w * 3); z.register_hook(lambda g: log.append(2)); z.backward()"), said.append)
+    assert session.names["log"] == []

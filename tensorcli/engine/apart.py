@@ -173,6 +173,12 @@ def _reachable(values: Iterable[Any]) -> list[Any]:
     return found
 
 
+def _refuse_hooks(value: torch.Tensor) -> None:
+    """Raise NoCopy for a tensor of the session's graph with hooks: a backward through it would call them."""
+    if getattr(value, "_backward_hooks", None):
+        raise NoCopy("a tensor with hooks")
+
+
 def _is_method(value: Any) -> bool:
     return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, torch.Tensor)
 
@@ -232,6 +238,7 @@ class Copier:
     def tensor(self, value: torch.Tensor) -> torch.Tensor:
         """A copy on a copy of the storage; one that autograd made stays a node of its graph."""
         if value.grad_fn is not None:
+            _refuse_hooks(value)
             return value.clone()
         with torch.no_grad():
             fresh = self._on_storage(value) if _has_plain_storage(value) else value.detach().clone()
@@ -341,6 +348,8 @@ class _Keeping:
         self._engine = engine
         self._real = {id(node): node for node in _graph(roots)}
         self._leaves = [node.variable for node in self._real.values() if hasattr(node, "variable")]
+        for leaf in self._leaves:
+            _refuse_hooks(leaf)
         self._copies = {id(original): twin for original, twin in twins}
         self._originals = {id(twin): original for original, twin in twins}
         self._gone: set[int] = set()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -109,7 +110,10 @@ def _suggestions(
     failure: diagnoses.Failure, statement: Statement, known: Known, code: str, finding: diagnoses.Finding
 ) -> tuple[report.Suggestion, ...]:
     """The entry's edits that run; else those that mend many failures; else those that leave a second one to mend."""
+    end = time.monotonic() + remedy.SECONDS
     found = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
+    if time.monotonic() > end:  # what is tried takes long: enough
+        return found
     if not found and (code.endswith("-error") or general.category_of(failure) in ("shape", "index")):
         found = remedy.suggestions(failure, general.edits(failure), statement, known)
     if not found and isinstance(failure.error, Exception):

@@ -59,7 +59,7 @@ def _working(
             continue
         except Exception as error:  # it does not mend it, or not all of it, or cannot be tried
             further = again(error, source, edit) if len(tried) <= MAX_SHOWN else ()
-            found = _first_that_runs(further, tried, known, seconds=left)
+            found = _first_that_runs(further, tried, known, seconds=end - time.monotonic())
             if found is None:
                 continue
             source, value = found
@@ -72,7 +72,7 @@ def _first_that_runs(
     sources: Iterable[str], tried: set[str], known: "Known", *, seconds: float
 ) -> tuple[str, Any] | None:
     for source in sources:
-        if source not in tried:
+        if source not in tried and seconds > 0:
             tried.add(source)
             with suppress(Exception, KeyboardInterrupt):
                 return source, _tried(source, known, seconds=seconds)
@@ -127,7 +127,7 @@ def _tried(source: str, known: "Known", *, seconds: float) -> Any:
         try:
             with apart.apart(seconds=seconds, random_state=known.random_state):
                 return apart.run(source, known.names, trust=known.trust)
-        except (apart.TooLarge, TimeoutError, MemoryError):
+        except (apart.TooLarge, MemoryError):
             pass
     with apart.apart(seconds=seconds, random_state=known.random_state):
         return predict.run(source, known.names, trust=known.trust)
