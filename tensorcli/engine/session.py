@@ -19,7 +19,7 @@ from tensorcli import __version__, language, report
 from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace
 from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
-from tensorcli.engine.surprises import Seen, Watch
+from tensorcli.engine.surprises import Watch
 from tensorcli.language import Statement
 
 Emit = Callable[[report.AnyReport], None]
@@ -182,21 +182,24 @@ class Session:
             seconds = time.perf_counter() - start
             self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
         sink.finish()
-        drew = not torch.equal(before, torch.get_rng_state())
-        notes = self._notes(seen, value, before) if seen is not None and error is None else []
-        advice = [text for text in dict.fromkeys(map(_advice, raised)) if not (notes and self.watch.covers(text))]
-        for text in (*advice, *notes):
+        for text in dict.fromkeys(_advice(entry) for entry in raised):
             context.emit(report.Notice(source=statement.source, statement=number, text=text))
         if error is not None:
             context.emit(self.explained(error, statement, number, context, seconds=seconds, random_state=before))
             failure.let_go(error)
             return False
+        drew = not torch.equal(before, torch.get_rng_state())
+        if seen is not None:
+            self._emit_notes(statement, number, seen, value, context)
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
         return True
 
-    def _notes(self, seen: Seen, value: Any, random_state: torch.Tensor) -> list[str]:
-        return self.watch.notes(seen, value, self.names, trust=self.trust, random_state=random_state)
+    def _emit_notes(
+        self, statement: Statement, number: int, seen: dict[str, Any], value: Any, context: _Context
+    ) -> None:
+        for note in self.watch.notes(statement, seen, value, self.names, trust=self.trust):
+            context.emit(report.Notice(source=statement.source, statement=number, text=note))
 
     def context(self, emit: Emit) -> _Context:
         """The context of a statement that came without one."""
