@@ -80,6 +80,7 @@ NOT_TOLD = {
     "a dimension": ("x = torch.rand(5, 2)", "x.softmax(1)"),
     "NaN that was there": ("x = torch.tensor([float('nan'), 1.0])", "x + 1"),
     "a call": ("", 'device = "cuda" if torch.cuda.is_available() else "cpu"'),
+    "a property": ("x = torch.rand(3)", 'y = "gpu" if x.is_cuda else "cpu"'),
     "float32 from NumPy": ("a = np.ones(3, dtype=np.float32)", "x = torch.from_numpy(a)"),
     "float64 that is asked for": ("a = np.ones(3)", "x = torch.tensor(a, dtype=torch.float64)"),
 }

@@ -193,7 +193,7 @@ def uncalled(look: Look) -> str | None:
     tests += [part for node in look.nodes(ast.BoolOp) for part in node.values]
     tests += [node.operand for node in look.nodes(ast.UnaryOp) if isinstance(node.op, ast.Not)]
     for test in tests:
-        if isinstance(test, ast.Attribute) and test.attr.startswith("is_"):
+        if isinstance(test, ast.Attribute) and test.attr == "is_available":
             text = look.text(test)
             return f"{text} is not called, and a function is always true: {text}()"
     return None
