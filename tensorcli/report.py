@@ -239,7 +239,7 @@ class Suggestion(Data, frozen=True, kw_only=True):
 
 class Diagnosis(Report, frozen=True, kw_only=True):
     """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in
-    `source`. `location` is the file and line, where there is a file.
+    `source`. `location` is the file and line, where there is a file. `not_run` is the rest of the input.
     """
 
     code: str
@@ -252,6 +252,7 @@ class Diagnosis(Report, frozen=True, kw_only=True):
     operands: tuple[Operand, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     notes: tuple[str, ...] = ()
+    not_run: str | None = None
     reference: str | None = None
 
 

@@ -86,3 +86,29 @@ def test_explaining_leaves_no_trace(part, monkeypatch):
             if mistake.get("pretend"):
                 pretend.stop()
         assert explained == plain, mistake["failing"]
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_a_suggestion_that_is_taken_gives_what_it_said(part):
+    for mistake in [m for _, m in EVERY][part::8]:
+        if mistake.get("pretend"):
+            pretend.start()
+        try:
+            session, said = Session(seed=0), []
+            session.ask(report.Evaluate(text=mistake["setup"] or "None"), lambda _: None)
+            session.ask(report.Evaluate(text=mistake["failing"]), said.append)
+            for suggestion in [
+                s for answer in said if isinstance(answer, report.Diagnosis) for s in answer.suggestions
+            ][:1]:
+                taken: list[report.AnyReport] = []
+                session.ask(report.Evaluate(text=suggestion.source), taken.append)
+                assert not any(isinstance(answer, report.Diagnosis) for answer in taken), suggestion.source
+                given = [
+                    report.Result(shape=a.shape, dtype=a.dtype, device=a.device)
+                    for a in taken
+                    if isinstance(a, report.Tensor)
+                ]
+                assert suggestion.result.shape is None or suggestion.result in given, suggestion.source
+        finally:
+            if mistake.get("pretend"):
+                pretend.stop()

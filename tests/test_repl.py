@@ -114,6 +114,17 @@ def test_a_suggestion_is_accepted_by_its_number(tmp_path: Path) -> None:
     assert play("A @ A\r1\r1\rA @ A\r2\r", tmp_path, failing) == ["A @ A", "A @ A.T", "1", "A @ A", "2"]
 
 
+def test_a_suggestion_brings_what_its_mistake_kept_from_running(tmp_path: Path) -> None:
+    advice = Suggestion(title="t", edit="A @ A.T", source="B = A @ A.T", result=report.Result(shape=(3, 3)))
+    failure = Diagnosis(code="c", category="shape", title="t", suggestions=(advice,), not_run="print(B)")
+
+    def failing(request: AnyRequest) -> Iterable[AnyReport]:
+        return [failure] if request == Evaluate(text="B = A @ A; print(B)") else value_of(request)
+
+    taken = play("B = A @ A; print(B)\r1\r", tmp_path, failing)
+    assert taken == ["B = A @ A; print(B)", "B = A @ A.T\nprint(B)"]
+
+
 def test_an_engine_that_cannot_be_made_is_not_hidden(tmp_path: Path) -> None:
     def nothing() -> Canned:
         raise RuntimeError("no engine")

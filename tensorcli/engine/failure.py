@@ -17,7 +17,7 @@ import torch
 from tensorcli import diagnoses, language, report
 from tensorcli.diagnoses import Unknown, general, syntax
 from tensorcli.diagnoses.edits import suffix
-from tensorcli.engine import apart, calls, describe, environment, namespace, predict, pure, remedy
+from tensorcli.engine import aftermath, apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
 FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help
@@ -75,8 +75,12 @@ def of_error(
     seconds: float,
     filename: str | None = None,
     first_line: int = 1,
+    not_run: str = "",
 ) -> report.Diagnosis:
-    """The diagnosis of an exception that `statement` raised. Runs nothing that could have an effect on the session."""
+    """The diagnosis of an exception that `statement` raised. Runs nothing that could have an effect on the session.
+
+    `not_run` is the text of the input's statements after it.
+    """
     origin = _locate(error.__traceback__, statement, known.sources)
     failure = _failure(error, origin, known)
     with warnings.catch_warnings():
@@ -87,7 +91,9 @@ def of_error(
     except Exception:  # a mistake in the explanation must not hide what is explained
         suggestions = ()
     place = origin.place
-    line = first_line + statement.line - 1 + (place.line - 1 if place and origin.statement is statement else 0)
+    own = place if origin.statement is statement else None
+    notes = aftermath.notes(suggestions, statement, own, known.names) if suggestions else ()
+    line = first_line + statement.line - 1 + (own.line - 1 if own else 0)
     return report.Diagnosis(
         source=statement.source,
         statement=number,
@@ -101,7 +107,8 @@ def of_error(
         location=f"{filename}:{line}" if filename else None,
         operands=tuple(_facts(operand) for operand in failure.operands),
         suggestions=suggestions,
-        notes=finding.notes,
+        notes=(*finding.notes, *notes),
+        not_run=not_run or None,
         reference=entry.lesson if entry else None,
     )
 

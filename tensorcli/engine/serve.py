@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 IDLE_SECONDS = 1.0  # without a request: then there is time for what is not needed yet
+PROMPT_SECONDS = 0.0002  # that a statement waits for what is loaded behind its back
 CANNOT_START = 3  # the exit code; the reason is the last line on stderr
 
 
@@ -106,17 +107,23 @@ def _warm_up() -> None:
 
 
 def _warm_up_more(waiting: "SimpleQueue[wire.Ask]") -> None:
-    """Load what only explanations need, a second and a half's worth, once nothing has been asked for a moment."""
+    """Load what only explanations need, a second and a half's worth, once nothing has been asked for a moment.
+
+    A statement that comes meanwhile gets the interpreter at once: the interval is that of `sys.setswitchinterval`.
+    """
     from tensorcli import diagnoses
     from tensorcli.engine import predict
 
     while interrupts.is_answering() or not waiting.empty():
         time.sleep(IDLE_SECONDS)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(PROMPT_SECONDS)
     diagnoses.entries()
     time.sleep(IDLE_SECONDS)
     while interrupts.is_answering():
         time.sleep(IDLE_SECONDS)
     predict.warm_up()
+    sys.setswitchinterval(interval)
 
 
 def _sender(answers: BinaryIO) -> Callable[[wire.Message], None]:

@@ -38,6 +38,7 @@ class _Context:
     first_line: int = 1
     width: int = 80
     max_values: int = 1000
+    statements: tuple[Statement, ...] = ()
 
 
 class Session:
@@ -139,6 +140,7 @@ class Session:
         if statements is None:
             return False
         self.inputs += 1
+        context = replace(context, statements=tuple(statements))
         for number, statement in enumerate(statements, 1):
             shown = request.echo == "all" or number == len(statements)
             if not self._run(statement, number, context, shown=shown):
@@ -224,6 +226,7 @@ class Session:
             seconds=seconds,
             filename=context.filename,
             first_line=context.first_line,
+            not_run="\n".join(later.source for later in context.statements[number:]),
         )
 
     def _answers(

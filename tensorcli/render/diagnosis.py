@@ -241,5 +241,6 @@ def _bounded(lines: list[str]) -> list[str]:
 
 def _notes(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     notes = [f"  note: {safe(note)}" for note in diagnosis.notes]
+    notes += [f"  not run: {safe_line('; '.join(diagnosis.not_run.splitlines()))}"] if diagnosis.not_run else []
     notes += [f"  lesson: {safe_line(diagnosis.reference)}"] if diagnosis.reference else []
     return [Text(part, theme.ADVICE) for note in notes for part in layout.wrap(note, width, indent="    ")]

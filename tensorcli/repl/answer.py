@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.output import Output
 
 from tensorcli.commands import submit
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Suggestion
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -40,17 +40,17 @@ class Waiting:
 
 @dataclass
 class Answers:
-    """What is remembered from one input to the next: the inputs, the last time and the last suggestions."""
+    """What is remembered from one input to the next: the inputs, the last time and the last texts suggested."""
 
     inputs: list[str] = field(default_factory=list)
     seconds: float | None = None
-    suggestions: tuple[Suggestion, ...] = ()
+    suggested: tuple[str, ...] = ()
 
     def answer(self, text: str, client: "Client", screen: "Screen", waiting: Waiting) -> None:
-        """Submit one input and show what it gives; the number of a suggestion is that suggestion."""
-        text = self._suggested(text) or text
+        """Submit one input and show what it gives. The number of a suggestion is that one, and what was not run."""
+        text = self._taken(text) or text
         self.inputs.append(text)
-        self.suggestions = ()
+        self.suggested = ()
 
         def show(report: AnyReport) -> None:
             if not isinstance(report, Progress):
@@ -58,7 +58,8 @@ class Answers:
             if report.seconds is not None:
                 self.seconds = report.seconds
             if isinstance(report, Diagnosis):
-                self.suggestions = report.suggestions
+                rest = [report.not_run] if report.not_run else []
+                self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
             screen.show(report)
 
         submit(text, client.ask, show, width=screen.width, history=self.inputs)
@@ -66,8 +67,8 @@ class Answers:
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
 
-    def _suggested(self, text: str) -> str | None:
+    def _taken(self, text: str) -> str | None:
         number = text.strip()
-        if number.isascii() and number.isdecimal() and 0 < int(number[:4]) <= len(self.suggestions):
-            return self.suggestions[int(number) - 1].source
+        if number.isascii() and number.isdecimal() and 0 < int(number[:4]) <= len(self.suggested):
+            return self.suggested[int(number) - 1]
         return None

@@ -1,0 +1,83 @@
+"""What a suggestion, once taken, does not bring back, in sentences for the person who takes it."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+
+from tensorcli.diagnoses import Unknown
+from tensorcli.engine import describe
+from tensorcli.language import Place, Statement
+from tensorcli.report import Suggestion
+
+_COMPOUND = (ast.For, ast.While, ast.With, ast.If, ast.Try)
+
+
+def notes(
+    suggestions: Iterable[Suggestion], failed: Statement, place: Place | None, names: Mapping[str, Any]
+) -> Iterator[str]:
+    """What the failed statement changed before it failed, and what the suggestions make anew."""
+    done = _done(failed.again(), place, names)
+    anew = sorted({name for suggestion in suggestions for name in _models(suggestion.source, failed, names)})
+    if done:
+        yield f"{describe.cut(done, limit=60)} had run before it failed, and runs again with a suggestion"
+    for name in anew:
+        yield f"making {name} anew draws new weights; an optimizer made before keeps the old ones"
+
+
+def _done(failed: Statement, place: Place | None, names: Mapping[str, Any]) -> str | None:
+    """The text of the first part of a compound statement that changed something before the place where it failed."""
+    if not isinstance(failed.node, _COMPOUND) or place is None:
+        return None
+    again = [loop for loop in ast.walk(failed.node) if isinstance(loop, ast.For | ast.While) and _is_on(loop, names)]
+    for part in ast.walk(failed.node):
+        if isinstance(part, ast.stmt) and _changes(part):
+            where = failed.place_of(part)
+            before = (where.end_line, where.end_column) <= (place.line, place.column)
+            if before or any(part in ast.walk(loop) for loop in again):
+                return where.text
+    return None
+
+
+def _changes(part: ast.stmt) -> bool:
+    """Whether a statement changes what is there: `n += 1`, `a[0] = 1`, `seen.append(x)`."""
+    match part:
+        case ast.AugAssign() | ast.Expr(value=ast.Call(func=ast.Attribute())):
+            return True
+        case ast.Assign(targets=targets, value=value):
+            read = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+            return any(not isinstance(target, ast.Name) or target.id in read for target in targets)
+    return False
+
+
+def _is_on(loop: ast.For | ast.While, names: Mapping[str, Any]) -> bool:
+    """Whether a loop may have got beyond its first step."""
+    match loop:
+        case ast.For(target=ast.Name(id=name), iter=ast.Name() | ast.Call(func=ast.Name(id="range")) as items):
+            first = next(islice(_items(items, names), 1), Unknown)
+            value = names.get(name, Unknown)
+            return not (first is value or (type(first) is type(value) is int and first == value))
+    return True
+
+
+def _items(node: ast.expr, names: Mapping[str, Any]) -> Iterable[Any]:
+    match node:
+        case ast.Name(id=name) if isinstance(names.get(name), list | tuple):
+            return names[name]  # type: ignore[no-any-return]
+        case ast.Call(args=[ast.Constant(value=int())] | [ast.Name()]):
+            return range(1)
+        case ast.Call(args=[ast.Constant(value=int(start)), *_]):
+            return range(start, start + 1)
+    return ()
+
+
+def _models(source: str, failed: Statement, names: Mapping[str, Any]) -> Iterator[str]:
+    """The session's models that a corrected text assigns again, and the failed statement did not."""
+    for node in ast.parse(source).body:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            if isinstance(target, ast.Name) and target.id not in failed.bound:
+                value = names.get(target.id)
+                if isinstance(value, torch.nn.Module) and next(value.parameters(), None) is not None:
+                    yield target.id
