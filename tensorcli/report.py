@@ -62,10 +62,15 @@ class TimeIt(Request, frozen=True, kw_only=True):
 
 
 class Inspect(Request, frozen=True, kw_only=True):
-    """Run `setup`, then `text`, and report a Trace of its sub-expressions."""
+    """Run `setup`, then `text`, and report a Trace of its parts.
+
+    Parts below `depth` are added up in the one above; `all` shows those of no interest and those inside loops too.
+    """
 
     text: str
     setup: str = ""
+    depth: int | None = None
+    all: bool = False
 
 
 class Bench(Request, frozen=True, kw_only=True):
@@ -275,14 +280,26 @@ class Broadcast(Data, frozen=True, kw_only=True):
 
 
 class Node(Data, frozen=True, kw_only=True):
-    """One sub-expression: `seconds` is its own time, without its children's."""
+    """One part of a statement, or a module that a call of it went through (then `span` is null).
+
+    `seconds`, `flops` and `moved_nbytes` (read and written, by its operators) are its own, without its children's;
+    `uncounted` names the operators whose operations no formula gives, and then `flops` is null. What was evaluated
+    `count` times took `shortest_seconds` to `longest_seconds` each time, its children's included. `failed` marks what
+    raised, and what did not come to its end because of it; its `result` is a value of type "failed".
+    """
 
     text: str
     span: Span | None
     operation: str
     result: Tensor | Value
     seconds: float | None = None
+    count: int = 1
+    shortest_seconds: float | None = None
+    longest_seconds: float | None = None
     flops: int | None = None
+    moved_nbytes: int | None = None
+    uncounted: tuple[str, ...] = ()
+    failed: bool = False
     new_nbytes: int | None = None
     relation: str | None = None
     broadcast: Broadcast | None = None
@@ -291,12 +308,18 @@ class Node(Data, frozen=True, kw_only=True):
 
 
 class Trace(Report, frozen=True, kw_only=True):
-    """What every sub-expression of a statement gave."""
+    """What every part of a statement gave.
+
+    `peak_nbytes` is the most that its tensors took at one time beyond its inputs; `probe_seconds` is what looking at
+    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
+    """
 
     root: Node
     total_seconds: float
     peak_nbytes: int | None = None
     predicted: bool = False
+    probe_seconds: float | None = None
+    seed: int | None = None
     environment: dict[str, Any] = {}
 
 

@@ -19,6 +19,7 @@ MAX_TEXT = 20_000
 MAX_ITEMS = 50  # of a container
 MAX_BITS = 14_000  # of an integer: Python spells out at most 4,300 digits
 MAX_ITEM_VALUES = 200  # elements above which a container's item shows its corners only
+NOWHERE = "storage"  # in the place of a device: that of a tensor without memory
 STATS_FROM = 25  # elements: fewer can be seen at a glance
 
 # torch's own formatting first converts the whole of such a tensor: `_lean_text` formats their corners alone.
@@ -173,11 +174,20 @@ def cut(text: str, *, limit: int = MAX_TEXT) -> str:
 
 
 def extent(value: Any) -> tuple[str, int, int] | None:
-    """The stretch of memory a tensor's storage or an array's root takes: (device, first byte, end)."""
+    """The stretch of memory a tensor's storage or an array's root takes: (device, first byte, end).
+
+    Where a storage has no memory (meta and fake tensors) it is a device of its own.
+    """
     try:
         if isinstance(value, torch.Tensor):
             storage = value.untyped_storage()
-            start, nbytes, device = storage.data_ptr(), storage.nbytes(), str(value.device)
+            nbytes, device = storage.nbytes(), str(value.device)
+            try:
+                start = storage.data_ptr()
+            except RuntimeError:
+                start = 0
+            if not start:
+                return (f"{NOWHERE} {storage._cdata}", 0, nbytes) if nbytes else None
         elif isinstance(value, np.ndarray):
             while isinstance(value.base, np.ndarray):
                 value = value.base
@@ -185,7 +195,7 @@ def extent(value: Any) -> tuple[str, int, int] | None:
             nbytes, device = end - start, "cpu"
         else:
             return None
-    except Exception:  # sparse, nested, meta and functional tensors have no address
+    except Exception:  # sparse, nested and functional tensors have no address
         return None
     return (device, start, start + nbytes) if start and nbytes else None
 

@@ -336,7 +336,7 @@ class Session:
         for number, statement in enumerate(statements[:-1], 1):
             if not self._run(statement, number, replace(context, emit=problems_only), shown=False):
                 return
-        trace(self, statements[-1], number=len(statements), emit=emit)
+        trace(self, statements[-1], number=len(statements), emit=emit, depth=request.depth, whole=request.all)
 
     # Settings
 
@@ -348,7 +348,11 @@ class Session:
         """The settings as they are now."""
         held = {}
         for value in self.variables().values():
-            if isinstance(value, torch.Tensor) and (place := describe.extent(value)):
+            if (
+                isinstance(value, torch.Tensor)
+                and (place := describe.extent(value))
+                and not place[0].startswith(describe.NOWHERE)
+            ):
                 held[place] = place[2] - place[1]
         return report.Settings(
             version=__version__,

@@ -1,0 +1,203 @@
+"""A statement rewritten so that a recorder sees all its parts: order of evaluation, values and names stay the same."""
+
+import ast
+import copy
+from dataclasses import dataclass
+
+from tensorcli.engine.calls import OPERATIONS
+
+_EXPRESSIONS = (
+    ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute, ast.Subscript, ast.Name, ast.BoolOp, ast.IfExp,
+    ast.List, ast.Tuple, ast.Set, ast.Dict, ast.NamedExpr,
+)  # fmt: skip
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_CLOSED = (ast.Lambda, ast.JoinedStr, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)  # they run elsewhere
+_LIBRARIES = ("torch", "np", "nn", "F", "math")
+
+ENTER, LEAVE, STEP = ".enter", ".leave", ".step"  # the recorder's methods, under names that no text can spell
+
+
+@dataclass(frozen=True)
+class Site:
+    """A part of a statement that is recorded: its number, its node as written, and what it does in torch's words."""
+
+    number: int
+    node: ast.expr | ast.stmt
+    operation: str
+
+    @property
+    def steps(self) -> bool:
+        """Whether it takes steps, which are counted in place of its evaluations."""
+        return isinstance(self.node, ast.For | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+
+
+class Instrument(ast.NodeTransformer):
+    """Wraps the parts of one statement, of which `written` stays as it is.
+
+    The parts inside loops and comprehensions are wrapped only with `into_loops`; else their steps are counted.
+    """
+
+    def __init__(self, written: ast.stmt, *, into_loops: bool = False) -> None:
+        self.sites: list[Site] = []
+        self.tree = copy.deepcopy(written)
+        self._written = dict(zip(map(id, ast.walk(self.tree)), ast.walk(written), strict=True))
+        self._into_loops = into_loops
+        self.tree = self._statement(self.tree)
+
+    def _statement(self, node: ast.stmt) -> ast.stmt:
+        """The statement with everything in it recorded below one part: its expression, or else itself."""
+        match node:
+            case ast.Expr() | ast.Assign(targets=[ast.Name() | ast.Tuple()]) | ast.AnnAssign(value=ast.expr()):
+                node.value = self._expression(node.value)  # type: ignore[arg-type]
+                return node
+            case ast.For() | ast.While():
+                return _block(node, self._loop(node))
+            case ast.AugAssign() | ast.Assign():
+                return _block(node, self._change(node))
+        site = self._site(node)
+        inside = node if isinstance(node, _CLOSED) else self.generic_visit(node)
+        assert isinstance(inside, ast.stmt)
+        return _block(node, [_enter(node, site), inside, _leave(node, site)])
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """The part, wrapped where it is one that is recorded."""
+        if isinstance(node, ast.For | ast.While):
+            return _block(node, self._loop(node))
+        if isinstance(node, _COMPREHENSIONS):
+            return self._comprehension(node)
+        if isinstance(node, _CLOSED):
+            return node
+        if isinstance(node, ast.Call):
+            site = self._site(node)
+            node.func = self._function(node.func)
+            node.args = [self._visited(argument) for argument in node.args]
+            for keyword in node.keywords:
+                keyword.value = self._visited(keyword.value)
+            return _recorded(node, site)
+        if isinstance(node, ast.Tuple) and any(isinstance(part, ast.Slice) for part in node.elts):
+            return self.generic_visit(node)  # an index of several parts is no value by itself
+        if isinstance(node, _EXPRESSIONS) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            if is_path(node):
+                return node
+            site = self._site(node)
+            inside = self.generic_visit(node)
+            assert isinstance(inside, ast.expr)
+            return _recorded(inside, site)
+        return self.generic_visit(node)
+
+    def _loop(self, node: ast.For | ast.While) -> list[ast.stmt]:
+        site = self._site(node)
+        if self._into_loops:
+            self.generic_visit(node)
+        elif isinstance(node, ast.For):
+            node.iter = self._visited(node.iter)
+        node.body.insert(0, _statement(node, STEP, ast.Constant(site.number)))
+        return [_enter(node, site), node, _leave(node, site)]
+
+    def _comprehension(self, node: ast.AST) -> ast.expr:
+        assert isinstance(node, _COMPREHENSIONS)
+        site = self._site(node)
+        if self._into_loops:
+            self.generic_visit(node)
+        else:
+            node.generators[0].iter = self._visited(node.generators[0].iter)
+        part = "value" if isinstance(node, ast.DictComp) else "elt"
+        element = getattr(node, part)
+        pair = ast.Tuple([_call(element, STEP, ast.Constant(site.number)), element], ast.Load())
+        setattr(node, part, ast.copy_location(ast.Subscript(pair, ast.Constant(1), ast.Load()), element))
+        return _recorded(node, site)
+
+    def _change(self, node: ast.AugAssign | ast.Assign) -> list[ast.stmt]:
+        """`x += y`, `x[0] = y`: what is changed is looked at before and after."""
+        site = self._site(node)
+        target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+        while isinstance(target, ast.Subscript | ast.Attribute):
+            target = target.value
+        before: list[ast.stmt] = []
+        after = None
+        if isinstance(target, ast.Name):
+            loaded = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+            self._written[id(loaded)] = self._written[id(target)]
+            before, after = [ast.copy_location(ast.Expr(self._visited(loaded)), node)], copy.deepcopy(loaded)
+        node.value = self._visited(node.value)
+        return [_enter(node, site), *before, node, _leave(node, site, after)]
+
+    def _expression(self, node: ast.expr) -> ast.expr:
+        """An expression, recorded whatever it is."""
+        count, written = len(self.sites), self._written[id(node)]
+        visited = self._visited(node)
+        if len(self.sites) > count and self.sites[count].node is written:
+            return visited
+        return _recorded(visited, self._site(node))
+
+    def _function(self, node: ast.expr) -> ast.expr:
+        """A call's function is no part of its own, but the object of a method is."""
+        if isinstance(node, ast.Attribute) and not is_path(node):
+            node.value = self._visited(node.value)
+            return node
+        return node if isinstance(node, ast.Name | ast.Attribute) else self._visited(node)
+
+    def _visited(self, node: ast.expr) -> ast.expr:
+        result = self.visit(node)
+        assert isinstance(result, ast.expr)
+        return result
+
+    def _site(self, node: ast.AST) -> Site:
+        written = self._written[id(node)]
+        assert isinstance(written, ast.expr | ast.stmt)
+        site = Site(len(self.sites), written, operation(written))
+        self.sites.append(site)
+        return site
+
+
+def is_path(node: ast.AST) -> bool:
+    """Whether this is a library or a dotted name in one: `torch.nn.functional.relu`."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id in _LIBRARIES
+
+
+def operation(node: ast.AST) -> str:
+    """What a node does, in torch's words: "matmul", "method mean", "index", "name"."""
+    match node:
+        case ast.BinOp(op=operator) | ast.UnaryOp(op=operator):
+            return OPERATIONS[type(operator)]
+        case ast.AugAssign(op=operator):
+            return f"{OPERATIONS[type(operator)]}_"
+        case ast.Compare(ops=[operator]):
+            return OPERATIONS.get(type(operator), "compare")
+        case ast.Call(func=ast.Attribute(attr=name) as function):
+            return name if is_path(function) else f"method {name}"
+        case ast.Attribute(attr=name):
+            return f"attribute {name}"
+        case ast.Subscript():
+            return "index"
+    return type(node).__name__.lower()
+
+
+def _block(at: ast.AST, body: list[ast.stmt]) -> ast.stmt:
+    return ast.copy_location(ast.If(ast.Constant(True), body, []), at)
+
+
+def _recorded(node: ast.expr, site: Site) -> ast.expr:
+    return _call(node, LEAVE, _call(node, ENTER, ast.Constant(site.number)), node)
+
+
+def _enter(at: ast.stmt, site: Site) -> ast.stmt:
+    return _statement(at, ENTER, ast.Constant(site.number))
+
+
+def _leave(at: ast.stmt, site: Site, value: ast.expr | None = None) -> ast.stmt:
+    return _statement(at, LEAVE, ast.Constant(site.number), value or ast.Constant(None))
+
+
+def _statement(at: ast.stmt, name: str, *arguments: ast.expr) -> ast.stmt:
+    return ast.copy_location(ast.Expr(_call(at, name, *arguments)), at)
+
+
+def _call(at: ast.AST, name: str, *arguments: ast.expr) -> ast.expr:
+    call = ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+    for node in (call, call.func, *arguments):
+        if not hasattr(node, "lineno"):
+            ast.copy_location(node, at)
+    return call
