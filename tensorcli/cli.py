@@ -122,6 +122,11 @@ def repl(
 def inspect(
     expression: Annotated[str, typer.Argument(help="The expression to look into.", metavar="EXPRESSION")],
     setup: Annotated[str, typer.Option("--setup", "-s", help="Statements to run first.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing: shapes, dtypes, bytes alone.")] = False,
+    symbol: Annotated[list[str] | None, typer.Option(help="A size that is not known, in a dry run.")] = None,
+    grad: Annotated[bool, typer.Option("--grad", help="Show the autograd graph and the gradients.")] = False,
+    depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree.", show_default="all")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show numbers, indices and what loops hold too.")] = False,
     seed: Seed = None,
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
@@ -137,7 +142,16 @@ def inspect(
 
     screen = _screen(json=json, no_color=no_color, width=width)
     engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
-    _answer(engine, Inspect(text=expression, setup=setup), screen)
+    request = Inspect(
+        text=expression,
+        setup=setup,
+        depth=depth,
+        all=everything,
+        grad=grad,
+        dry_run=dry_run,
+        symbols=tuple(symbol or ()),
+    )
+    _answer(engine, request, screen)
 
 
 @app.command(epilog="Example: tensorcli run tutorial.md --keep-going")

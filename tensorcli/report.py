@@ -65,12 +65,17 @@ class Inspect(Request, frozen=True, kw_only=True):
     """Run `setup`, then `text`, and report a Trace of its parts.
 
     Parts below `depth` are added up in the one above; `all` shows those of no interest and those inside loops too.
+    `grad` goes through the graph behind the result. With `dry_run` nothing is computed: names in `symbols` stand for
+    sizes that are not known.
     """
 
     text: str
     setup: str = ""
     depth: int | None = None
     all: bool = False
+    grad: bool = False
+    dry_run: bool = False
+    symbols: tuple[str, ...] = ()
 
 
 class Bench(Request, frozen=True, kw_only=True):

@@ -60,7 +60,7 @@ def trace(
     sink.finish()
     drew = not torch.equal(before, torch.get_rng_state())
     root = next(iter(recorder.root.children.values()), None)
-    if root is not None and (error is None or root.children):
+    if root is not None and (error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
         builder = _Builder(written, whole=whole)
         emit(
             report.Trace(
@@ -106,13 +106,13 @@ class _Builder:
         if isinstance(result, report.Tensor) and any(part.drew for part in parts):
             result = msgspec.structs.replace(result, drew_random=True)
         place = self._statement.place_of(record.site.node) if record.site else None
-        leaf = record.operation in ("name", "constant")
+        leaf = _is_leaf(record)
         return report.Node(
             text=record.text,
             span=report.Span(**place._asdict()) if place else None,
             operation=record.operation,
             result=result,
-            seconds=None if leaf or record.result is None else sum(part.seconds for part in parts),
+            seconds=None if leaf else sum(part.seconds for part in parts),
             count=record.count,
             shortest_seconds=record.shortest if record.count > 1 else None,
             longest_seconds=record.longest if record.count > 1 else None,
@@ -132,6 +132,11 @@ class _Builder:
         if self._whole or record.facts.matters or record.result is None:
             return [record]
         return [below for child in record.children.values() for below in self._shown(child)]
+
+
+def _is_leaf(record: Record) -> bool:
+    """Whether it is a name or a constant, or never came to its end."""
+    return record.operation in ("name", "constant") or record.result is None
 
 
 def _all(record: Record) -> list[Record]:

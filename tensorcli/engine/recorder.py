@@ -243,6 +243,11 @@ class Account(TorchDispatchMode):
         self._live: dict[int, int] = {}
         self._live_nbytes = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler, more than a second's worth, to keep it from seeing this mode."""
+        return False
+
     def __torch_dispatch__(
         self, operator: Any, types: Any, arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
     ) -> Any:
