@@ -312,11 +312,30 @@ class Node(Data, frozen=True, kw_only=True):
     children: tuple["Node", ...] = ()
 
 
+class GraphFunction(Data, frozen=True, kw_only=True):
+    """A kind of function in autograd's graph, and how many there are: "MmBackward0"."""
+
+    name: str
+    count: int
+
+
+class Gradient(Data, frozen=True, kw_only=True):
+    """What a backward would leave in a leaf; `name` is null where it has none. A leaf that is not reached gets none."""
+
+    name: str | None
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    norm: Number = None
+    reached: bool = True
+
+
 class Trace(Report, frozen=True, kw_only=True):
     """What every part of a statement gave.
 
     `peak_nbytes` is the most that its tensors took at one time beyond its inputs; `probe_seconds` is what looking at
-    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
+    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some. `functions` is the graph
+    behind the result and `gradients` what its sum's backward would leave in the leaves, where these were asked for.
     """
 
     root: Node
@@ -325,6 +344,8 @@ class Trace(Report, frozen=True, kw_only=True):
     predicted: bool = False
     probe_seconds: float | None = None
     seed: int | None = None
+    functions: tuple[GraphFunction, ...] = ()
+    gradients: tuple[Gradient, ...] = ()
     environment: dict[str, Any] = {}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from tensorcli import language
-from tensorcli.engine import interrupts, namespace, pretend
+from tensorcli.engine import gradients, interrupts, namespace, pretend
 
 FILENAME = "<apart>"  # of the code that is run here
 MAX_NBYTES = 32 << 20  # of all that is copied
@@ -346,7 +346,7 @@ class _Keeping:
 
     def __init__(self, engine: Any, twins: list[tuple[torch.Tensor, torch.Tensor]], roots: list[Any]) -> None:
         self._engine = engine
-        self._real = {id(node): node for node in _graph(roots)}
+        self._real = {id(node): node for node in gradients.graph(roots)}
         self._leaves = [node.variable for node in self._real.values() if hasattr(node, "variable")]
         for leaf in self._leaves:
             _refuse_hooks(leaf)
@@ -375,7 +375,9 @@ class _Keeping:
 
     def _free(self, tensors: Any, retain: bool) -> None:
         """Remember what a backward without retain_graph would free, and raise where it is gone already."""
-        walked = {id(n) for n in _graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in self._real}
+        walked = {
+            id(n) for n in gradients.graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in self._real
+        }
         if walked & self._gone:
             raise RuntimeError("Trying to backward through the graph a second time")
         if not retain:
@@ -400,14 +402,3 @@ class _Keeping:
 
 def _sum(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
     return b if a is None else a if b is None else a + b
-
-
-def _graph(roots: Iterable[Any]) -> Iterator[Any]:
-    seen: set[Any] = set()
-    waiting = list(roots)
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            waiting += [before for before, _ in node.next_functions]

@@ -4,13 +4,13 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import environment, failure, interrupts, limits
+from tensorcli.engine import describe, environment, failure, gradients, interrupts, limits
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, overhead
@@ -28,8 +28,12 @@ def trace(
     emit: Callable[[report.AnyReport], None],
     depth: int | None = None,
     whole: bool = False,
+    grad: bool = False,
 ) -> None:
-    """Run a statement once, instrumented, and emit its Trace; where it fails, of what worked, and its Diagnosis."""
+    """Run a statement once, instrumented, and emit its Trace; where it fails, of what worked, and its Diagnosis.
+
+    `depth`, `whole` and `grad` are as in report.Inspect.
+    """
     written = statement.again()
     instrument = Instrument(written.node, into_loops=whole)
     names = session.names
@@ -72,6 +76,8 @@ def trace(
                 peak_nbytes=recorder.account.peak_nbytes,
                 probe_seconds=overhead().part + overhead().below,
                 seed=session.seed if drew else None,
+                functions=gradients.functions(recorder.value) if grad else (),
+                gradients=_gradients(session, recorder.value, emit) if grad and error is None else (),
                 environment={
                     "torch": str(torch.__version__),
                     "tensorcli": __version__,
@@ -87,6 +93,15 @@ def trace(
     elif seen is not None:
         for note in session.watch.notes(written, seen, recorder.value, names, trust=session.trust):
             emit(report.Notice(source=statement.source, statement=number, text=note))
+
+
+def _gradients(session: "Session", value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
+    try:
+        with interrupts.interruptible():
+            return gradients.gradients(value, session.names)
+    except Exception as error:
+        emit(report.Notice(text=f"there are no gradients: {describe.cut(str(error), limit=300)}"))
+        return ()
 
 
 class _Builder:

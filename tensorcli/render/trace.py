@@ -21,6 +21,7 @@ def render_trace(trace: report.Trace, *, width: int) -> Text:
     """The tree, the alignments of what was broadcast, and a last line with the totals."""
     lines = _tree(trace.root, width)
     lines += _broadcasts(trace.root, width)
+    lines += _autograd(trace, width)
     return layout.block([*lines, Text(), Text(" ").append_text(layout.line(_totals(trace), width - 1))])
 
 
@@ -113,6 +114,29 @@ def _broadcasts(root: report.Node, width: int) -> list[Text]:
         lines += [Text(), *_alignment(broadcast, width)]
     if len(found) > BROADCASTS:
         lines.append(layout.line([Part(f" and {len(found) - BROADCASTS:,} more", theme.FAINT)], width))
+    return lines
+
+
+def _autograd(trace: report.Trace, width: int) -> list[Text]:
+    """The graph's functions, and a line for each leaf: its gradient's shape and norm."""
+    lines: list[Text] = []
+    if trace.functions:
+        names = [f"{each.name} x {each.count:,}" if each.count > 1 else each.name for each in trace.functions]
+        lines += [
+            Text(),
+            *(Text(part) for part in layout.wrap(" graph  " + " < ".join(names), width, indent="        ")),
+        ]
+    if trace.gradients:
+        columns = [Column("gradient of", least=8), Column("shape"), Column("norm", 1, right=True)]
+        rows = [
+            [
+                Text(safe_line(leaf.name or "a leaf without a name")),
+                Text(f"{leaf.dtype} {units.shape(leaf.shape)} {leaf.device}", theme.SHAPE),
+                Text("not reached" if not leaf.reached else "" if leaf.norm is None else f"{float(leaf.norm):.4g}"),
+            ]
+            for leaf in trace.gradients
+        ]
+        lines += [Text(), *layout.table(columns, rows, width=width)]
     return lines
 
 
