@@ -5,6 +5,7 @@ import copy
 from dataclasses import dataclass
 
 from tensorcli.engine.calls import OPERATIONS
+from tensorcli.language import Statement
 
 _EXPRESSIONS = (
     ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute, ast.Subscript, ast.Name, ast.BoolOp, ast.IfExp,
@@ -22,8 +23,14 @@ class Site:
     """A part of a statement that is recorded: its number, its node as written, and what it does in torch's words."""
 
     number: int
+    statement: Statement
     node: ast.expr | ast.stmt
     operation: str
+
+    @property
+    def text(self) -> str:
+        """The part as written, on one line."""
+        return " ".join(self.statement.place_of(self.node).text.split())
 
     @property
     def steps(self) -> bool:
@@ -32,20 +39,32 @@ class Site:
 
 
 class Instrument(ast.NodeTransformer):
-    """Wraps the parts of one statement, of which `written` stays as it is.
+    """Wraps the parts of statements and numbers them.
 
     The parts inside loops and comprehensions are wrapped only with `into_loops`; else their steps are counted.
     """
 
-    def __init__(self, written: ast.stmt, *, into_loops: bool = False) -> None:
+    def __init__(self, *, into_loops: bool = False) -> None:
         self.sites: list[Site] = []
-        self.tree = copy.deepcopy(written)
-        self._written = dict(zip(map(id, ast.walk(self.tree)), ast.walk(written), strict=True))
         self._into_loops = into_loops
-        self.tree = self._statement(self.tree)
+        self._statement: Statement
+        self._written: dict[int, ast.AST]
 
-    def _statement(self, node: ast.stmt) -> ast.stmt:
-        """The statement with everything in it recorded below one part: its expression, or else itself."""
+    def wrapped(self, statement: Statement) -> ast.stmt:
+        """A statement's tree with everything in it recorded below one part: its expression, or else itself."""
+        return self._whole(self._tree(statement))
+
+    def wrapped_function(self, statement: Statement) -> ast.stmt:
+        """The tree of a function's definition, with what its body does recorded when it is called."""
+        return self.generic_visit(self._tree(statement))  # type: ignore[return-value]
+
+    def _tree(self, statement: Statement) -> ast.stmt:
+        self._statement = statement
+        tree = copy.deepcopy(statement.node)
+        self._written = dict(zip(map(id, ast.walk(tree)), ast.walk(statement.node), strict=True))
+        return tree
+
+    def _whole(self, node: ast.stmt) -> ast.stmt:
         match node:
             case ast.Expr() | ast.Assign(targets=[ast.Name() | ast.Tuple()]) | ast.AnnAssign(value=ast.expr()):
                 node.value = self._expression(node.value)  # type: ignore[arg-type]
@@ -145,7 +164,7 @@ class Instrument(ast.NodeTransformer):
     def _site(self, node: ast.AST) -> Site:
         written = self._written[id(node)]
         assert isinstance(written, ast.expr | ast.stmt)
-        site = Site(len(self.sites), written, operation(written))
+        site = Site(len(self.sites), self._statement, written, operation(written))
         self.sites.append(site)
         return site
 

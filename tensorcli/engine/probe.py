@@ -1,9 +1,11 @@
 """What every part of a statement gave: its value's facts, its own time and cost, and what is new memory."""
 
+import ast
 import time
+import types
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,14 +37,14 @@ def trace(
     `depth`, `whole` and `grad` are as in report.Inspect.
     """
     written = statement.again()
-    instrument = Instrument(written.node, into_loops=whole)
+    instrument = Instrument(into_loops=whole)
+    tree = instrument.wrapped(written)
     names = session.names
     seen = session.watch.before(written, names) if session.warn else None
     before = torch.get_rng_state()
     key = f"<input {session.inputs}.{number}>"
     session.sources[key] = written
-    texts = [" ".join(written.place_of(site.node).text.split()) for site in instrument.sites]
-    recorder = Recorder(instrument.sites, texts, session.variables(), key, own=overhead())
+    recorder = Recorder(instrument.sites, session.variables(), key, own=overhead())
     sink = Sink(emit, source=statement.source, statement=number)
     limits.limit_memory()
     error: BaseException | None = None
@@ -50,9 +52,9 @@ def trace(
     with warnings.catch_warnings(), redirect_stdout(sink):
         warnings.simplefilter("ignore")
         try:
-            code = language.compiled(written, filename=key, trust=session.trust, tree=instrument.tree)
+            code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
             names.update(recorder.scope)
-            with recorder.recording(), interrupts.interruptible():
+            with recorder.recording(), _functions_open(session, instrument), interrupts.interruptible():
                 start = time.perf_counter()
                 eval(code, names)
         except BaseException as caught:
@@ -65,7 +67,7 @@ def trace(
     drew = not torch.equal(before, torch.get_rng_state())
     root = next(iter(recorder.root.children.values()), None)
     if root is not None and (error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
-        builder = _Builder(written, whole=whole)
+        builder = _Builder(written, whole=whole, grad=grad)
         emit(
             report.Trace(
                 source=statement.source,
@@ -95,6 +97,37 @@ def trace(
             emit(report.Notice(source=statement.source, statement=number, text=note))
 
 
+@contextmanager
+def _functions_open(session: "Session", instrument: Instrument) -> Iterator[None]:
+    """Within it the session's functions are instrumented too: a call of one opens into what its body does."""
+    plain: list[tuple[types.FunctionType, types.CodeType]] = []
+    for function in session.names.values():
+        code = _instrumented(function, session, instrument)
+        if code is not None:
+            plain.append((function, function.__code__))
+            function.__code__ = code
+    try:
+        yield
+    finally:
+        for function, code in plain:
+            function.__code__ = code
+
+
+def _instrumented(function: Any, session: "Session", instrument: Instrument) -> types.CodeType | None:
+    """The code of a function that a statement of the session defined, instrumented; None for any other value."""
+    if not isinstance(function, types.FunctionType) or function.__closure__:
+        return None
+    key, name = function.__code__.co_filename, function.__name__
+    statement = session.sources.get(key)
+    if statement is None or not isinstance(statement.node, ast.FunctionDef) or statement.node.name != name:
+        return None
+    fresh = statement.again()
+    tree = instrument.wrapped_function(fresh)
+    module = language.compiled(fresh, filename=key, trust=session.trust, tree=tree)
+    codes = [code for code in module.co_consts if isinstance(code, types.CodeType) and code.co_name == name]
+    return codes[-1] if codes else None
+
+
 def _gradients(session: "Session", value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
     try:
         with interrupts.interruptible():
@@ -107,8 +140,8 @@ def _gradients(session: "Session", value: Any, emit: Callable[[report.AnyReport]
 class _Builder:
     """Records to a tree of report nodes."""
 
-    def __init__(self, statement: Statement, *, whole: bool) -> None:
-        self._statement, self._whole = statement, whole
+    def __init__(self, statement: Statement, *, whole: bool, grad: bool) -> None:
+        self._statement, self._whole, self._grad = statement, whole, grad
 
     def node(self, record: Record, depth: int | None) -> report.Node:
         """The report of one part and of those below it, `depth` levels of them."""
@@ -120,7 +153,8 @@ class _Builder:
         result = record.result or report.Value(type="failed")
         if isinstance(result, report.Tensor) and any(part.drew for part in parts):
             result = msgspec.structs.replace(result, drew_random=True)
-        place = self._statement.place_of(record.site.node) if record.site else None
+        site = record.site
+        place = site.statement.place_of(site.node) if site and site.statement is self._statement else None
         leaf = _is_leaf(record)
         return report.Node(
             text=record.text,
@@ -138,9 +172,16 @@ class _Builder:
             new_nbytes=record.facts.new_nbytes,
             relation=record.facts.relation,
             broadcast=record.facts.broadcast,
-            notes=(*record.facts.notes, *(["its results differ in shape"] if record.varies else [])),
+            notes=tuple(self._notes(record)),
             children=tuple(self.node(child, None if depth is None else depth - 1) for child in below if depth != 0),
         )
+
+    def _notes(self, record: Record) -> Iterator[str]:
+        yield from record.facts.notes
+        if record.varies:
+            yield "its results differ in shape"
+        if self._grad and isinstance(record.result, report.Tensor) and record.result.requires_grad:
+            yield f"requires grad: {record.result.grad_fn or 'a leaf'}"
 
     def _shown(self, record: Record) -> list[Record]:
         """The part itself, or where it is of no interest those below it that are."""

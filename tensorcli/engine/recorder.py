@@ -15,7 +15,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tensorcli import report
+from tensorcli import language, report
 from tensorcli.engine import costs, describe, environment, relations
 from tensorcli.engine.instrument import ENTER, LEAVE, STEP, Site
 
@@ -84,7 +84,6 @@ class Recorder:
     def __init__(
         self,
         sites: Sequence[Site],
-        texts: Sequence[str],
         names: Mapping[str, Any],
         filename: str,
         *,
@@ -95,7 +94,7 @@ class Recorder:
         self.account = Account(self)
         self._own = own
         self._late: dict[int, Record] = {}  # of generators, which run when they are asked
-        self._sites, self._texts, self._names, self._filename = sites, texts, names, filename
+        self._sites, self._names, self._filename = sites, names, filename
         self._open: list[_Open] = [_Open(None, self.root)]
         self._modules = 0
 
@@ -123,7 +122,7 @@ class Recorder:
     def enter(self, number: int) -> int:
         """Called before a part is evaluated."""
         site = self._sites[number]
-        self._begin(number, site, self._texts[number], site.operation)
+        self._begin(number, site, site.text, site.operation)
         return number
 
     def leave(self, number: int, value: Any) -> Any:
@@ -145,7 +144,8 @@ class Recorder:
 
     def _begin(self, key: object, site: Site | None, text: str, operation: str) -> None:
         children = self.current.record.children
-        record = children.get(key)
+        again = (opened.record for opened in self._open if opened.key == key)  # of a function that calls itself
+        record = next(again, None) or children.get(key)
         if record is None:
             record = children[key] = Record(site, text, operation)
         opened = _Open(key, record)
@@ -176,7 +176,7 @@ class Recorder:
         above = self.current
         if above.key is None:
             self.value = value
-        if record.site is not None:
+        if record.site and above.record.site and record.site.statement is above.record.site.statement:
             above.inputs.append((record.site, value))
         above.probes += 1
         above.below += time.perf_counter() - opened.started
@@ -295,11 +295,12 @@ def _storage(x: torch.Tensor) -> torch.UntypedStorage | None:
 @cache
 def overhead() -> Overhead:
     """What looking adds on this machine: the medians of a few hundred looks at next to nothing, about 5 ms once."""
-    text = ast.parse("None", mode="eval").body
+    (statement,) = language.parse("None")
+    sites = [Site(number, statement, statement.node, "constant") for number in (0, 1)]
     part, below, operator = [], [], []
     x = torch.zeros(1)
     for _ in range(_LOOKS):
-        recorder = Recorder([Site(0, text, "constant"), Site(1, text, "constant")], ["", ""], {}, "")
+        recorder = Recorder(sites, {}, "")
         recorder.enter(0)
         for _ in range(10):
             recorder.leave(1, recorder.enter(1))
@@ -308,7 +309,7 @@ def overhead() -> Overhead:
         (each,) = above.children.values()
         part.append(each.seconds / 10)
         below.append(above.seconds / 10)
-        recorder = Recorder([Site(0, text, "constant")], [""], {}, "")
+        recorder = Recorder(sites, {}, "")
         recorder.enter(0)
         with recorder.account:
             start = time.perf_counter()
