@@ -186,6 +186,8 @@ def _is_method(value: Any) -> bool:
 class Copier:
     """Makes each copy once. `world` will be the globals of the functions among them."""
 
+    limit = MAX_NBYTES
+
     def __init__(self, world: dict[str, Any]) -> None:
         self._world = world
         self._memo: dict[int, Any] = {}
@@ -203,7 +205,7 @@ class Copier:
                 sizes[storage.data_ptr() or id(value)] = 0 if value.is_meta else storage.nbytes()
             elif isinstance(value, np.ndarray):
                 sizes[id(value)] = value.nbytes
-        if sum(sizes.values()) > MAX_NBYTES:
+        if sum(sizes.values()) > self.limit:
             raise TooLarge(f"{sum(sizes.values()):,} bytes")
 
     def copied(self, value: Any) -> Any:
@@ -295,7 +297,7 @@ def _has_plain_storage(value: torch.Tensor) -> bool:
 def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
     """The value of an expression on copies of what it mentions. Raises TooLarge, NoCopy, what it raises itself."""
     tree = ast.Expression(copy.deepcopy(node))
-    world = _world(scope, [tree], trust=trust, kind=kind)
+    world = world_of(scope, [tree], trust=trust, kind=kind)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
     with interrupts.may_raise(), _autograd_kept(world), closed() if trust else nullcontext():
         return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
@@ -307,7 +309,7 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     Raises language.Problem, TooLarge, NoCopy, and whatever they raise themselves.
     """
     statements = language.parse(text, trust=trust)
-    world = _world(scope, [statement.node for statement in statements], trust=trust, kind=kind)
+    world = world_of(scope, [statement.node for statement in statements], trust=trust, kind=kind)
     value: Any = None
     with interrupts.may_raise(), _autograd_kept(world), closed() if trust else nullcontext():
         for statement in statements:
@@ -316,9 +318,10 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     return world[bound[0]] if bound and bound[0] in world else value
 
 
-def _world(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: type[Copier] = Copier) -> dict[str, Any]:
+def world_of(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: type[Copier] = Copier) -> dict[str, Any]:
+    """The names that a session starts with, and copies of those others that the trees use. Raises TooLarge, NoCopy."""
     start = namespace.start_names(trust=trust)
-    names = {name for name in used(trees, scope) if start.get(name, _world) is not scope[name]}
+    names = {name for name in used(trees, scope) if start.get(name, Copier) is not scope[name]}
     return copies(scope, names, start=start, kind=kind)
 
 

@@ -54,6 +54,14 @@ class Record:
     varies: bool = False  # whether its results differ in more than their values
     children: dict[object, "Record"] = field(default_factory=dict)
 
+    def no_slower_than(self, other: "Record") -> None:
+        """Take over the shorter times of another run of the same."""
+        if self.count == other.count:
+            self.seconds = min(self.seconds, other.seconds)
+        for mine, theirs in zip(self.children.values(), other.children.values(), strict=False):
+            if mine.text == theirs.text:
+                mine.no_slower_than(theirs)
+
     def took(self, seconds: float) -> None:
         """Note the time of one evaluation or step."""
         self.shortest = seconds if self.shortest is None else min(self.shortest, seconds)
