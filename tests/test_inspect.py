@@ -1,0 +1,335 @@
+"""What inspect says of a statement's parts: results, times, costs and relations; and that looking changes nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tensorcli import report
+from tensorcli.engine import probe, recorder
+from tensorcli.engine.session import Session
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(seed=0)
+
+
+def ask(session: Session, request: report.AnyRequest | str) -> list[report.AnyReport]:
+    said: list[report.AnyReport] = []
+    session.ask(report.Evaluate(text=request) if isinstance(request, str) else request, said.append)
+    return said
+
+
+def traced(session: Session, text: str, **options: object) -> report.Trace:
+    (trace,) = ask(session, report.Inspect(text=text, **options))
+    assert isinstance(trace, report.Trace), trace
+    return trace
+
+
+def walk(node: report.Node) -> Iterator[report.Node]:
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+def texts(trace: report.Trace) -> list[str]:
+    return [node.text for node in walk(trace.root)]
+
+
+def part(trace: report.Trace, text: str) -> report.Node:
+    return next(node for node in walk(trace.root) if node.text == text)
+
+
+SETUP = "x = torch.rand(8, 5); w = torch.rand(5, 3); b = torch.rand(3); i = 2; xs = [x, x.T]; net = nn.Linear(5, 3)"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x @ w + b", ["x @ w + b", "x @ w", "x", "w", "b"]),
+        ("x.sum(dim=0).mean()", ["x.sum(dim=0).mean()", "x.sum(dim=0)", "x"]),
+        ("x[i, 1:i]", ["x[i, 1:i]", "x"]),
+        ("torch.cat([x, x * 2])", ["torch.cat([x, x * 2])", "[x, x * 2]", "x", "x * 2", "x"]),
+        ("x if x.sum() > 0 else w", ["x if x.sum() > 0 else w", "x.sum() > 0", "x.sum()", "x", "x"]),
+        ("[t.sum() for t in xs]", ["[t.sum() for t in xs]", "xs"]),
+        ("y = x * 2", ["x * 2", "x"]),
+        ("a, c = x.max(1)", ["x.max(1)", "x"]),
+        ("x += 1", ["x += 1", "x"]),
+        ("x[0] = b.sum()", ["x[0] = b.sum()", "x", "b.sum()", "b"]),
+        ("for t in xs: t.sum()", ["for t in xs: t.sum()", "xs"]),
+        ("if i > 1: x.exp()", ["if i > 1: x.exp()", "i > 1", "x.exp()", "x"]),
+        ("with torch.no_grad(): net(x)", ["with torch.no_grad(): net(x)", "torch.no_grad()", "net(x)", "x"]),
+        ("lambda a: a + 1", ["lambda a: a + 1"]),
+        ("3", ["3"]),
+        ("x", ["x"]),
+        ("torch.pi", ["torch.pi"]),
+        ("F.relu(input=x)", ["F.relu(input=x)", "x"]),
+        ("x.mul(*[2])", ["x.mul(*[2])", "x"]),
+        ("(y := x + 1) * y", ["(y := x + 1) * y", "y := x + 1", "x + 1", "x", "y"]),
+        ("f'{x.sum():.1f}'", ["f'{x.sum():.1f}'"]),
+    ],
+)
+def test_the_parts_of_a_statement(session, text, expected):
+    ask(session, SETUP)
+    assert texts(traced(session, text)) == expected
+
+
+def test_everything_is_shown_when_it_is_asked_for(session):
+    ask(session, SETUP)
+    assert texts(traced(session, "x[i] * i", all=True)) == ["x[i] * i", "x[i]", "x", "i", "i"]
+    loop = traced(session, "for t in xs:\n    t.sum() + i", all=True)
+    assert texts(loop)[1:] == ["xs", "t.sum() + i", "t.sum()", "t", "i"]
+    assert part(loop, "t.sum()").count == 2
+
+
+def test_depth_adds_up_what_it_hides(session):
+    ask(session, SETUP)
+    whole, cut = traced(session, "(x @ w + b).exp()"), traced(session, "(x @ w + b).exp()", depth=1)
+    assert texts(cut) == ["(x @ w + b).exp()", "x @ w + b"]
+    assert cut.root.children[0].flops == 2 * 8 * 5 * 3 + 8 * 3
+    assert sum(node.flops or 0 for node in walk(whole.root)) == sum(node.flops or 0 for node in walk(cut.root))
+
+
+STATEMENTS = [
+    "y = torch.relu(x @ w + b).mean(dim=0)",
+    "y = [t.mean(dim=1) for t in xs if t.sum() > 0]",
+    "y = {k: v.sum() for k, v in enumerate(xs)}",
+    "y = sum(t.sum() for t in xs)",
+    "y = 0\nfor t in xs:\n    if t.shape[0] == 5: continue\n    y = y + t.sum()\nelse:\n    y = y * 2",
+    "y = 3\nwhile y > 0:\n    y -= 1\n    if y == 1: break",
+    "y = (lambda a: a * 2)(x)",
+    "def f(a, *, k=1):\n    for _ in range(2):\n        a = a * k\n    return a\ny = f(x, k=3)",
+    "y = x.clone(); y[1:3, ::2] *= 2; y[0] = b.sum()",
+    "try:\n    y = x @ x\nexcept RuntimeError:\n    y = x @ x.T",
+    "y = torch.rand(3) + torch.randn(3)",
+    "y = net(x).softmax(-1)",
+    "y, (z, *rest) = x, [1, 2, 3]",
+    "y = 1 < i < 3 and x.sum() or w",
+    "y = x[..., None][:, i, :]",
+    "w2 = w.clone().requires_grad_(); (x @ w2).sum().backward(); y = w2.grad",
+    "with torch.no_grad():\n    y = net(x) + torch.rand(8, 3)",
+    "q = torch.rand(2, 3, 4); y = nn.MultiheadAttention(4, 2, batch_first=True).eval()(q, q, q)[0]",
+    "y = nn.Dropout(0.5)(x)",
+]
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+@pytest.mark.parametrize("whole", [False, True])
+def test_values_are_those_of_a_plain_run(text, whole):
+    """The last statement is run, or inspected: its variable and the random state are bit for bit the same."""
+    plain, state = _after(text)
+    looked, looked_state = _after(report.Inspect(text=text, all=whole))
+    assert _same(plain["y"], looked["y"])
+    assert torch.equal(state, looked_state)
+    assert plain.keys() == looked.keys()
+
+
+def _after(request: report.AnyRequest | str) -> tuple[dict[str, object], torch.Tensor]:
+    session = Session(seed=3)
+    ask(session, SETUP)
+    answers = ask(session, request)
+    assert not any(isinstance(answer, report.Diagnosis) for answer in answers), answers
+    return session.variables(), torch.get_rng_state()
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a, b) and a._version == b._version
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def test_what_runs_again_for_its_times_leaves_nothing_behind(session):
+    ask(session, SETUP + "; seen = []; n = 0")
+    answers = ask(session, report.Inspect(text="print(seen.append(x.sum()))"))
+    assert [answer.text for answer in answers if isinstance(answer, report.Output)] == ["None\n"]
+    assert len(session.names["seen"]) == 1
+    traced(session, "n += 1")
+    assert session.names["n"] == 1
+    traced(session, "x.add_(1)")
+    assert session.names["x"]._version == 1
+
+
+def test_steps_are_counted_and_timed(session):
+    ask(session, SETUP)
+    for text in ("for k in range(4): x.sum()", "[x.sum() for k in range(4)]", "{k: x for k in range(4)}"):
+        root = traced(session, text).root
+        assert root.count == 4
+        assert 0 < root.shortest_seconds <= root.longest_seconds
+    root = traced(session, "sum(k for k in range(5))").root
+    assert root.children[0].count == 5
+    once = traced(session, "x.sum()").root
+    assert (once.count, once.shortest_seconds) == (1, None)
+
+
+def test_the_time_of_a_part_is_its_own(session):
+    ask(session, SETUP)
+    trace = traced(session, "(x @ w).exp().sum()")
+    assert all(node.seconds >= 0 for node in walk(trace.root) if node.operation != "name")
+    assert sum(node.seconds or 0 for node in walk(trace.root)) <= trace.total_seconds
+    assert part(trace, "x").seconds is None
+    assert trace.probe_seconds == recorder.overhead().part + recorder.overhead().below
+
+
+def test_a_model_opens_into_its_modules(session):
+    ask(session, SETUP + "; m = nn.Sequential(nn.Linear(5, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)))")
+    trace = traced(session, "m(x)")
+    assert [node.operation for node in walk(trace.root)] == [
+        "call", "name", "module Linear", "module Sequential", "module ReLU", "module Linear",
+    ]  # fmt: skip
+    shapes = [node.result.shape for node in walk(trace.root)]
+    assert shapes == [(8, 2), (8, 5), (8, 4), (8, 2), (8, 4), (8, 2)]
+    assert all(node.span is None for node in walk(trace.root) if node.operation.startswith("module"))
+    assert "_forward_hooks" not in str(torch.nn.modules.module._global_forward_hooks)
+    assert not torch.nn.modules.module._global_forward_hooks
+
+
+def test_a_function_of_the_session_opens_and_is_put_back(session):
+    ask(session, SETUP)
+    ask(session, "def f(a, k):\n    c = a @ a.T\n    return g(c) if k else c")
+    ask(session, "def g(c): return c.exp()")
+    code = session.names["f"].__code__
+    assert texts(traced(session, "f(x, 1)")) == [
+        "f(x, 1)", "x", "a @ a.T", "a", "a.T", "a", "g(c) if k else c", "g(c)", "c", "c.exp()", "c",
+    ]  # fmt: skip
+    assert session.names["f"].__code__ is code
+
+
+def test_a_function_that_calls_itself_is_one_part(session):
+    ask(session, "def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)")
+    trace = traced(session, "fib(6)")
+    assert trace.root.result.text == "8"
+    assert part(trace, "n < 2").count == 25
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x @ w", "F.linear(x, torch.rand(4, 5))", "torch.bmm(torch.rand(2, 3, 4), torch.rand(2, 4, 5))", "net(x)",
+        "F.conv2d(torch.rand(1, 3, 9, 9), torch.rand(4, 3, 3, 3), stride=2)", "torch.einsum('ij,jk->ik', x, w)",
+        "torch.addmm(b, x, w)", "nn.ConvTranspose2d(3, 2, 3)(torch.rand(1, 3, 5, 5))",
+    ],
+)  # fmt: skip
+def test_products_count_as_torch_counts_them(session, text):
+    ask(session, SETUP)
+    with FlopCounterMode(display=False) as counter:
+        ask(session, text)
+    added = {"torch.bmm(torch.rand(2, 3, 4), torch.rand(2, 4, 5))": 0}.get(text, 0)
+    assert sum(node.flops or 0 for node in walk(traced(session, text).root)) == counter.get_total_flops() + added > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "flops"),
+    [
+        ("x + x", 40),
+        ("x.exp()", 40),
+        ("x.sum()", 40),
+        ("x.mean(dim=0)", 40),
+        ("x.softmax(-1)", 5 * 40),
+        ("b @ b", 2 * 3),
+        ("w @ b", 2 * 5 * 3),
+        ("x.T", 0),
+        ("x.clone()", 0),
+        ("torch.rand(3)", 0),
+        ("F.scaled_dot_product_attention(q, q, q)", 2 * 2 * 2 * 4 * 4 * 8),
+        ("x.sort()", None),
+        ("torch.linalg.svd(x)", None),
+    ],
+)
+def test_what_operators_cost(session, text, flops):
+    ask(session, SETUP + "; q = torch.rand(1, 2, 4, 8)")
+    root = traced(session, text).root
+    assert root.flops == flops
+    assert bool(root.uncounted) == (flops is None)
+
+
+def test_bytes_moved_are_those_taken_and_given(session):
+    ask(session, SETUP)
+    assert traced(session, "x @ w").root.moved_nbytes == 4 * (40 + 15 + 24)
+    assert traced(session, "x + b[0]").root.moved_nbytes == 4 * (40 + 1 + 40)
+    assert traced(session, "x * torch.ones(1).expand(8, 5)").root.moved_nbytes == 4 * (40 + 1 + 40)
+    assert traced(session, "x.T").root.moved_nbytes is None
+
+
+def test_the_peak_is_of_what_lives_at_one_time(session):
+    ask(session, "x = torch.zeros(256)")
+    assert traced(session, "x + 1").peak_nbytes == 1024
+    assert traced(session, "(x + 1) + 1").peak_nbytes == 2048
+    assert traced(session, "((x + 1) + 1) + 1").peak_nbytes == 2048
+    assert traced(session, "x.view(2, 128)").peak_nbytes == 0
+
+
+def test_what_drew_random_numbers_and_the_seed_that_gives_them_again():
+    session = Session(seed=41)
+    trace = traced(session, "torch.rand(3) + torch.ones(3)")
+    drew = {node.text: node.result.drew_random for node in walk(trace.root)}
+    assert drew == {"torch.rand(3) + torch.ones(3)": False, "torch.rand(3)": True, "torch.ones(3)": False}
+    assert trace.seed == 41
+    assert traced(session, "torch.ones(3)").seed is None
+
+
+def test_what_worked_is_shown_with_the_diagnosis_of_what_failed(session):
+    ask(session, SETUP)
+    trace, problem = ask(session, report.Inspect(text="(x @ w).sum() + (x * w).mean()"))
+    assert isinstance(trace, report.Trace)
+    assert isinstance(problem, report.Diagnosis)
+    assert problem.span.text == "x * w"
+    assert {node.text: node.failed for node in walk(trace.root)} == {
+        "(x @ w).sum() + (x * w).mean()": True,
+        "(x @ w).sum()": False,
+        "x @ w": False,
+        "x": False,
+        "w": False,
+        "(x * w).mean()": True,
+        "x * w": True,
+    }
+    assert part(trace, "x @ w").result.shape == (8, 3)
+    (alone,) = ask(session, report.Inspect(text="x @ x"))
+    assert alone.code == "matmul-inner-sizes"
+
+
+def test_a_failure_in_a_module_shows_those_that_worked(session):
+    ask(session, SETUP + "; m = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(3, 2))")
+    trace, problem = ask(session, report.Inspect(text="m(x)"))
+    assert [(node.operation, node.failed) for node in walk(trace.root)] == [
+        ("call", True), ("name", False), ("module Linear", False), ("module ReLU", False), ("module Linear", True),
+    ]  # fmt: skip
+    assert problem.code == "linear-features"
+
+
+def test_gradients_of_the_leaves_are_shown_and_not_left_there(session):
+    ask(session, "x = torch.rand(8, 5); w = torch.rand(5, 3, requires_grad=True); net = nn.Linear(3, 1)")
+    trace = traced(session, "net(x @ w).exp().sum()", grad=True)
+    assert {leaf.name: leaf.shape for leaf in trace.gradients} == {"w": (5, 3), "net.weight": (1, 3), "net.bias": (1,)}
+    assert [one.name for one in trace.functions][:2] == ["SumBackward0", "ExpBackward0"]
+    assert "requires grad: MmBackward0" in part(trace, "x @ w").notes
+    assert part(trace, "x").notes == ()
+    x, w, net = (session.names[name] for name in ("x", "w", "net"))
+    assert w.grad is None
+    net(x @ w).exp().sum().backward()
+    found = {leaf.name: leaf.norm for leaf in trace.gradients}
+    assert found["w"] == pytest.approx(w.grad.norm().item())
+    assert found["net.weight"] == pytest.approx(net.weight.grad.norm().item())
+
+
+def test_a_graph_that_cannot_be_gone_through_says_why(session):
+    ask(session, "w = torch.rand(3, requires_grad=True); y = w.exp(); y.sum().backward()")
+    notice, trace = ask(session, report.Inspect(text="y * 1", grad=True))
+    assert isinstance(trace, report.Trace)
+    assert "a second time" in notice.text
+    ask(session, "v = torch.rand(3, requires_grad=True)")
+    session.names["v"].register_hook(print)
+    notice, trace = ask(session, report.Inspect(text="v * 1", grad=True))
+    assert notice.text == "there are no gradients: its leaves have hooks, which a backward would call"
+    assert trace.gradients == ()
+
+
+def test_large_values_are_not_copied_for_another_look(session):
+    ask(session, "x = torch.zeros(1000, 1000)")
+    statement = session.sources[next(reversed(session.sources))].again()
+    assert probe._copies(session, statement) == {}
