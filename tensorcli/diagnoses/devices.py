@@ -57,16 +57,17 @@ def _to(failure: Failure, device: str, operands: list[Operand]) -> str:
             return f".to({name})"
     if device == "cpu":
         return ".cpu()"
-    if _inside_function(failure):
-        for operand in operands:
-            if isinstance(operand.node, ast.Name) and str(operand.value.device) == device:
-                return f".to({operand.node.id}.device)"
+    parameters = _parameters(failure)
+    for operand in operands:
+        if isinstance(operand.node, ast.Name) and operand.text in parameters and str(operand.value.device) == device:
+            return f".to({operand.text}.device)"
     return f'.to("{device.removesuffix(":0")}")'
 
 
-def _inside_function(failure: Failure) -> bool:
-    whole = failure.statement.node if failure.statement else None
-    return isinstance(whole, ast.FunctionDef) or any(isinstance(n, ast.Lambda) for n in ast.walk(whole or ast.Pass()))
+def _parameters(failure: Failure) -> set[str]:
+    """The names of the parameters of functions in the failing statement."""
+    whole = failure.statement.node if failure.statement else ast.Pass()
+    return {part.arg for part in ast.walk(whole) if isinstance(part, ast.arg)}
 
 
 def _moves(failure: Failure, operands: list[Operand]) -> Iterator[Edit]:
@@ -89,7 +90,7 @@ def _moves(failure: Failure, operands: list[Operand]) -> Iterator[Edit]:
     if (call is not None and call.form in ("index", "assign") and said(failure, "index device")) or (
         in_place and stays
     ):
-        yield _moved(failure, there, ".cpu()", "on the CPU, where the other is")
+        yield _moved(failure, there, ".cpu()", "on the CPU")
     to = _to(failure, device, there)
     made = [operand for operand in here if _is_made(operand.node)]
     if made and len(made) == len(here):
@@ -125,7 +126,7 @@ def _layer_edits(failure: Failure, given: str, own: str) -> Iterator[Edit]:
             pairs = [(o, with_keyword(o.text, f"device={to.removeprefix('.to(').removesuffix(')')}")) for o in made]
             yield change(failure, *pairs, title=f"made on {own}")
         if inputs:
-            yield _moved(failure, inputs, to, f"on {own}, where the layer is")
+            yield _moved(failure, inputs, to, f"on {own}")
     elif isinstance(node, ast.Call) and call is not None and call.form == "module":
         yield change(failure, (node.func, f"{atom(failure, node.func)}{to}"), title=f"the model on {given}")
         if isinstance(node.func, ast.Name) and (written := failure.definition(node.func.id)):
@@ -133,7 +134,7 @@ def _layer_edits(failure: Failure, given: str, own: str) -> Iterator[Edit]:
             if value is not None:
                 yield Edit(((written, value, f"{written.place_of(value).text}{to}"),), f"the model made on {given}")
         if inputs:
-            yield _moved(failure, inputs, ".cpu()", "on the CPU, where the layer is")
+            yield _moved(failure, inputs, ".cpu()", "on the CPU")
 
 
 # CUDA where there is none.
