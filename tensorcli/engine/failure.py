@@ -168,15 +168,14 @@ def _again(code: str | None, known: Known, error: Exception, source: str, edit: 
     here = {apart.FILENAME.format(at): statement for at, statement in enumerate(statements)}
     origin = _locate(error.__traceback__, statements[-1], {**known.sources, **here})
     let_go(error)
-    if origin.frame is None:
+    called = origin.statement not in statements  # it fails in a function of the session's
+    if origin.frame is None or (called and len(statements) > 1):
         return
     failure = _failure(error, origin, known)
     _, found, _, finding = _recognised(failure)
-    edits = finding.edits
-    if origin.statement in statements:
-        at = statements.index(origin.statement)
-    else:  # a function of the session's
-        at, outer = -1, replace(failure, statement=statements[-1].again(), node=None)
+    at, edits = 0 if called else statements.index(origin.statement), finding.edits
+    if called:
+        outer = replace(failure, statement=statements[0].again(), node=None)
         failure, edits = outer, _at_the_call(failure, outer, known)
     others = (other for other in remedy.proposed(edits) if other.changes)
     if code is not None:
