@@ -217,7 +217,7 @@ def test_messages_name_meta() -> None:
     assert "mat2 is on meta" in message(lambda: x @ there)
     assert "two devices, cuda:0 and meta" in message(lambda: x + there)
     assert "mask on meta and self on cuda:0" in message(lambda: x.masked_fill(there > 0, 0.0))
-    assert torch.tensor(there).is_meta
+    assert torch.as_tensor(there).is_meta
 
 
 def test_default_device() -> None:
