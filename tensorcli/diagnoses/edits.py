@@ -49,10 +49,38 @@ def suffix(failure: Failure, operand: Operand | None, text: str, *, title: str =
     return change(failure, (operand, suffixed(failure, operand, text)), title=title, **options)
 
 
+_MOVE = r"\.(?:cpu|cuda)\(\)|\.to\([\"'](?:cpu|cuda)(?::0)?[\"']\)"
+_LATER_COUNTS = (
+    re.compile(rf"{_MOVE}|\.to\((?:device|dev|DEVICE|\w+\.device)\)"),
+    re.compile(r"\.(?:float|double)\(\)|\.to\(torch\.(?:float32|float64)\)"),
+)
+_UNDOES_ITSELF = re.compile(r"\.(?:T|mT|H|mH|t\(\)|transpose\(-?\d, ?-?\d\))")
+_ONCE = (".detach()", ".contiguous()")
+
+
 def suffixed(failure: Failure, operand: Operand, text: str) -> str:
-    """The operand's text with a suffix."""
+    """The operand's text with a suffix, which replaces the last one where the two would cancel: `x.cpu().cuda()`."""
     assert operand.node is not None
-    return atom(failure, operand.node) + text
+    node = operand.node
+    owner = node.func if isinstance(node, ast.Call) else node
+    if isinstance(owner, ast.Attribute):
+        before = Operand("", failure.value(owner.value), owner.value)
+        last = text_of(failure, node).removeprefix(text_of(failure, owner.value))
+        if last == text and _UNDOES_ITSELF.fullmatch(text):
+            return text_of(failure, owner.value)
+        if last in _ONCE and text.startswith(last):
+            return suffixed(failure, before, text)
+        if any(kind.fullmatch(last) and kind.fullmatch(text) for kind in _LATER_COUNTS):
+            return text_of(failure, owner.value) if _differ(before, operand) else suffixed(failure, before, text)
+    return atom(failure, node) + text
+
+
+def _differ(one: Operand, other: Operand) -> bool:
+    """Whether tensors are on two devices, or of two of the dtypes that layers work in."""
+    if not is_tensor(one.value) or not is_tensor(other.value):
+        return False
+    kinds = {dtype_of(one.value), dtype_of(other.value)}
+    return one.value.device != other.value.device or kinds == {"float32", "float64"}
 
 
 def keyword(call: ast.Call, name: str) -> ast.expr | None:

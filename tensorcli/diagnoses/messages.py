@@ -19,12 +19,14 @@ PATTERNS: dict[str, str] = {
     # devices
     "devices": r"Expected all tensors to be on the same device|to have the same device type"
     r"|on the same device.*(?:found|got)|Expected .* on the same device"
-    r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device",
+    r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device"
+    r"|is not on the expected device",
     "index device": r"indices should be either on",
     "weight device": r"Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same",
     "no cuda": r"not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|no CUDA-capable device"
-    r"|CUDA driver (?:version is insufficient|initialization failed)",
+    r"|CUDA driver (?:version is insufficient|initialization failed)|Cannot access accelerator device",
     "ordinal": r"invalid device ordinal",
+    "generator device": r"Expected a '(\w+)' device type for generator but found '(\w+)'",
     "device name": r"Expected one of cpu, cuda.* device type at start of device string: (\w+)"
     r"|Invalid device string: '(\w*)'",
     "contracted": r"contracted dimensions need to match, but first has size (\d+) in dim -?\d+ and second has size "

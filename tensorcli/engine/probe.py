@@ -166,7 +166,8 @@ def trace(session: "Session", statement: Statement, *, number: int, emit: Callab
         return
     if seen is not None:
         value = recorder.records[len(instrument.nodes) - 1].value
-        for note in session.watch.notes(written, seen, value, names, trust=session.trust):
+        options: dict[str, Any] = {"trust": session.trust, "random_state": before, "seconds": seconds}
+        for note in session.watch.notes(seen, value, names, **options):
             emit(report.Notice(source=statement.source, statement=number, text=note))
     builder = _Builder(recorder.records, instrument.nodes, written, known, names)
     root = builder.node(len(instrument.nodes) - 1)  # the outermost is numbered last

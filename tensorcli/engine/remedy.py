@@ -3,7 +3,6 @@
 import ast
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -28,22 +27,44 @@ Again = Callable[[Exception, str, Edit], Iterable[str]]  # a text that still fai
 
 
 def suggestions(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again = lambda *_: ()
+    failure: Failure,
+    edits: Iterable[Edit],
+    statement: Statement,
+    known: "Known",
+    again: Again = lambda *_: (),
+    times: int = 1,
 ) -> tuple[report.Suggestion, ...]:
     """The first few edits whose corrected statement ran, with what it gave.
 
-    Where a corrected statement fails of the same mistake further on, `again` mends that too.
+    Where a corrected statement fails of the same mistake further on, `again` mends that too, some times over.
     """
-    return tuple(islice(_working(failure, edits, statement, known, again), MAX_SHOWN))
+    return tuple(islice(_working(failure, edits, statement, known, again, times), MAX_SHOWN))
 
 
 def _working(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again, times: int
 ) -> Iterator[report.Suggestion]:
     tried: set[str] = set()
     if known.seconds >= SLOW_SECONDS:
         predict.warm_up()
     end = time.monotonic() + SECONDS
+
+    def mended(error: Exception, text: str, edit: Edit, times: int) -> tuple[str, Any] | None:
+        """The first text that runs of those that mend a text which failed further on."""
+        for source in again(error, text, edit) if times else ():
+            left = end - time.monotonic()
+            if source in tried or left <= 0:
+                continue
+            tried.add(source)
+            try:
+                return source, _tried(source, known, seconds=left)
+            except KeyboardInterrupt:
+                continue
+            except Exception as still:
+                if found := mended(still, source, edit, times - 1):
+                    return found
+        return None
+
     for edit in proposed(edits):
         left = end - time.monotonic()
         if not edit.changes or left <= 0:
@@ -58,25 +79,13 @@ def _working(
         except KeyboardInterrupt:
             continue
         except Exception as error:  # it does not mend it, or not all of it, or cannot be tried
-            further = again(error, source, edit) if len(tried) <= MAX_SHOWN else ()
-            found = _first_that_runs(further, tried, known, seconds=end - time.monotonic())
+            found = mended(error, source, edit, times if len(tried) <= MAX_SHOWN else 0)
             if found is None:
                 continue
             source, value = found
             shown = source
         if _accepted(edit, value):
             yield report.Suggestion(title=edit.title, edit=shown, source=source, result=_result(value))
-
-
-def _first_that_runs(
-    sources: Iterable[str], tried: set[str], known: "Known", *, seconds: float
-) -> tuple[str, Any] | None:
-    for source in sources:
-        if source not in tried and seconds > 0:
-            tried.add(source)
-            with suppress(Exception, KeyboardInterrupt):
-                return source, _tried(source, known, seconds=seconds)
-    return None
 
 
 def _accepted(edit: Edit, value: Any) -> bool:
