@@ -117,3 +117,58 @@ def test_two_mistakes_at_once_are_mended_together():
     ask(session, "layer = nn.Linear(784, 10); pixels = torch.ones(5, 28, 28, dtype=torch.uint8)")
     problem = ask(session, "layer(pixels)")[-1]
     assert "layer(pixels.float().flatten(1))" in [suggestion.source for suggestion in problem.suggestions]
+
+
+# What is typed, a part of what is said, and all that is offered.
+SAID = [
+    # names
+    ("nan", "did you mean torch.nan?", ["torch.nan", "math.nan", "np.nan"]),
+    ("null", "did you mean None?", ["None"]),
+    ("true", "did you mean True?", ["True"]),
+    ("Print(x)", "did you mean print?", ["print(x)"]),
+    ("rand(3)", "did you mean torch.rand?", ["torch.rand(3)", "np.random.rand(3)"]),
+    ("randn", "did you mean torch.randn?", ["torch.randn", "np.random.randn"]),
+    ("w + 1", "did you mean W?", ["W + 1"]),
+    ("f", "did you mean F?", ["F"]),
+    ("e", "there is no variable e", []),
+    ("done", "there is no variable done", []),
+    ("x[0, 0].int().item().lenght", "an int has no lenght", []),
+    # calls
+    ("x.sum(dmi=1)", "did you mean dim?", ["x.sum(dim=1)"]),
+    ("torch.ones(2, foo=1)", "ones has no argument foo", ["torch.ones(2)"]),
+    ("W.expand(2, 3, 3).sum(1, 2)", "several dimensions in brackets, (1, 2)", ["W.expand(2, 3, 3).sum((1, 2))"]),
+    ("x.sum(1, 2, 3)", "x of shape [2, 3] has 2", ["x.sum(1)", "x.sum()"]),
+    ("torch.rand(2)(3)", "not a function", ["torch.rand(2, 3)"]),
+    ("torch.linspace(0, 1)", "steps is missing: linspace(start, end, steps)", ["torch.linspace(0, 1, steps=100)"]),
+    ("nn.Linear(4)", "out_features is missing: Linear(", []),
+    ("nn.Conv2d(3)", "out_channels and kernel_size are missing", []),
+    ("x.view()", "size is missing: view(size)", ["x.view(-1)"]),
+    (
+        "torch.ones(2.0, 3)",
+        "size takes whole numbers, and 2.0 is not one",
+        ["torch.ones(2, 3)", "torch.ones(int(2.0), 3)"],
+    ),
+    ("sum(x, dim=1)", "Python's sum has no argument dim", ["x.sum(dim=1)", "torch.sum(x, dim=1)"]),
+    ("any(x > 0, dim=1)", "Python's any has no argument dim", ["(x > 0).any(dim=1)", "torch.any(x > 0, dim=1)"]),
+    (
+        "nn.Sequential(nn.Linear, F.relu)",
+        "nn.Linear is a class that needs in_features and out_features; F.relu is a function, and nn.ReLU() its layer",
+        [],
+    ),
+    (
+        "nn.Sequential(nn.Linear(2, 3), F.leaky_relu)",
+        "F.leaky_relu is a function, and nn.LeakyReLU() its layer",
+        ["nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())"],
+    ),
+    ("x.mean + W.mean", "x.mean and W.mean were not called", ["x.mean() + W.mean()"]),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence", "offered"), SAID, ids=[text for text, _, _ in SAID])
+def test_what_is_wrong_is_said_and_nothing_typed_is_dropped(text, sentence, offered):
+    session = Session(seed=0)
+    ask(session, "x = torch.arange(6.).reshape(2, 3); W = torch.rand(3, 3); v = torch.rand(5); lst = [1, 2, 3]; t = 3")
+    problem = ask(session, text)[-1]
+    assert isinstance(problem, report.Diagnosis)
+    assert sentence in problem.title
+    assert [suggestion.source for suggestion in problem.suggestions] == offered
