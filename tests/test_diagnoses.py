@@ -160,8 +160,31 @@ SAID = [
         "F.leaky_relu is a function, and nn.LeakyReLU() its layer",
         ["nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())"],
     ),
+    # texts that cannot be read
+    ("W && W", "& between tensors, not &&", ["torch.logical_and(W, W)"]),
+    ("W || W", "| between tensors, not ||", ["torch.logical_or(W, W)"]),
+    ("(x > 0) && x < 3", "not &&", ["(x > 0) & (x < 3)", "torch.logical_and((x > 0), x < 3)"]),
+    ("if t == 3 && x.ndim == 2: y = 1", "not &&", ["if t == 3 and x.ndim == 2: y = 1"]),
+    ("x +=", "this line is not finished: something is missing after +=", []),
+    ("x * (W -", "this line is not finished: something is missing after -", []),
+    ("t --", "write += 1 or -= 1", ["t -= 1"]),
+    ("print x.shape", "takes brackets", ["print(x.shape)"]),
+    ("torch.rand(2,,4)", ", cannot stand here", ["torch.rand(2,4)"]),
+    ("x[,1]", ", cannot stand here", ["x[:, 1]", "x[1]"]),
+    ("if t = 3: y = 1", "a comparison is written ==", ["if t == 3: y = 1"]),
+    ("torch.no_grad: x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad(): x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad:\n    x + 1", "begins with `with`", ["with torch.no_grad():\n    x + 1"]),
+    ("y = x*2 y.sum()", "is missing before y", ["y = x*2; y.sum()"]),
+    ("y = 3 t = 4", "is missing before t", ["y = 3; t = 4"]),
     ("x.mean + W.mean", "x.mean and W.mean were not called", ["x.mean() + W.mean()"]),
 ]
+
+
+def test_suggestions_that_differ_in_indentation_are_shown_whole():
+    problem = ask(Session(seed=0), "for k in range(3):\n    z = k\n  print(z)")[-1]
+    shown = [suggestion.edit for suggestion in problem.suggestions]
+    assert shown == ["for k in range(3):\n    z = k\n    print(z)", "for k in range(3):\n    z = k\nprint(z)"]
 
 
 @pytest.mark.parametrize(("text", "sentence", "offered"), SAID, ids=[text for text, _, _ in SAID])
