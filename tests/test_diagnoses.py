@@ -117,3 +117,81 @@ def test_two_mistakes_at_once_are_mended_together():
     ask(session, "layer = nn.Linear(784, 10); pixels = torch.ones(5, 28, 28, dtype=torch.uint8)")
     problem = ask(session, "layer(pixels)")[-1]
     assert "layer(pixels.float().flatten(1))" in [suggestion.source for suggestion in problem.suggestions]
+
+
+# What is typed, a part of what is said, and all that is offered.
+SAID = [
+    # names
+    ("nan", "did you mean torch.nan?", ["torch.nan", "math.nan", "np.nan"]),
+    ("null", "did you mean None?", ["None"]),
+    ("true", "did you mean True?", ["True"]),
+    ("Print(x)", "did you mean print?", ["print(x)"]),
+    ("rand(3)", "did you mean torch.rand?", ["torch.rand(3)", "np.random.rand(3)"]),
+    ("randn", "did you mean torch.randn?", ["torch.randn", "np.random.randn"]),
+    ("w + 1", "did you mean W?", ["W + 1"]),
+    ("f", "did you mean F?", ["F"]),
+    ("e", "there is no variable e", []),
+    ("done", "there is no variable done", []),
+    ("x[0, 0].int().item().lenght", "an int has no lenght", []),
+    # calls
+    ("x.sum(dmi=1)", "did you mean dim?", ["x.sum(dim=1)"]),
+    ("torch.ones(2, foo=1)", "ones has no argument foo", ["torch.ones(2)"]),
+    ("W.expand(2, 3, 3).sum(1, 2)", "several dimensions in brackets, (1, 2)", ["W.expand(2, 3, 3).sum((1, 2))"]),
+    ("x.sum(1, 2, 3)", "x of shape [2, 3] has 2", ["x.sum(1)", "x.sum()"]),
+    ("torch.rand(2)(3)", "not a function", ["torch.rand(2, 3)"]),
+    ("torch.linspace(0, 1)", "steps is missing: linspace(start, end, steps)", ["torch.linspace(0, 1, steps=100)"]),
+    ("nn.Linear(4)", "out_features is missing: Linear(", []),
+    ("nn.Conv2d(3)", "out_channels and kernel_size are missing", []),
+    ("x.view()", "size is missing: view(size)", ["x.view(-1)"]),
+    (
+        "torch.ones(2.0, 3)",
+        "size takes whole numbers, and 2.0 is not one",
+        ["torch.ones(2, 3)", "torch.ones(int(2.0), 3)"],
+    ),
+    ("sum(x, dim=1)", "Python's sum has no argument dim", ["x.sum(dim=1)", "torch.sum(x, dim=1)"]),
+    ("any(x > 0, dim=1)", "Python's any has no argument dim", ["(x > 0).any(dim=1)", "torch.any(x > 0, dim=1)"]),
+    (
+        "nn.Sequential(nn.Linear, F.relu)",
+        "nn.Linear is a class that needs in_features and out_features; F.relu is a function, and nn.ReLU() its layer",
+        [],
+    ),
+    (
+        "nn.Sequential(nn.Linear(2, 3), F.leaky_relu)",
+        "F.leaky_relu is a function, and nn.LeakyReLU() its layer",
+        ["nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())"],
+    ),
+    # texts that cannot be read
+    ("W && W", "& between tensors, not &&", ["torch.logical_and(W, W)"]),
+    ("W || W", "| between tensors, not ||", ["torch.logical_or(W, W)"]),
+    ("(x > 0) && x < 3", "not &&", ["(x > 0) & (x < 3)", "torch.logical_and((x > 0), x < 3)"]),
+    ("if t == 3 && x.ndim == 2: y = 1", "not &&", ["if t == 3 and x.ndim == 2: y = 1"]),
+    ("x +=", "this line is not finished: something is missing after +=", []),
+    ("x * (W -", "this line is not finished: something is missing after -", []),
+    ("t --", "write += 1 or -= 1", ["t -= 1"]),
+    ("print x.shape", "takes brackets", ["print(x.shape)"]),
+    ("torch.rand(2,,4)", ", cannot stand here", ["torch.rand(2,4)"]),
+    ("x[,1]", ", cannot stand here", ["x[:, 1]", "x[1]"]),
+    ("if t = 3: y = 1", "a comparison is written ==", ["if t == 3: y = 1"]),
+    ("torch.no_grad: x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad(): x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad:\n    x + 1", "begins with `with`", ["with torch.no_grad():\n    x + 1"]),
+    ("y = x*2 y.sum()", "is missing before y", ["y = x*2; y.sum()"]),
+    ("y = 3 t = 4", "is missing before t", ["y = 3; t = 4"]),
+    ("x.mean + W.mean", "x.mean and W.mean were not called", ["x.mean() + W.mean()"]),
+]
+
+
+def test_suggestions_that_differ_in_indentation_are_shown_whole():
+    problem = ask(Session(seed=0), "for k in range(3):\n    z = k\n  print(z)")[-1]
+    shown = [suggestion.edit for suggestion in problem.suggestions]
+    assert shown == ["for k in range(3):\n    z = k\n    print(z)", "for k in range(3):\n    z = k\nprint(z)"]
+
+
+@pytest.mark.parametrize(("text", "sentence", "offered"), SAID, ids=[text for text, _, _ in SAID])
+def test_what_is_wrong_is_said_and_nothing_typed_is_dropped(text, sentence, offered):
+    session = Session(seed=0)
+    ask(session, "x = torch.arange(6.).reshape(2, 3); W = torch.rand(3, 3); v = torch.rand(5); lst = [1, 2, 3]; t = 3")
+    problem = ask(session, text)[-1]
+    assert isinstance(problem, report.Diagnosis)
+    assert sentence in problem.title
+    assert [suggestion.source for suggestion in problem.suggestions] == offered

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand, Unknown
 from tensorcli.diagnoses.edits import (
     atom,
@@ -248,8 +249,8 @@ def _no_array(failure: Failure) -> Finding | None:
     given = call.argument(0) if call else None
     if given is None or not isinstance(node, ast.Call) or is_array(given.value):
         return None
-    kind = type(given.value).__name__ if given.value is not Unknown else "something else"
-    title = f"torch.from_numpy takes a NumPy array, and {given.text if len(given.text) < 40 else 'this'} is a {kind}"
+    kind = units.one(type(given.value).__name__) if given.value is not Unknown else "something else"
+    title = f"torch.from_numpy takes a NumPy array, and {given.text if len(given.text) < 40 else 'this'} is {kind}"
     edits = [change(failure, (node.func, "torch.tensor"), title="a new tensor")]
     if is_tensor(given.value):
         edits.insert(0, change(failure, (node, given.text), title="it is a tensor already"))

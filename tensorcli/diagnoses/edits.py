@@ -3,10 +3,11 @@
 import ast
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Failure, Operand, Unknown
 from tensorcli.language import Statement
 
@@ -47,6 +48,23 @@ def suffix(failure: Failure, operand: Operand | None, text: str, *, title: str =
     if operand is None or operand.node is None:
         return Edit(())
     return change(failure, (operand, suffixed(failure, operand, text)), title=title, **options)
+
+
+def or_else(edits: Iterable[Edit], others: Iterable[Edit]) -> Iterator[Edit]:
+    """Edits, and others only where none of these worked: those that drop what was typed, for instance."""
+    worked: list[Edit] = []
+
+    def noted(edit: Edit) -> Edit:
+        def accept(value: Any) -> bool:
+            good = edit.accept(value)
+            worked.extend([edit] if good else ())
+            return good
+
+        return replace(edit, accept=accept)
+
+    yield from map(noted, edits)
+    if not worked:
+        yield from others
 
 
 _MOVE = r"\.(?:cpu|cuda)\(\)|\.to\([\"'](?:cpu|cuda)(?::0)?[\"']\)"
@@ -294,7 +312,7 @@ def definite(value: Any) -> str:
     kind = type(value).__name__
     if kind in ("builtin_function_or_method", "method", "function"):
         return "a function without its brackets"
-    return f"a{'n' if kind[:1] in 'aeiou' else ''} {'NumPy array' if kind == 'ndarray' else kind}"
+    return units.one("NumPy array" if kind == "ndarray" else kind)
 
 
 def quoted(failure: Failure, node: ast.AST, text: str) -> str:

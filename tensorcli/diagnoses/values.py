@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import (
     atom,
@@ -811,7 +812,7 @@ def _inferred(failure: Failure) -> Finding | None:
             if isinstance(part, ast.GeneratorExp)
             else [f"list({text})"]
         )
-    what = definite(value) if value is not Unknown else f"a {kind}"
+    what = definite(value) if value is not Unknown else units.one(kind)
     if isinstance(value, list):
         what = "a list that holds text or other things"
     edits = [change(failure, (part, t)) for t in texts]

@@ -117,9 +117,11 @@ def _running(text: str, candidates: Iterable[str], known: "Known") -> Iterator[r
 
 
 def _changed_lines(before: str, after: str) -> str:
-    """The lines of a text that were not in the one before."""
+    """The lines of a text that were not in the one before; all of it where only the indentation is new."""
     known = before.split("\n")
-    return "\n".join(line for line in after.split("\n") if line not in known).strip() or after
+    new = [line for line in after.split("\n") if line not in known]
+    indented = {line.strip() for line in new} <= {line.strip() for line in known}
+    return after if indented else "\n".join(new).strip()
 
 
 def proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
