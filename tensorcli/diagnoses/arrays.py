@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand, Unknown
+from tensorcli.diagnoses import Call, Edit, Entry, Failure, Finding, Operand, Unknown
 from tensorcli.diagnoses.edits import (
     atom,
     cast,
@@ -403,7 +403,7 @@ def item_of_many(failure: Failure) -> Finding | None:
     if not said(failure, "item") or not isinstance(failure.error, TypeError | ValueError | RuntimeError):
         return None
     given = _many(failure)
-    if given is None or (failure.call is not None and failure.call.form in ("index", "assign")):
+    if given is None or (failure.call is not None and _is_of_a_list(failure.call)):
         return None
     name, value = given
     count = int(value.numel()) if is_tensor(value) else int(getattr(value, "size", 0))
@@ -411,6 +411,14 @@ def item_of_many(failure: Failure) -> Finding | None:
     what = text if len(text) < 40 else "this"
     title = f"one number is needed, and {what} has {count}" if count else f"{what} is empty: there is no number in it"
     return Finding(title, (), _item_edits(failure, name, value))
+
+
+def _is_of_a_list(call: Call) -> bool:
+    """Whether a list or tuple takes part, or an index: it is not one number that is missing."""
+    operator = call.form in ("operator", "in place")
+    return call.form in ("index", "assign") or (
+        operator and any(isinstance(o.value, list | tuple) for o in call.arguments)
+    )
 
 
 def _many(failure: Failure) -> tuple[ast.expr, Any] | None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
+    argument_texts,
     atom,
     brackets,
+    called_with,
     change,
     dtype_of,
     innermost,
@@ -17,6 +19,7 @@ from tensorcli.diagnoses.edits import (
     keyword,
     made_by,
     parent,
+    renamed,
     shape,
     suffix,
     suffixed,
@@ -426,8 +429,11 @@ def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
     inner = innermost(failure)
     if inner is None or failure.statement is None:
         return
-    yield change(failure, (inner, _under_no_grad(failure, inner)), title="without gradients")
-    if isinstance(inner, ast.AugAssign):
+    yield from _used_edits(failure, inner)
+    whole = _with_its_header(failure, inner)
+    yield change(failure, (whole, _under_no_grad(failure, whole)), title="without gradients")
+    trains = _is_step(failure, inner)
+    if isinstance(inner, ast.AugAssign) and not trains:
         from tensorcli.diagnoses.dtypes import right_side
 
         left = text_of(failure, inner.target)
@@ -441,10 +447,42 @@ def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
             if isinstance(part, ast.expr) and _same_place(part, owner):
                 yield change(failure, (part, f"{atom(failure, part)}.data"), title="on its data")
                 break
-    if isinstance(owner, ast.Name) and inner is failure.statement.node:
+    if isinstance(owner, ast.Name) and inner is failure.statement.node and not trains:
         text = f"{owner.id} = {owner.id}.clone()\n{failure.statement.source}"
         yield change(failure, (inner, text), title="on a copy")
-    yield suffix(failure, target, ".clone()", title="on a copy")
+    if not isinstance(inner, ast.Expr):
+        yield suffix(failure, target, ".clone()", title="on a copy")
+
+
+def _used_edits(failure: Failure, inner: ast.stmt) -> Iterator[Edit]:
+    """The operation that gives a new tensor, where it is that which is used: F.relu(x) for F.relu(x, inplace=True)."""
+    node = failure.node
+    if not isinstance(node, ast.Call) or failure.call is None:
+        return
+    for made in (node, node.func):  # nn.ReLU(inplace=True)(x) too
+        if isinstance(made, ast.Call) and keyword(made, "inplace") is not None:
+            texts = [text for text in argument_texts(failure, made) if not text.startswith("inplace=")]
+            yield called_with(failure, made, texts, title="a new tensor")
+    if not isinstance(inner, ast.Expr) and _in_place_name(failure.call.name):
+        yield renamed(failure, failure.call.name.rstrip("_"), title="a new tensor")
+
+
+def _is_step(failure: Failure, inner: ast.stmt) -> bool:
+    """Whether parameters are trained: a gradient is used, or it is what a loop goes over that is changed."""
+    changed, above = _changed(failure), parent(failure, inner)
+    looped = (
+        [part.id for part in ast.walk(above.target) if isinstance(part, ast.Name)] if isinstance(above, ast.For) else []
+    )
+    attributes = [part.attr for part in ast.walk(inner) if isinstance(part, ast.Attribute)]
+    return "grad" in attributes or (changed is not None and changed.text in looped)
+
+
+def _with_its_header(failure: Failure, inner: ast.stmt) -> ast.stmt:
+    """A statement, with the one whose header stands on the same line: no block can begin there."""
+    above = parent(failure, inner)
+    while isinstance(above, ast.stmt) and above.lineno == inner.lineno:
+        inner, above = above, parent(failure, above)
+    return inner
 
 
 def _same_place(a: ast.AST, b: ast.AST) -> bool:
