@@ -11,9 +11,11 @@ from tensorcli.diagnoses.edits import (
     brackets,
     change,
     constant,
+    dtype_of,
     is_tensor,
     product,
     renamed,
+    resized,
     shape,
     suffix,
     suffixed,
@@ -300,6 +302,19 @@ def dtype(failure: Failure) -> Finding | None:
     return Finding(title, (), _dtype_edits(failure, wrong))
 
 
+def condition(failure: Failure) -> Finding | None:
+    """A condition of torch.where that is not True or False for each element."""
+    call = failure.call
+    if call is None or not said(failure, "condition"):
+        return None
+    given = call.argument(1 if call.form == "method" else 0, "condition")
+    if given is None or given.node is None or not is_tensor(given.value):
+        return None
+    title = f"where chooses by a mask of bool, and {given.text} is {dtype_of(given.value)}"
+    text = suffixed(failure, given, "")
+    return Finding(title, (), [change(failure, (given, f"{text} {test}")) for test in ("!= 0", "> 0")])
+
+
 def _is_no_index(value: Any, *, masks: bool) -> bool:
     kind = str(value.dtype)
     return "bool" not in kind and (masks or "int64" not in kind)
@@ -472,7 +487,7 @@ def assign_shape(failure: Failure) -> Finding | None:
         or said(failure, "expand ranks")
         or said(failure, "broadcast")
     )
-    value = _assigned(failure)
+    value = assigned(failure)
     if not match or value is None or not is_tensor(value.value):
         return None
     part = failure.value(_loaded(failure))
@@ -482,7 +497,8 @@ def assign_shape(failure: Failure) -> Finding | None:
     return Finding(title, (), _assign_edits(failure, value, given, target))
 
 
-def _assigned(failure: Failure) -> Operand | None:
+def assigned(failure: Failure) -> Operand | None:
+    """What is assigned to the failing target."""
     whole = failure.statement.node if failure.statement else None
     for node in ast.walk(whole) if whole else ():
         if isinstance(node, ast.Assign) and failure.node in node.targets:
@@ -502,6 +518,9 @@ def _assign_edits(failure: Failure, value: Operand, given: Sizes, target: Sizes 
     call = failure.call
     if len(parts) == 1 and call and is_tensor(call.arguments[1].value) and given == have:
         yield suffix(failure, value, f"[{parts[0]}]", title="the same part of the other")
+    if target and len(given) == len(target) and not isinstance(value.node, ast.Name):
+        for d, (wrong, size) in enumerate(zip(given, target, strict=True)):
+            yield from resized(failure, value, size, wrong, dim=d) if wrong != size else ()
     for dim in range(1, len(given) if target is not None and len(given) == len(target) == 3 else 0):
         orders = ((0, 2, 1), (1, 0, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)) if dim == 1 else ()
         for order in orders:
@@ -531,7 +550,8 @@ def _assign_edits(failure: Failure, value: Operand, given: Sizes, target: Sizes 
     if target is not None and len(given) == 1 and len(parts) == 1:
         part = _index_parts(failure)[0]
         if not isinstance(part, ast.Slice) and len(target) == 1 and given[0] < target[0]:
-            yield _indexed(failure, [*parts, f":len({value.text})"])
+            end = f"len({value.text})" if isinstance(value.node, ast.Name) else str(given[0])
+            yield _indexed(failure, [*parts, f":{end}"])
         if isinstance(part, ast.Slice) and have and given[0] <= have[0]:
             start = constant(part.lower) if part.lower else 0
             low = text_of(failure, part.lower) if part.lower else ""
@@ -552,11 +572,13 @@ def shapes(failure: Failure) -> Finding | None:
     title = f"the indices {match[1]} do not broadcast together"
     parts, tensors = _texts(failure), list(_index_tensors(failure))
     edits = []
+    pair = len(parts) == 2 and failure.call is not None and failure.call.form == "index"
     if len(tensors) == 2:
         edits.append(suffix(failure, tensors[0], "[:, None]", title="every pair of the two"))
-        if len(parts) == 2 and failure.call:
-            text = f"{suffixed(failure, failure.call.arguments[0], '')}[{parts[0]}][:, {parts[1]}]"
-            edits.append(change(failure, (failure.node, text), title="rows, then columns"))
+    if pair and failure.call:
+        text = f"{suffixed(failure, failure.call.arguments[0], '')}[{parts[0]}][:, {parts[1]}]"
+        edits.append(change(failure, (failure.node, text), title="rows, then columns"))
+    if len(tensors) == 2:
         n = min(int(tensors[0].value.numel()), int(tensors[1].value.numel()))
         longer = max(tensors, key=lambda operand: int(operand.value.numel()))
         edits.append(suffix(failure, longer, f"[:{n}]", title=f"the first {n}"))
@@ -706,6 +728,13 @@ ENTRIES = (
         dtype,
         "torch.rand(3)[torch.tensor([0.0, 1.0])]",
         "An index is a whole number (int64), a slice, or a mask of bool.",
+    ),
+    Entry(
+        "index-dtype",
+        "dtype",
+        condition,
+        "torch.where(torch.rand(3), 1, 0)",
+        "torch.where takes a mask of bool, which a comparison gives.",
     ),
     Entry(
         "mask-shape",

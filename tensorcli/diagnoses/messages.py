@@ -117,8 +117,9 @@ PATTERNS: dict[str, str] = {
     "top k": r"selected index k out of range|selected number k out of range",
     "index dtype": r"tensors used as indices must be|Expected dtype int\d+(?:/| or )int\d+ for index"
     r"|(?:Long|long|int64).*index|index.*(?:Long|long|int64)",
-    "mask dtype": r"only supports boolean masks|expected BoolTensor for mask|mask.*must be bool"
-    r"|expected condition to be a boolean",
+    "mask dtype": r"only supports boolean masks|expected BoolTensor for mask|mask.*must be bool",
+    "condition": r"expected condition to be a boolean",
+    "assign kind": r"can't assign an? [\w.]+ to a torch\.",
     "float index": r"only integers, slices \(`:`\), ellipsis|invalid data type 'str'|slice indices must be integers",
     "mask": r"The shape of the mask \[([\d, ]*)\] at index (\d+) does not match the shape of the indexed tensor "
     r"\[([\d, ]*)\] at index (\d+)",
