@@ -1,6 +1,7 @@
 """Diagnoses of gradients: backward of many numbers, twice, or without a graph; changes in place that it forbids."""
 
 import ast
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -110,8 +111,7 @@ def _again_edits(failure: Failure) -> Iterator[Edit]:
         return
     for depth in (1, 2, 3, 4):
         again = _computed_again(failure, output.node, depth)
-        looped = _is_repeated(failure, node)
-        for kept in (True, False) if looped else (False, True):
+        for kept in (True, False) if _is_repeated(failure, node) else (False,):
             changed = ((failure.statement, node, retained),) if kept else ()
             yield Edit(again + changed, "computed again") if again else Edit(())
 
@@ -167,9 +167,23 @@ def no_graph(failure: Failure) -> Finding | None:
     title = f"{named} has no gradient: nothing it was computed from has requires_grad=True"
     if _cut_off(failure, failure.node) or (output and _cut_definitions(failure, output.node)):
         title = f"{named} has no gradient: it was cut off from what requires_grad"
+    asked = _asked(failure)
     if "not have been used" in failure.message:
-        title = "one of the tensors took no part in this result"
+        title = f"{asked} took no part in {named}: there is no gradient with respect to it"
+    elif "differentiated Tensors" in failure.message:
+        title = f"{asked} does not require gradients: nothing is differentiated with respect to it"
     return Finding(title, (), _graph_edits(failure, output))
+
+
+def _asked(failure: Failure) -> str:
+    """The input of torch.autograd.grad that the failure is about."""
+    given = failure.call.argument(1, "inputs") if failure.call else None
+    node = given.node if given else None
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node] if node else []
+    index = re.search(r"Tensor at index (\d+)", failure.message)
+    plain = [part for part in parts if is_tensor(value := failure.value(part)) and not value.requires_grad]
+    parts = parts[int(index[1]) :] if index else plain
+    return text_of(failure, parts[0]) if parts else "one of the tensors"
 
 
 def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
@@ -545,7 +559,10 @@ def saved_in_place(failure: Failure) -> Finding | None:
     if not said(failure, "saved in place"):
         return None
     notes = ("write y = y + 1 for y += 1, y = y.relu() for y.relu_(): a new tensor leaves the old one as it was",)
-    title = "a tensor that backward needs was changed in place after it was used"
+    needed = _needed(failure, list(failure.history()))
+    changes = [statement.source for statement in needed if _apart(statement) is not None]
+    what = f"{changes[0]} changed a tensor in place" if len(changes) == 1 and len(changes[0]) < 40 else ""
+    title = f"{what or 'a tensor was changed in place'} after it was used, and backward needs it as it was"
     return Finding(title, notes, _saved_edits(failure))
 
 

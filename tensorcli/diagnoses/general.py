@@ -49,7 +49,11 @@ def edits(failure: Failure) -> Iterator[Edit]:
     """Changes of one operand, or of the dimension, that mend many failures; for those that no entry could mend."""
     category = category_of(failure)
     operands = [operand for operand in failure.operands if is_tensor(operand.value)]
-    if category not in ("shape", "index", "layout", "dtype", "other") or said(failure, "index"):
+    if (
+        category not in ("shape", "index", "layout", "dtype", "other")
+        or said(failure, "index")
+        or said(failure, "empty")
+    ):
         return
     if category == "dtype":
         for operand in operands:

@@ -890,7 +890,8 @@ def _numbers(failure: Failure) -> Finding | None:
         )
     if isinstance(value, str) and said(failure, "real number") and re.fullmatch(r"-?[\d.]+", value):
         return Finding(f"{text} is text, and a number is needed", (), [change(failure, (part, value))])
-    if isinstance(value, list | tuple) and said(failure, "real number"):
+    flat = isinstance(value, list | tuple) and not any(isinstance(one, list | tuple) for one in value)
+    if flat and said(failure, "real number"):
         torch = f"torch.tensor({text})"
         name = failure.call.name if failure.call else ""
         edits = [change(failure, (node, f"torch.{name}({torch})"))] if name in _MATH else []
