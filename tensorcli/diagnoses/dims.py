@@ -222,8 +222,9 @@ def _permute_edits(failure: Failure, source: Operand, have: Sizes, written: list
         else:
             yield _reordered(failure, written, [*dims, len(dims)], "the last dimension stays")
             yield _reordered(failure, written, [0, *(d + 1 for d in dims)], "the first dimension stays")
-    if missing > 1 and sorted(dims) == list(range(len(dims))):
-        yield _reordered(failure, written, [*dims, *range(len(dims), len(have))], "the other dimensions stay")
+    left = [d for d in range(len(have)) if d not in dims and d - len(have) not in dims]
+    if missing > 0 and len(left) == missing:
+        yield _reordered(failure, written, [*dims, *left], "the other dimensions behind")
     if missing < 0:
         if dims[:-missing] == list(range(-missing)):
             yield _reordered(failure, written, [d + missing for d in dims[-missing:]], "without the batch")

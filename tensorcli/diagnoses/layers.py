@@ -521,10 +521,12 @@ def _hidden_edits(failure: Failure, operand: Operand | None) -> Iterator[Edit]:
     call = failure.call
     hidden = call.argument(1, "hx") if call else None
     module = failure.layer.module if failure.layer else None
-    if hidden is not None and getattr(module, "batch_first", False) and (match := said(failure, "rnn hidden")):
-        for dim, (want, given) in enumerate(zip(_numbers(match[1]), _numbers(match[2]), strict=False)):
-            if want != given:
-                yield from resized(failure, hidden, want, given, dim=dim)
+    if hidden is not None and (match := said(failure, "rnn hidden")):
+        pairs = enumerate(zip(_numbers(match[1]), _numbers(match[2]), strict=False))
+        wrong = [(dim, want, given) for dim, (want, given) in pairs if want != given]
+        layers = [dim for dim, _, _ in wrong] == [0]  # one state for each layer and direction
+        for dim, want, given in wrong if layers or getattr(module, "batch_first", False) else ():
+            yield from resized(failure, hidden, want, given, dim=dim)
     yield from _with_batch_first(failure)
     if operand is not None:
         yield suffix(failure, operand, ".transpose(0, 1)", title="swap length and batch")
