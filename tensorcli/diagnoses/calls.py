@@ -595,11 +595,14 @@ def _mended(
     failure: Failure, node: ast.Call, args: Given, named: list[str], found: tuple[Signature, ...]
 ) -> Iterator[Edit]:
     ordered = sorted(found, key=lambda s: _misfit(failure, node, s))
-    for arguments in _proposals(failure, node, args, ordered):
+    right = ordered and all(fits(p, v) for p, (_, v) in zip(positional(ordered[0]), args, strict=False))
+    filled = list(_filled(failure, node, args, named, ordered))
+    yield from filled if right else ()
+    for arguments in _proposals(failure, node, args, ordered) if not (right and filled) else ():
         yield called_with(failure, node, [*arguments, *named])
     yield from _keywords_converted(failure, node, ordered)
     yield from _special(failure, node, args, named)
-    yield from _filled(failure, node, args, named, ordered)
+    yield from filled
     if args and said(failure, "multiple values"):
         yield called_with(failure, node, [text for text, _ in args[:-1]] + named)
         many = said(failure, "multiple values")
@@ -802,14 +805,12 @@ def _special(failure: Failure, node: ast.Call, args: Given, named: list[str]) ->
         yield change(failure, (node, f"{text_of(failure, node.func)}(torch.stack([{', '.join(texts)}]))"))
     if call.name == "normal" and len(texts) == 2:
         yield called_with(failure, node, [*texts, "(1,)", *named])
-    if call.name == "where" and len(texts) == 2:
-        yield called_with(failure, node, [*texts, "0"])
 
 
 # What a missing argument could be, by its name: {n} is the last dimension of the tensor.
 _FILLED = {
     "dim": ("dim=-1", "dim=0"), "dim1": ("1",), "dims": ("0", "(0,)"), "shape": ("-1",), "size": ("(1,)",),
-    "shifts": ("1",), "exponent": ("2",), "split_size_or_sections": ("1",), "chunks": ("2",),
+    "shifts": ("1",), "fill_value": ("0",), "exponent": ("2",), "split_size_or_sections": ("1",), "chunks": ("2",),
     "diagonal": ("0",), "repeats": ("2",), "steps": ("steps=100",),
 }  # fmt: skip
 _BY_NAME = {
@@ -863,6 +864,8 @@ def _fills(name: str, missing: list[str], texts: list[str], rank: int, failure: 
             if name.startswith("cum")
             else ("-1",)
             if name == "view"
+            else ("0",)
+            if name == "where"
             else _FILLED.get(missing[0], ())
         )
         yield from ([fill] for fill in fills)

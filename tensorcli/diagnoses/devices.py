@@ -192,6 +192,9 @@ def no_cuda(failure: Failure) -> Finding | None:
     if match and not re.match(r"(?:b?float|u?int|bool|complex|double|half|long)", match[1] or match[2]):  # else a dtype
         title = f"there is no kind of device called {match[1]}: there are cpu, cuda and mps"
         return Finding(title, (), [*_other_devices(failure, "cuda"), *_other_devices(failure, "cpu")])
+    if match := said(failure, "no device"):
+        kind = str(match[1] or match[2]).lower()
+        return Finding(f"there is no {kind} device here", (), _other_devices(failure, "cpu"))
     if not said(failure, "no cuda"):
         return None
     notes = ("tensorcli --pretend cuda behaves as if there were one",)

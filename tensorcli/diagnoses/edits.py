@@ -239,16 +239,13 @@ def reconstructed(failure: Failure, position: int, name: str, size: int, *, titl
 
 
 def resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: int) -> Iterator[Edit]:
-    """The variable made with another size, where its definition is a call that spells the wrong one out."""
-    if not isinstance(operand.node, ast.Name):
-        return
-    written = failure.definition(operand.node.id)
-    value = getattr(written.node, "value", None) if written else None
+    """The operand made with another size, where it, or its definition, is a call that spells the wrong one out."""
+    written, value = made_by(failure, operand) or (failure.statement, operand.node)
     if written is None or not isinstance(value, ast.Call):
         return
     sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
     if dim < len(sizes) and wrong in (constant(sizes[dim]), failure.value(sizes[dim])):
-        yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
+        yield Edit(((written, sizes[dim], str(size)),), f"{size} instead of {wrong}")
 
 
 def constant(node: ast.AST | None) -> object:

@@ -215,7 +215,8 @@ def _shown(edit: Edit, failure: Failure, source: str) -> str:
         ]
         if len(inside) == len(edit.changes):
             return _splice(failure.statement, inside, start, end)
-    written = edit.changes[0][0]
+    anew = [written for written, node, text in edit.changes if text != written.place_of(node).text]
+    written = (anew or [edit.changes[0][0]])[0]
     changes = [(node, text) for other, node, text in edit.changes if other is written]
     whole = spliced(written, changes)
     return whole if len(whole) <= MAX_DEFINITION else _innermost(written, changes) or whole
