@@ -5,6 +5,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
@@ -521,9 +522,30 @@ def view_in_place(failure: Failure) -> Finding | None:
         title = f"{text} is a part of a tensor that requires gradients: it is changed under torch.no_grad() only"
         return Finding(title, (), _leaf_edits(failure, target))
     title = f"{text} is one of several views of a tensor, and may not be changed in place"
+    source = _read_while_changed(failure, target)
+    if source is not None:
+        title = f"{source.text} shares its memory with {text}, and would be changed while it is read: read a copy"
+        return Finding(title, (), chain([suffix(failure, source, ".clone()")], _view_edits(failure, target)))
     if "memory location" in failure.message:
         title = f"{text} has several elements in one place of memory, as expand makes them: change a copy"
     return Finding(title, (), _view_edits(failure, target))
+
+
+def _read_while_changed(failure: Failure, target: Operand) -> Operand | None:
+    """The operand on the memory of the one that is changed in place."""
+    if "input tensor and the written-to" not in failure.message:
+        return None
+    place = storage_of(target.value)
+    others = (one for one in failure.operands if one.value is not target.value and storage_of(one.value) == place)
+    return next(others, None) if place is not None else None
+
+
+def storage_of(value: Any) -> int | None:
+    """Where a tensor's memory begins; None for any other value."""
+    try:
+        return int(value.untyped_storage().data_ptr())
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return None
 
 
 def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
@@ -551,7 +573,8 @@ def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
         and inner is failure.statement.node
     ):
         name = target.node.id
-        yield change(failure, (inner, f"{name} = {name}.clone()\n{failure.statement.source}"), title="on a copy")
+        text = f"{name} = {name}.clone(); {failure.statement.source}"
+        yield change(failure, (inner, text), title="on a copy")
 
 
 def saved_in_place(failure: Failure) -> Finding | None:
