@@ -195,3 +195,36 @@ def test_what_is_wrong_is_said_and_nothing_typed_is_dropped(text, sentence, offe
     assert isinstance(problem, report.Diagnosis)
     assert sentence in problem.title
     assert [suggestion.source for suggestion in problem.suggestions] == offered
+
+
+def _shown(setup: str, text: str) -> list[tuple[str, str]]:
+    """The suggestions for a mistake: what is shown of each, and its reason."""
+    session, said = Session(seed=0), []
+    session.ask(report.Evaluate(text=setup), said.append)
+    session.ask(report.Evaluate(text=text), said.append)
+    [diagnosis] = [answer for answer in said if isinstance(answer, report.Diagnosis)]
+    return [(suggestion.edit, suggestion.title) for suggestion in diagnosis.suggestions]
+
+
+def test_what_runs_and_means_something_else_is_not_offered():
+    assert _shown("x = torch.rand(3, 4)", "[x[i] for i in range(5)]") == [
+        ("[x[i] for i in range(3)]", "the range ends at 3"),
+        ("[x[i] for i in range(len(x))]", "as many as there are"),
+    ]
+    assert _shown("w = torch.ones(3, requires_grad=True); w.sum().backward()", "w.sub_(0.1 * w.grad)") == [
+        ("with torch.no_grad():\n    w.sub_(0.1 * w.grad)", "without gradients"),
+        ("w.data.sub_(0.1 * w.grad)", "on its data"),
+    ]
+    assert _shown("", "torch.full((2, 3))") == [("torch.full((2, 3), 0)", "")]
+
+
+def test_the_change_that_mends_is_what_is_shown():
+    setup = "x = torch.rand(3, requires_grad=True); h = x * 5; h = h.exp(); h += 1"
+    assert [edit for edit, _ in _shown(setup, "h.sum().backward()")] == ["h = h + 1"]
+
+
+def test_each_thing_mended_is_named():
+    setup = "image = torch.randint(0, 255, (32, 32, 3), dtype=torch.uint8); conv = nn.Conv2d(3, 8, 3)"
+    [(edit, reason)] = _shown(setup, "conv(image)")
+    assert edit == "conv(image.float().permute(2, 0, 1))"
+    assert reason == "floating-point numbers, channels first"

@@ -57,6 +57,12 @@ TOLD = {
         'device = "cuda" if torch.cuda.is_available else "cpu"',
         "note: torch.cuda.is_available is not called, and a function is always true: torch.cuda.is_available()",
     ),
+    "nll_loss of probabilities": (
+        "x = torch.rand(3, 4); t = torch.tensor([0, 1, 2])",
+        "F.nll_loss(F.softmax(x, dim=1), t)",
+        "note: F.nll_loss(F.softmax(x, dim=1), t) takes log-probabilities, and F.softmax(x, dim=1) has values above 0: "
+        "log_softmax gives them, and cross_entropy takes the scores themselves",
+    ),
     "argmax": (
         "scores = torch.rand(4, 10)",
         "scores.argmax()",
@@ -149,6 +155,10 @@ NOT_TOLD = {
     "whole numbers": ("a = torch.arange(3)", "a == a"),
     "a float that is whole": ("a = torch.rand(3)", "a == 0"),
     "a vector": ("x = torch.rand(5)", "x.argmax()"),
+    "log-probabilities": (
+        "x = torch.rand(3, 4); t = torch.tensor([0, 1, 2])",
+        "F.nll_loss(F.log_softmax(x, dim=1), t)",
+    ),
     "a dimension": ("x = torch.rand(5, 2)", "x.softmax(1)"),
     "NaN that was there": ("x = torch.tensor([float('nan'), 1.0])", "x + 1"),
     "a call": ("", 'device = "cuda" if torch.cuda.is_available() else "cpu"'),

@@ -164,8 +164,10 @@ def _alike(one: Any, other: Any) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and one.device == other.device
 
 
-def _again(code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> Iterator[str]:
-    """The texts with the same mistake mended, in the same way, where it fails of it now.
+def _again(
+    code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit
+) -> Iterator[tuple[str, str]]:
+    """The texts with the same mistake mended, in the same way, where it fails of it now; and what was done.
 
     Without a code any mistake is mended, in the likeliest ways.
     """
@@ -190,7 +192,7 @@ def _again(code: str | None, known: Known, error: Exception, source: str, edit: 
     for other in islice(others, 1 if code else FURTHER):
         texts = [statement.source for statement in statements]
         texts[at] = remedy.corrected(other, failure, statements[at])
-        yield "\n".join(texts)
+        yield "\n".join(texts), other.title
 
 
 def let_go(error: BaseException | None) -> None:

@@ -23,7 +23,8 @@ MAX_TRIED = 60
 SECONDS = 0.5  # for all of them together
 
 
-Again = Callable[[Exception, str, Edit], Iterable[str]]  # a text that still fails, mended further
+# A text that still fails, mended further: the texts, and what was done.
+Again = Callable[[Exception, str, Edit], Iterable[tuple[str, str]]]
 
 
 def suggestions(
@@ -49,20 +50,20 @@ def _working(
         predict.warm_up()
     end = time.monotonic() + SECONDS
 
-    def mended(error: Exception, text: str, edit: Edit, times: int) -> tuple[str, Any] | None:
-        """The first text that runs of those that mend a text which failed further on."""
-        for source in again(error, text, edit) if times else ():
+    def mended(error: Exception, text: str, edit: Edit, times: int) -> tuple[str, Any, list[str]] | None:
+        """The first text that runs of those that mend a text which failed further on, and all that was done."""
+        for source, title in again(error, text, edit) if times else ():
             left = end - time.monotonic()
             if source in tried or left <= 0:
                 continue
             tried.add(source)
             try:
-                return source, _tried(source, known, seconds=left)
+                return source, _tried(source, known, seconds=left), [edit.title, title]
             except KeyboardInterrupt:
                 continue
             except Exception as still:
                 if found := mended(still, source, edit, times - 1):
-                    return found
+                    return *found[:2], [edit.title, title, *found[2]]
         return None
 
     for edit in proposed(edits):
@@ -73,7 +74,7 @@ def _working(
         if source in tried:
             continue
         tried.add(source)
-        shown = _shown(edit, failure, source)
+        shown, title = _shown(edit, failure, source), edit.title
         try:
             value = _tried(source, known, seconds=left)
         except KeyboardInterrupt:
@@ -82,10 +83,10 @@ def _working(
             found = mended(error, source, edit, times if len(tried) <= MAX_SHOWN else 0)
             if found is None:
                 continue
-            source, value = found
-            shown = source
+            source, value, done = found
+            shown, title = source, ", ".join(dict.fromkeys(filter(None, done)))
         if _accepted(edit, value):
-            yield report.Suggestion(title=edit.title, edit=shown, source=source, result=_result(value))
+            yield report.Suggestion(title=title, edit=shown, source=source, result=_result(value))
 
 
 def _accepted(edit: Edit, value: Any) -> bool:

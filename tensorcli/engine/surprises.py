@@ -255,6 +255,16 @@ def dimless(look: Look, operation: Operation) -> str | None:
     return f"{what}: dim={subject.dim() - 1} is along the last dimension"
 
 
+def no_log(look: Look, operation: Operation) -> str | None:
+    """nll_loss of probabilities, or of scores: it takes logarithms of probabilities, which are 0 at most."""
+    subject = look.operand(operation.operands[0]) if operation.operands else None
+    if not isinstance(subject, torch.Tensor) or subject.numel() > MAX_ELEMENTS or not (subject > 1e-3).any():
+        return None
+    given = f"{look.text(operation.operands[0])} has values above 0"
+    what = f"{look.text(operation.node)} takes log-probabilities, and {given}"
+    return f"{what}: log_softmax gives them, and cross_entropy takes the scores themselves"
+
+
 # NaN and infinity.
 
 _ODD_NAMES = frozenset(
@@ -387,6 +397,7 @@ KINDS = (
     Kind("equality", _of("eq ne"), equality, by_value=True),
     Kind("uncalled", _of("truth"), uncalled, everywhere=True),
     Kind("dimless", _of("argmax argmin"), dimless),
+    Kind("no log", _of("nll_loss"), no_log, by_value=True),
     Kind("not finite", _of("statement"), not_finite),
 )
 
