@@ -1,8 +1,9 @@
 """The table of diagnoses: every example provokes its own code, and every suggestion that is shown runs."""
 
 import pytest
+from rich.cells import cell_len
 
-from tensorcli import diagnoses, report
+from tensorcli import diagnoses, render, report
 from tensorcli.diagnoses import messages
 from tensorcli.engine import pages, pretend
 from tensorcli.engine.session import Session
@@ -94,8 +95,33 @@ def test_without_a_code_all_are_listed_and_an_unknown_one_is_a_diagnosis():
     Session(seed=0).ask(report.Explain(), said.append)
     assert isinstance(said[0], report.Notice)
     assert {line.split("  ")[0] for line in said[0].text.split("\n")} >= {entry.code for entry in ENTRIES if entry.rule}
-    assert pages.explain("matmul-inner-size", said.append) is None
-    assert said[-1].title == ("there is no kind of mistake called matmul-inner-size: did you mean matmul-inner-sizes?")
+    pages.explain("matmul-iner-sizes", said.append)
+    assert said[-1].title == ("there is no kind of mistake called matmul-iner-sizes: did you mean matmul-inner-sizes?")
+
+
+def test_a_word_finds_the_kinds_of_mistakes_that_have_it():
+    said: list[report.AnyReport] = []
+    pages.explain("matmul", said.append)
+    assert {line.split("  ")[0] for line in said[0].text.split("\n")} == {
+        "matmul-batch-sizes",
+        "matmul-inner-sizes",
+        "matmul-ranks",
+    }
+    pages.explain("inner-siz", said.append)
+    assert said[1].code == "matmul-inner-sizes"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
+@pytest.mark.parametrize("width", [40, 100])
+def test_no_line_is_longer_than_the_screen_and_nothing_of_a_suggestion_is_lost(entry, width, pretended):
+    problem = ask(Session(seed=0), entry.example)[-1]
+    lines = render.render(problem, width=width).plain.split("\n")
+    assert max(map(cell_len, lines)) <= width
+    shown = "".join("".join(lines).split())
+    before = problem.source.split("\n") + (problem.within or "").split("\n")
+    for suggestion in problem.suggestions:
+        fresh = [line for line in suggestion.source.split("\n") if line not in before][:4]
+        assert all("".join(line.split()) in shown for line in fresh), suggestion.source
 
 
 def test_an_argument_is_mended_where_the_function_cannot_be():

@@ -10,6 +10,11 @@ from tensorcli.engine import surprises
 from tensorcli.engine.session import Session
 
 TOLD = {
+    "a layer made of a tensor": (
+        "x = torch.rand(3)",
+        "nn.ReLU(x)",
+        "note: nn.ReLU(x) makes a layer and applies it to nothing: nn.ReLU()(x) applies it",
+    ),
     "an outer product": (
         "p = torch.rand(5, 1); t = torch.rand(5)",
         "p - t",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
@@ -63,7 +64,7 @@ def channels(failure: Failure) -> Finding | None:
         return None
     operand, have = _first(failure)
     wanted, given = int(match[2]), int(match[3])
-    title = f"{_named(failure)} takes {wanted} channels, and its input {brackets(have)} has {given}"
+    title = f"{_named(failure)} takes {units.plural(wanted, 'channel')}, and its input {brackets(have)} has {given}"
     rank = len(have)
     notes = []
     if have and have[-1] == wanted:
@@ -97,7 +98,7 @@ def _channel_edits(
         yield suffix(failure, operand, ".transpose(0, 1)", title="swap batch and channels")
     if unbatched and rank > 2 and have[1] == wanted:
         yield suffix(failure, operand, ".transpose(0, 1)", title="channels first")
-    yield reconstructed(failure, 0, "in_channels", given, title=f"a layer for {given} channels")
+    yield reconstructed(failure, 0, "in_channels", given, title=f"a layer for {units.plural(given, 'channel')}")
     if given == 1 and operand is not None and not unbatched:
         spread = ", ".join(["-1", str(wanted), *["-1"] * spatial])
         yield suffix(failure, operand, f".expand({spread})", title=f"the one channel {wanted} times")
@@ -111,7 +112,9 @@ def _channel_edits(
         yield suffix(failure, weight, f".permute({order})", title="the weight's channels first")
     if wanted < given and operand is not None:
         index = f":{wanted}" if unbatched else f":, :{wanted}"
-        yield suffix(failure, operand, f"[{index}]", title=f"the first {wanted} channels")
+        yield suffix(
+            failure, operand, f"[{index}]", title=f"the first {wanted} channels" if wanted > 1 else "the first channel"
+        )
     if wanted == 1 and not unbatched:
         yield suffix(failure, operand, ".mean(1, keepdim=True)", title="the mean of the channels")
 

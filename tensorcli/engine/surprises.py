@@ -386,7 +386,22 @@ def _of(names: str) -> frozenset[str]:
 
 
 _LOSSES = _of("kl_div poisson_nll_loss soft_margin_loss")  # torch warns of the others
+_LAYERS = """ReLU LeakyReLU ELU SiLU GELU Sigmoid Tanh Softmax LogSoftmax Dropout Flatten Identity MSELoss L1Loss
+CrossEntropyLoss NLLLoss BCELoss BCEWithLogitsLoss"""
+
+
+def layer_of_tensor(look: Look, operation: Operation) -> str | None:
+    """A layer made with a tensor, as its inplace or its dim, where it was to be applied to it."""
+    if not isinstance(operation.node, ast.Call) or not operation.node.args:
+        return None
+    if not isinstance(look.operand(operation.node.args[0]), torch.Tensor):
+        return None
+    made, tensor = look.text(operation.node.func), look.text(operation.node.args[0])
+    return f"{look.text(operation.node)} makes a layer and applies it to nothing: {made}()({tensor}) applies it"
+
+
 KINDS = (
+    Kind("layer", _of(_LAYERS), layer_of_tensor),
     Kind("outer product", _ARITHMETIC | _COMPARED | _LOSSES, outer_product),
     Kind("meta", None, meta_device),
     Kind("integers", _of("add sub mul pow neg bitwise_left_shift"), wrapped, by_value=True),
