@@ -115,6 +115,7 @@ def parse(text: str, *, trust: bool = False) -> list[Statement]:
     _check_text(text, whole)
     try:
         tree = ast.parse(text)
+        _check_blocks(tree)
     except SyntaxError as error:
         raise _syntax_problem(error, whole) from None
     except (MemoryError, RecursionError):
@@ -195,6 +196,14 @@ def _check_text(text: str, whole: Text) -> None:
 def _at_start(whole: Text, title: str) -> Problem:
     source = whole.lines[0][:200]
     return Problem(title, code="syntax", source=source, line=1, place=Place(1, 0, 1, len(source), source))
+
+
+def _check_blocks(tree: ast.Module) -> None:
+    """`torch.no_grad: x + 1` reads as the annotation of an attribute: a block was meant."""
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and node.value is None:
+            line, offset, end_line, end_offset = position(node.target)
+            raise SyntaxError("'with' is missing", ("", line, offset + 1, "", end_line, end_offset + 1))
 
 
 def _syntax_problem(error: SyntaxError, whole: Text) -> Problem:

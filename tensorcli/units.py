@@ -24,6 +24,11 @@ def integer(number: int) -> str:
     return f"{number:,}"
 
 
+def one(noun: str) -> str:
+    """A noun with its article: "a list", "an int"."""
+    return f"a{'n' if noun[:1].lower() in 'aeio' else ''} {noun}"
+
+
 def seconds(value: float, *, digits: int = 2) -> str:
     """A time to `digits` digits at least: "6 us", "9.1 ms", "1.31 s", "2 min 5 s", "3 h 20 min"."""
     if not math.isfinite(value):

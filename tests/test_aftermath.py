@@ -39,6 +39,8 @@ SETUP = "x, seen, n = torch.rand(2, 3), [], 0; xs = [torch.rand(3, 2), x]"
         ("for t in xs:\n    seen.append(t @ t)", None),
         ("with torch.no_grad():\n    y = 1\n    x @ x", None),
         ("with torch.no_grad():\n    x -= 1\n    x @ x", "x -= 1"),
+        ("for p in iter(xs):\n    n += 1; x @ x", "n += 1"),
+        ("for p in iter(xs):\n    x @= x", None),
         ("while n < 1:\n    x = x + 1\n    x @ x; n += 1", "x = x + 1"),
         ("if n == 0:\n    y = x @ x; n += 1", None),
     ],

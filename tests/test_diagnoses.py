@@ -1,8 +1,9 @@
 """The table of diagnoses: every example provokes its own code, and every suggestion that is shown runs."""
 
 import pytest
+from rich.cells import cell_len
 
-from tensorcli import diagnoses, report
+from tensorcli import diagnoses, render, report
 from tensorcli.diagnoses import messages
 from tensorcli.engine import pages, pretend
 from tensorcli.engine.session import Session
@@ -94,8 +95,33 @@ def test_without_a_code_all_are_listed_and_an_unknown_one_is_a_diagnosis():
     Session(seed=0).ask(report.Explain(), said.append)
     assert isinstance(said[0], report.Notice)
     assert {line.split("  ")[0] for line in said[0].text.split("\n")} >= {entry.code for entry in ENTRIES if entry.rule}
-    assert pages.explain("matmul-inner-size", said.append) is None
-    assert said[-1].title == ("there is no kind of mistake called matmul-inner-size: did you mean matmul-inner-sizes?")
+    pages.explain("matmul-iner-sizes", said.append)
+    assert said[-1].title == ("there is no kind of mistake called matmul-iner-sizes: did you mean matmul-inner-sizes?")
+
+
+def test_a_word_finds_the_kinds_of_mistakes_that_have_it():
+    said: list[report.AnyReport] = []
+    pages.explain("matmul", said.append)
+    assert {line.split("  ")[0] for line in said[0].text.split("\n")} == {
+        "matmul-batch-sizes",
+        "matmul-inner-sizes",
+        "matmul-ranks",
+    }
+    pages.explain("inner-siz", said.append)
+    assert said[1].code == "matmul-inner-sizes"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
+@pytest.mark.parametrize("width", [40, 100])
+def test_no_line_is_longer_than_the_screen_and_nothing_of_a_suggestion_is_lost(entry, width, pretended):
+    problem = ask(Session(seed=0), entry.example)[-1]
+    lines = render.render(problem, width=width).plain.split("\n")
+    assert max(map(cell_len, lines)) <= width
+    shown = "".join("".join(lines).split())
+    before = problem.source.split("\n") + (problem.within or "").split("\n")
+    for suggestion in problem.suggestions:
+        fresh = [line for line in suggestion.source.split("\n") if line not in before][:4]
+        assert all("".join(line.split()) in shown for line in fresh), suggestion.source
 
 
 def test_an_argument_is_mended_where_the_function_cannot_be():
@@ -117,3 +143,114 @@ def test_two_mistakes_at_once_are_mended_together():
     ask(session, "layer = nn.Linear(784, 10); pixels = torch.ones(5, 28, 28, dtype=torch.uint8)")
     problem = ask(session, "layer(pixels)")[-1]
     assert "layer(pixels.float().flatten(1))" in [suggestion.source for suggestion in problem.suggestions]
+
+
+# What is typed, a part of what is said, and all that is offered.
+SAID = [
+    # names
+    ("nan", "did you mean torch.nan?", ["torch.nan", "math.nan", "np.nan"]),
+    ("null", "did you mean None?", ["None"]),
+    ("true", "did you mean True?", ["True"]),
+    ("Print(x)", "did you mean print?", ["print(x)"]),
+    ("rand(3)", "did you mean torch.rand?", ["torch.rand(3)", "np.random.rand(3)"]),
+    ("randn", "did you mean torch.randn?", ["torch.randn", "np.random.randn"]),
+    ("w + 1", "did you mean W?", ["W + 1"]),
+    ("f", "did you mean F?", ["F"]),
+    ("e", "there is no variable e", []),
+    ("done", "there is no variable done", []),
+    ("x[0, 0].int().item().lenght", "an int has no lenght", []),
+    # calls
+    ("x.sum(dmi=1)", "did you mean dim?", ["x.sum(dim=1)"]),
+    ("torch.ones(2, foo=1)", "ones has no argument foo", ["torch.ones(2)"]),
+    ("W.expand(2, 3, 3).sum(1, 2)", "several dimensions in brackets, (1, 2)", ["W.expand(2, 3, 3).sum((1, 2))"]),
+    ("x.sum(1, 2, 3)", "x of shape [2, 3] has 2", ["x.sum(1)", "x.sum()"]),
+    ("torch.rand(2)(3)", "not a function", ["torch.rand(2, 3)"]),
+    ("torch.linspace(0, 1)", "steps is missing: linspace(start, end, steps)", ["torch.linspace(0, 1, steps=100)"]),
+    ("nn.Linear(4)", "out_features is missing: Linear(", []),
+    ("nn.Conv2d(3)", "out_channels and kernel_size are missing", []),
+    ("x.view()", "size is missing: view(size)", ["x.view(-1)"]),
+    (
+        "torch.ones(2.0, 3)",
+        "size takes whole numbers, and 2.0 is not one",
+        ["torch.ones(2, 3)", "torch.ones(int(2.0), 3)"],
+    ),
+    ("sum(x, dim=1)", "Python's sum has no argument dim", ["x.sum(dim=1)", "torch.sum(x, dim=1)"]),
+    ("any(x > 0, dim=1)", "Python's any has no argument dim", ["(x > 0).any(dim=1)", "torch.any(x > 0, dim=1)"]),
+    (
+        "nn.Sequential(nn.Linear, F.relu)",
+        "nn.Linear is a class that needs in_features and out_features; F.relu is a function, and nn.ReLU() its layer",
+        [],
+    ),
+    (
+        "nn.Sequential(nn.Linear(2, 3), F.leaky_relu)",
+        "F.leaky_relu is a function, and nn.LeakyReLU() its layer",
+        ["nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())"],
+    ),
+    # texts that cannot be read
+    ("W && W", "& between tensors, not &&", ["torch.logical_and(W, W)"]),
+    ("W || W", "| between tensors, not ||", ["torch.logical_or(W, W)"]),
+    ("(x > 0) && x < 3", "not &&", ["(x > 0) & (x < 3)", "torch.logical_and((x > 0), x < 3)"]),
+    ("if t == 3 && x.ndim == 2: y = 1", "not &&", ["if t == 3 and x.ndim == 2: y = 1"]),
+    ("x +=", "this line is not finished: something is missing after +=", []),
+    ("x * (W -", "this line is not finished: something is missing after -", []),
+    ("t --", "write += 1 or -= 1", ["t -= 1"]),
+    ("print x.shape", "takes brackets", ["print(x.shape)"]),
+    ("torch.rand(2,,4)", ", cannot stand here", ["torch.rand(2,4)"]),
+    ("x[,1]", ", cannot stand here", ["x[:, 1]", "x[1]"]),
+    ("if t = 3: y = 1", "a comparison is written ==", ["if t == 3: y = 1"]),
+    ("torch.no_grad: x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad(): x + 1", "begins with `with`", ["with torch.no_grad(): x + 1"]),
+    ("torch.no_grad:\n    x + 1", "begins with `with`", ["with torch.no_grad():\n    x + 1"]),
+    ("y = x*2 y.sum()", "is missing before y", ["y = x*2; y.sum()"]),
+    ("y = 3 t = 4", "is missing before t", ["y = 3; t = 4"]),
+    ("x.mean + W.mean", "x.mean and W.mean were not called", ["x.mean() + W.mean()"]),
+]
+
+
+def test_suggestions_that_differ_in_indentation_are_shown_whole():
+    problem = ask(Session(seed=0), "for k in range(3):\n    z = k\n  print(z)")[-1]
+    shown = [suggestion.edit for suggestion in problem.suggestions]
+    assert shown == ["for k in range(3):\n    z = k\n    print(z)", "for k in range(3):\n    z = k\nprint(z)"]
+
+
+@pytest.mark.parametrize(("text", "sentence", "offered"), SAID, ids=[text for text, _, _ in SAID])
+def test_what_is_wrong_is_said_and_nothing_typed_is_dropped(text, sentence, offered):
+    session = Session(seed=0)
+    ask(session, "x = torch.arange(6.).reshape(2, 3); W = torch.rand(3, 3); v = torch.rand(5); lst = [1, 2, 3]; t = 3")
+    problem = ask(session, text)[-1]
+    assert isinstance(problem, report.Diagnosis)
+    assert sentence in problem.title
+    assert [suggestion.source for suggestion in problem.suggestions] == offered
+
+
+def _shown(setup: str, text: str) -> list[tuple[str, str]]:
+    """The suggestions for a mistake: what is shown of each, and its reason."""
+    session, said = Session(seed=0), []
+    session.ask(report.Evaluate(text=setup), said.append)
+    session.ask(report.Evaluate(text=text), said.append)
+    [diagnosis] = [answer for answer in said if isinstance(answer, report.Diagnosis)]
+    return [(suggestion.edit, suggestion.title) for suggestion in diagnosis.suggestions]
+
+
+def test_what_runs_and_means_something_else_is_not_offered():
+    assert _shown("x = torch.rand(3, 4)", "[x[i] for i in range(5)]") == [
+        ("[x[i] for i in range(3)]", "the range ends at 3"),
+        ("[x[i] for i in range(len(x))]", "as many as there are"),
+    ]
+    assert _shown("w = torch.ones(3, requires_grad=True); w.sum().backward()", "w.sub_(0.1 * w.grad)") == [
+        ("with torch.no_grad():\n    w.sub_(0.1 * w.grad)", "without gradients"),
+        ("w.data.sub_(0.1 * w.grad)", "on its data"),
+    ]
+    assert _shown("", "torch.full((2, 3))") == [("torch.full((2, 3), 0)", "")]
+
+
+def test_the_change_that_mends_is_what_is_shown():
+    setup = "x = torch.rand(3, requires_grad=True); h = x * 5; h = h.exp(); h += 1"
+    assert [edit for edit, _ in _shown(setup, "h.sum().backward()")] == ["h = h + 1"]
+
+
+def test_each_thing_mended_is_named():
+    setup = "image = torch.randint(0, 255, (32, 32, 3), dtype=torch.uint8); conv = nn.Conv2d(3, 8, 3)"
+    [(edit, reason)] = _shown(setup, "conv(image)")
+    assert edit == "conv(image.float().permute(2, 0, 1))"
+    assert reason == "floating-point numbers, channels first"

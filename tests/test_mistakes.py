@@ -51,8 +51,8 @@ def _plain(value: object) -> object:
         return {name: _plain(tensor) for name, tensor in value.state_dict().items()}
     if isinstance(value, torch.Tensor):
         grad = value.grad if value.is_leaf else None
-        dense = value.detach().cpu()
-        text = "sparse" if value.layout is not torch.strided else str(dense.tolist())
+        read = value.layout is torch.strided and not value.is_meta
+        text = str(value.detach().cpu().tolist()) if read else "not read"
         return (tuple(value.shape), str(value.dtype), str(value.device), text, value._version, _plain(grad))
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

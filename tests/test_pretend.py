@@ -188,10 +188,36 @@ def test_torch_cuda_answers() -> None:
         assert space.cuda.device_count() == 1
         assert space.cuda.current_device() == 0
         assert space.cuda.get_device_name(0) == "pretended"
-        assert space.cuda.memory_allocated() == 0
+        assert space.cuda.max_memory_allocated() >= space.cuda.memory_allocated() >= 0
         assert space.cuda.synchronize() is None
         assert space.accelerator.current_accelerator() == torch.device("cuda")
     assert torch.cuda.get_device_properties(0).name == "pretended"
+
+
+def test_memory_is_what_lives_on_the_device() -> None:
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    x = torch.zeros(1000, device="cuda")
+    parts = [x[:10], torch.zeros(1000)]
+    assert torch.cuda.memory_allocated() - before == 4096
+    del x, parts
+    assert torch.cuda.memory_allocated() == before
+
+
+def test_pinned_memory_stays_on_the_host() -> None:
+    x = torch.rand(3)
+    pinned = x.pin_memory()
+    assert (pinned.is_pinned(), x.is_pinned(), pinned.device) == (True, False, CPU)
+    assert pinned.to("cuda", non_blocking=True).tolist() == x.tolist()
+    assert "only dense CPU tensors can be pinned" in message(lambda: x.cuda().pin_memory())
+
+
+def test_messages_name_meta() -> None:
+    x, there = torch.rand(3, 3, device="cuda"), torch.rand(3, 3, device="meta")
+    assert "mat2 is on meta" in message(lambda: x @ there)
+    assert "two devices, cuda:0 and meta" in message(lambda: x + there)
+    assert "mask on meta and self on cuda:0" in message(lambda: x.masked_fill(there > 0, 0.0))
+    assert torch.as_tensor(there).is_meta
 
 
 def test_default_device() -> None:

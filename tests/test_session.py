@@ -141,6 +141,14 @@ def test_a_warning_is_a_notice(session):
     assert value.values == 0.0
 
 
+def test_a_warning_of_the_line_that_fails_is_left_to_the_error(session):
+    ask(session, "x = torch.ones(2, requires_grad=True)")
+    kinds = [type(answer) for answer in ask(session, "float(x)")]
+    assert kinds == [report.Diagnosis]
+    kinds = [type(answer) for answer in ask(session, "if True:\n    F.softmax(x)\n    float(x)")]
+    assert kinds == [report.Notice, report.Diagnosis]
+
+
 SPANS = {
     "A @ A": "A @ A",
     "x = 1; y = (A @ A).sum()": "A @ A",

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand, Unknown
+from tensorcli import units
+from tensorcli.diagnoses import Call, Edit, Entry, Failure, Finding, Operand, Unknown
 from tensorcli.diagnoses.edits import (
     atom,
     cast,
@@ -248,8 +249,8 @@ def _no_array(failure: Failure) -> Finding | None:
     given = call.argument(0) if call else None
     if given is None or not isinstance(node, ast.Call) or is_array(given.value):
         return None
-    kind = type(given.value).__name__ if given.value is not Unknown else "something else"
-    title = f"torch.from_numpy takes a NumPy array, and {given.text if len(given.text) < 40 else 'this'} is a {kind}"
+    kind = units.one(type(given.value).__name__) if given.value is not Unknown else "something else"
+    title = f"torch.from_numpy takes a NumPy array, and {given.text if len(given.text) < 40 else 'this'} is {kind}"
     edits = [change(failure, (node.func, "torch.tensor"), title="a new tensor")]
     if is_tensor(given.value):
         edits.insert(0, change(failure, (node, given.text), title="it is a tensor already"))
@@ -403,7 +404,7 @@ def item_of_many(failure: Failure) -> Finding | None:
     if not said(failure, "item") or not isinstance(failure.error, TypeError | ValueError | RuntimeError):
         return None
     given = _many(failure)
-    if given is None or (failure.call is not None and failure.call.form in ("index", "assign")):
+    if given is None or (failure.call is not None and _is_of_a_list(failure.call)):
         return None
     name, value = given
     count = int(value.numel()) if is_tensor(value) else int(getattr(value, "size", 0))
@@ -411,6 +412,14 @@ def item_of_many(failure: Failure) -> Finding | None:
     what = text if len(text) < 40 else "this"
     title = f"one number is needed, and {what} has {count}" if count else f"{what} is empty: there is no number in it"
     return Finding(title, (), _item_edits(failure, name, value))
+
+
+def _is_of_a_list(call: Call) -> bool:
+    """Whether a list or tuple takes part, or an index: it is not one number that is missing."""
+    operator = call.form in ("operator", "in place")
+    return call.form in ("index", "assign") or (
+        operator and any(isinstance(o.value, list | tuple) for o in call.arguments)
+    )
 
 
 def _many(failure: Failure) -> tuple[ast.expr, Any] | None:
@@ -735,6 +744,27 @@ def sizes_apart(failure: Failure) -> Finding | None:
     return Finding(title, (), (edit,))
 
 
+def arrays_apart(failure: Failure) -> Finding | None:
+    """NumPy's concatenate and its kin given arrays one by one, which they take as one tuple."""
+    node, name = failure.node, _called(failure)
+    owner = failure.value(node.func.value) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else 0
+    if not isinstance(node, ast.Call) or owner is not failure.place("numpy") or name not in _JOINS:
+        return None
+    values = [failure.value(part) for part in node.args]
+    if len(values) < 2 or not all(is_array(value) or is_tensor(value) for value in values):
+        return None
+    texts = ", ".join(text_of(failure, part) for part in node.args)
+    named = "".join(f", {k.arg}={text_of(failure, k.value)}" for k in node.keywords)
+    functions = [f"torch.{_JOINS[name]}"] * all(map(is_tensor, values)) + [text_of(failure, node.func)]
+    edits = [change(failure, (node, f"{f}(({texts}){named})"), title="all in one tuple") for f in functions]
+    return Finding(f"NumPy's {name} takes all arrays as one tuple, ({texts})", (), edits)
+
+
+_JOINS = {"concatenate": "cat", "concat": "cat", "column_stack": "column_stack", "row_stack": "vstack"} | {
+    name: name for name in ("stack", "hstack", "vstack", "dstack")
+}
+
+
 ENTRIES = (
     Entry(
         "wrong-arguments",
@@ -742,6 +772,13 @@ ENTRIES = (
         sizes_apart,
         "np.zeros(3, 4)",
         "NumPy's zeros, ones, empty and full take the sizes as one tuple.",
+    ),
+    Entry(
+        "wrong-arguments",
+        "name",
+        arrays_apart,
+        "np.concatenate(np.ones(2), np.ones(3))",
+        "NumPy's concatenate, stack and their kin take the arrays as one tuple.",
     ),
     Entry(
         "numpy-requires-grad",

@@ -1,15 +1,19 @@
 """Diagnoses of gradients: backward of many numbers, twice, or without a graph; changes in place that it forbids."""
 
 import ast
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
+    argument_texts,
     atom,
     brackets,
+    called_with,
     change,
     dtype_of,
     innermost,
@@ -17,6 +21,7 @@ from tensorcli.diagnoses.edits import (
     keyword,
     made_by,
     parent,
+    renamed,
     shape,
     suffix,
     suffixed,
@@ -107,8 +112,7 @@ def _again_edits(failure: Failure) -> Iterator[Edit]:
         return
     for depth in (1, 2, 3, 4):
         again = _computed_again(failure, output.node, depth)
-        looped = _is_repeated(failure, node)
-        for kept in (True, False) if looped else (False, True):
+        for kept in (True, False) if _is_repeated(failure, node) else (False,):
             changed = ((failure.statement, node, retained),) if kept else ()
             yield Edit(again + changed, "computed again") if again else Edit(())
 
@@ -164,9 +168,23 @@ def no_graph(failure: Failure) -> Finding | None:
     title = f"{named} has no gradient: nothing it was computed from has requires_grad=True"
     if _cut_off(failure, failure.node) or (output and _cut_definitions(failure, output.node)):
         title = f"{named} has no gradient: it was cut off from what requires_grad"
+    asked = _asked(failure)
     if "not have been used" in failure.message:
-        title = "one of the tensors took no part in this result"
+        title = f"{asked} took no part in {named}: there is no gradient with respect to it"
+    elif "differentiated Tensors" in failure.message:
+        title = f"{asked} does not require gradients: nothing is differentiated with respect to it"
     return Finding(title, (), _graph_edits(failure, output))
+
+
+def _asked(failure: Failure) -> str:
+    """The input of torch.autograd.grad that the failure is about."""
+    given = failure.call.argument(1, "inputs") if failure.call else None
+    node = given.node if given else None
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node] if node else []
+    index = re.search(r"Tensor at index (\d+)", failure.message)
+    plain = [part for part in parts if is_tensor(value := failure.value(part)) and not value.requires_grad]
+    parts = parts[int(index[1]) :] if index else plain
+    return text_of(failure, parts[0]) if parts else "one of the tensors"
 
 
 def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
@@ -426,8 +444,11 @@ def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
     inner = innermost(failure)
     if inner is None or failure.statement is None:
         return
-    yield change(failure, (inner, _under_no_grad(failure, inner)), title="without gradients")
-    if isinstance(inner, ast.AugAssign):
+    yield from _used_edits(failure, inner)
+    whole = _with_its_header(failure, inner)
+    yield change(failure, (whole, _under_no_grad(failure, whole)), title="without gradients")
+    trains = _is_step(failure, inner)
+    if isinstance(inner, ast.AugAssign) and not trains:
         from tensorcli.diagnoses.dtypes import right_side
 
         left = text_of(failure, inner.target)
@@ -441,10 +462,42 @@ def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
             if isinstance(part, ast.expr) and _same_place(part, owner):
                 yield change(failure, (part, f"{atom(failure, part)}.data"), title="on its data")
                 break
-    if isinstance(owner, ast.Name) and inner is failure.statement.node:
+    if isinstance(owner, ast.Name) and inner is failure.statement.node and not trains:
         text = f"{owner.id} = {owner.id}.clone()\n{failure.statement.source}"
         yield change(failure, (inner, text), title="on a copy")
-    yield suffix(failure, target, ".clone()", title="on a copy")
+    if not isinstance(inner, ast.Expr):
+        yield suffix(failure, target, ".clone()", title="on a copy")
+
+
+def _used_edits(failure: Failure, inner: ast.stmt) -> Iterator[Edit]:
+    """The operation that gives a new tensor, where it is that which is used: F.relu(x) for F.relu(x, inplace=True)."""
+    node = failure.node
+    if not isinstance(node, ast.Call) or failure.call is None:
+        return
+    for made in (node, node.func):  # nn.ReLU(inplace=True)(x) too
+        if isinstance(made, ast.Call) and keyword(made, "inplace") is not None:
+            texts = [text for text in argument_texts(failure, made) if not text.startswith("inplace=")]
+            yield called_with(failure, made, texts, title="a new tensor")
+    if not isinstance(inner, ast.Expr) and _in_place_name(failure.call.name):
+        yield renamed(failure, failure.call.name.rstrip("_"), title="a new tensor")
+
+
+def _is_step(failure: Failure, inner: ast.stmt) -> bool:
+    """Whether parameters are trained: a gradient is used, or it is what a loop goes over that is changed."""
+    changed, above = _changed(failure), parent(failure, inner)
+    looped = (
+        [part.id for part in ast.walk(above.target) if isinstance(part, ast.Name)] if isinstance(above, ast.For) else []
+    )
+    attributes = [part.attr for part in ast.walk(inner) if isinstance(part, ast.Attribute)]
+    return "grad" in attributes or (changed is not None and changed.text in looped)
+
+
+def _with_its_header(failure: Failure, inner: ast.stmt) -> ast.stmt:
+    """A statement, with the one whose header stands on the same line: no block can begin there."""
+    above = parent(failure, inner)
+    while isinstance(above, ast.stmt) and above.lineno == inner.lineno:
+        inner, above = above, parent(failure, above)
+    return inner
 
 
 def _same_place(a: ast.AST, b: ast.AST) -> bool:
@@ -469,9 +522,30 @@ def view_in_place(failure: Failure) -> Finding | None:
         title = f"{text} is a part of a tensor that requires gradients: it is changed under torch.no_grad() only"
         return Finding(title, (), _leaf_edits(failure, target))
     title = f"{text} is one of several views of a tensor, and may not be changed in place"
+    source = _read_while_changed(failure, target)
+    if source is not None:
+        title = f"{source.text} shares its memory with {text}, and would be changed while it is read: read a copy"
+        return Finding(title, (), chain([suffix(failure, source, ".clone()")], _view_edits(failure, target)))
     if "memory location" in failure.message:
         title = f"{text} has several elements in one place of memory, as expand makes them: change a copy"
     return Finding(title, (), _view_edits(failure, target))
+
+
+def _read_while_changed(failure: Failure, target: Operand) -> Operand | None:
+    """The operand on the memory of the one that is changed in place."""
+    if "input tensor and the written-to" not in failure.message:
+        return None
+    place = storage_of(target.value)
+    others = (one for one in failure.operands if one.value is not target.value and storage_of(one.value) == place)
+    return next(others, None) if place is not None else None
+
+
+def storage_of(value: Any) -> int | None:
+    """Where a tensor's memory begins; None for any other value."""
+    try:
+        return int(value.untyped_storage().data_ptr())
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return None
 
 
 def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
@@ -499,7 +573,8 @@ def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
         and inner is failure.statement.node
     ):
         name = target.node.id
-        yield change(failure, (inner, f"{name} = {name}.clone()\n{failure.statement.source}"), title="on a copy")
+        text = f"{name} = {name}.clone(); {failure.statement.source}"
+        yield change(failure, (inner, text), title="on a copy")
 
 
 def saved_in_place(failure: Failure) -> Finding | None:
@@ -507,7 +582,10 @@ def saved_in_place(failure: Failure) -> Finding | None:
     if not said(failure, "saved in place"):
         return None
     notes = ("write y = y + 1 for y += 1, y = y.relu() for y.relu_(): a new tensor leaves the old one as it was",)
-    title = "a tensor that backward needs was changed in place after it was used"
+    needed = _needed(failure, list(failure.history()))
+    changes = [statement.source for statement in needed if _apart(statement) is not None]
+    what = f"{changes[0]} changed a tensor in place" if len(changes) == 1 and len(changes[0]) < 40 else ""
+    title = f"{what or 'a tensor was changed in place'} after it was used, and backward needs it as it was"
     return Finding(title, notes, _saved_edits(failure))
 
 

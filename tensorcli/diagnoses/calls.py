@@ -1,6 +1,7 @@
 """Diagnoses of calls: what is no function, forgotten brackets, and arguments that a function does not take."""
 
 import ast
+import builtins
 import itertools
 import re
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import (
     argument_texts,
     atom,
+    brackets,
     called_with,
     calling,
     change,
     definite,
     is_tensor,
+    or_else,
     parent,
     text_of,
 )
@@ -27,6 +30,7 @@ from tensorcli.diagnoses.signatures import (
     given,
     open_ended,
     positional,
+    required,
     signatures,
     written,
 )
@@ -57,6 +61,9 @@ def _without_call(failure: Failure, node: ast.Call, value: Any, text: str) -> It
     if not arguments:
         yield change(failure, (node, text))
         return
+    if isinstance(node.func, ast.Call) and is_tensor(value):  # torch.rand(2)(3): two sizes
+        together = ", ".join([*argument_texts(failure, node.func), inside])
+        yield change(failure, (node, f"{text_of(failure, node.func.func)}({together})"))
     first: Any = failure.value(node.args[0]) if node.args else Unknown
     kind = type(value).__name__
     if isinstance(node.func, ast.Tuple | ast.List):
@@ -77,7 +84,6 @@ def _without_call(failure: Failure, node: ast.Call, value: Any, text: str) -> It
         yield change(failure, (node, f"{text} * {product}"))
         yield change(failure, (node, f"{text} @ {product}"))
     yield change(failure, (node, f"{text}[{inside}]"))
-    yield change(failure, (node, text))
 
 
 # Functions without their brackets
@@ -92,9 +98,33 @@ def forgotten_brackets(failure: Failure) -> Finding | None:
     nodes = list(_uncalled(failure, failure.node))
     if not nodes:
         return None
-    names = " and ".join(dict.fromkeys(text_of(failure, node) for node in nodes))
-    what = "a class" if isinstance(failure.value(nodes[0]), type) else "a method" if "." in names else "a function"
-    return Finding(f"{names} is {what} and was not called: brackets are missing", (), _bracket_edits(failure, nodes))
+    names = list(dict.fromkeys(text_of(failure, node) for node in nodes))
+    kinds = [f"{name} is {_uncalled_kind(failure, node)}" for name, node in zip(names, nodes, strict=False)]
+    if said(failure, "not a layer"):
+        title = f"layers are wanted here: {'; '.join(kinds)}"
+    elif len(names) > 1:
+        title = f"{_and(names)} were not called: brackets are missing"
+    else:
+        title = f"{kinds[0]} and was not called: brackets are missing"
+    return Finding(title, (), _bracket_edits(failure, nodes))
+
+
+def _uncalled_kind(failure: Failure, node: ast.expr) -> str:
+    layer = said(failure, "not a layer")
+    value = failure.value(node)
+    if isinstance(value, type):
+        needs = _and(required(value)) if layer else ""
+        return f"a class that needs {needs}" if needs else "a class that was not called" if layer else "a class"
+    if isinstance(node, ast.Attribute) and type(failure.value(node.value)).__name__ != "Namespace":
+        return "a method"
+    made = next(_layers_like(failure, node), None) if layer else None
+    return f"a function, and {made} its layer" if made else "a function"
+
+
+def _layers_like(failure: Failure, node: ast.expr) -> Iterator[str]:
+    """`nn.ReLU()` for `F.relu`: the layer that has the name of a function."""
+    name = folded(text_of(failure, node).rpartition(".")[2])
+    yield from (f"nn.{kind}()" for kind in failure.attributes(failure.place("torch.nn")) if folded(kind) == name)
 
 
 def _uncalled(failure: Failure, top: ast.AST) -> Iterator[ast.expr]:
@@ -126,11 +156,8 @@ def _bracket_edits(failure: Failure, nodes: list[ast.expr]) -> Iterator[Edit]:
     if isinstance(above, ast.Subscript) and above.value is nodes[0]:
         yield from _brackets_for_index(failure, nodes[0], above)
     for node in nodes:
-        if text_of(failure, node) in ("F.relu", "torch.relu", "F.sigmoid", "torch.sigmoid", "torch.tanh", "F.gelu"):
-            name = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "GELU"}[
-                text_of(failure, node)[-7:].rpartition(".")[2]
-            ]
-            yield change(failure, (node, f"nn.{name}()"))
+        if not isinstance(failure.value(node), type):
+            yield from (change(failure, (node, made)) for made in _layers_like(failure, node))
     yield change(failure, *((node, f"{text_of(failure, node)}()") for node in nodes))
     if len(nodes) > 1:
         yield from (change(failure, (node, f"{text_of(failure, node)}()")) for node in nodes)
@@ -315,8 +342,11 @@ def unknown_argument(failure: Failure) -> Finding | None:
     said_so = said(failure, "unexpected keyword")
     found = signatures(failure)
     names = _parameter_names(found)
+    python = call.form == "function" and isinstance(node.func, ast.Name) and hasattr(builtins, call.name)
     unknown = [
-        k for k in node.keywords if k.arg and (k.arg == (said_so and said_so[1]) or _is_unknown(k.arg, names, failure))
+        k
+        for k in node.keywords
+        if k.arg and (python or (said_so and k.arg in said_so.groups()) or _is_unknown(k.arg, names, failure))
     ]
     if not unknown or not (
         said_so
@@ -325,11 +355,24 @@ def unknown_argument(failure: Failure) -> Finding | None:
         or said(failure, "too many arguments")
     ):
         return None
+    if python:
+        return _of_python(failure, node, call.name, unknown)
     choices = {k.arg: _meant(str(k.arg), names - {str(one.arg) for one in node.keywords}) for k in unknown}
     hint = next((meant[0] for meant in choices.values() if meant), None)
     listed = " and ".join(str(k.arg) for k in unknown)
     title = f"{call.name} has no argument {listed}{f': did you mean {hint}?' if hint else ''}"
     return Finding(title, _notes(call.name, found), _keyword_edits(failure, node, unknown, choices, found))
+
+
+def _of_python(failure: Failure, node: ast.Call, name: str, unknown: list[ast.keyword]) -> Finding:
+    """A function of Python's that was given what torch's of the same name takes: `sum(x, dim=1)`."""
+    texts = argument_texts(failure, node)
+    edits = []
+    if node.args and is_tensor(failure.value(node.args[0])):
+        edits = [change(failure, (node, f"{atom(failure, node.args[0])}.{name}({', '.join(texts[1:])})"))]
+        edits.append(change(failure, (node.func, f"torch.{name}")))
+    title = f"Python's {name} has no argument {_and([str(k.arg) for k in unknown])}"
+    return Finding(f"{title}{': a tensor has its own' if edits else ''}", (), edits)
 
 
 def _is_unknown(name: str, names: set[str], failure: Failure) -> bool:
@@ -365,6 +408,8 @@ def _keyword_edits(
     choices: dict[str | None, list[str]],
     found: tuple[Signature, ...],
 ) -> Iterator[Edit]:
+    """Other names for the unknown arguments; without these where no other name works."""
+
     def with_names(names: dict[int, str | None]) -> Edit:
         parts = [text_of(failure, part) for part in node.args]
         for k in node.keywords:
@@ -379,15 +424,15 @@ def _keyword_edits(
     missing = (
         [p.name for s in found for p in s if p.required and p.name not in given(node, s)] if len(found) == 1 else []
     )
+    renamed: list[dict[int, str | None]] = []
     if len(unknown) > 1 and all(choices[k.arg] for k in unknown):
-        yield with_names({id(k): choices[k.arg][0] for k in unknown})
+        renamed.append({id(k): choices[k.arg][0] for k in unknown})
     for k in unknown:
         others = {id(one): next(iter(choices[one.arg]), None) for one in unknown if one is not k}
-        for name in dict.fromkeys([*choices[k.arg][:3], *missing]):
-            yield with_names({**others, id(k): name})
-    yield with_names({id(k): None for k in unknown})
-    if not any(choices.values()):
-        yield with_names({id(k): "" for k in unknown})
+        renamed += [{**others, id(k): name} for name in dict.fromkeys([*choices[k.arg][:3], *missing])]
+    if not any(choices.values()) and any(len(node.args) < len(positional(signature)) for signature in found):
+        renamed.append(dict.fromkeys(map(id, unknown), ""))
+    return or_else(map(with_names, renamed), [with_names(dict.fromkeys(map(id, unknown)))])
 
 
 # Arguments
@@ -451,10 +496,15 @@ def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) ->
     name = failure.call.name
     wrong = said(failure, "must be")
     likely = [s for s in found if wrong and any(p.name == wrong["name"] for p in s)] or found
-    how = written(name, min(likely, key=lambda s: _misfit(failure, node, s))) if found else name
+    best = min(likely, key=lambda s: (_misfit(failure, node, s), any(p.kind == "dtype" for p in s[:1])), default=())
+    how = written(name, best) if found else name
     missing = said(failure, "missing arguments")
-    if missing:
-        return f"{how} needs {_listed(missing[1])} too"
+    absent = _names(missing[1]) if missing else [p.name for p in best if p.required and p.name not in given(node, best)]
+    if missing or (absent and _misfit(failure, node, best) == 2 * len(absent)):
+        return f"{_and(absent)} {'is' if len(absent) == 1 else 'are'} missing: {how}"
+    told = _whole_numbers(failure, node, best)
+    if told:
+        return told
     many = said(failure, "multiple values")
     if many:
         return f"{how} was given {many[1]} twice, by its place and by its name"
@@ -474,12 +524,29 @@ def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) ->
     return f"{how} was given {_and(values) or 'nothing'}"
 
 
+def _whole_numbers(failure: Failure, node: ast.Call, signature: Signature) -> str | None:
+    """What is said of sizes, or dimensions, that are given one by one."""
+    place = next(iter(positional(signature)), None)
+    if place is None or place.kind not in ("int", "ints") or failure.call is None:
+        return None
+    broken = [part for part in node.args if isinstance(failure.value(part), float)]
+    if broken and place.kind == "ints":
+        return f"{place.name} takes whole numbers, and {text_of(failure, broken[0])} is not one"
+    dims = [failure.value(part) for part in node.args]
+    if place.name != "dim" or len(dims) < 2 or not all(map(_is_whole, dims)) or failure.call.form != "method":
+        return None
+    subject = failure.call.arguments[0]
+    shape = tuple(subject.value.shape) if is_tensor(subject.value) else ()
+    has = f"; {subject.text} of shape {brackets(shape)} has {len(shape)}" if max(dims) >= len(shape) else ""
+    return f"{failure.call.name} takes several dimensions in brackets, ({', '.join(map(str, dims))}){has}"
+
+
 def _and(parts: list[str]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
 
 
-def _listed(words: str) -> str:
-    return _and(re.findall(r"\w+", words.replace(" and ", " ")))
+def _names(words: str) -> list[str]:
+    return re.findall(r"\w+", words.replace(" and ", " "))
 
 
 _WORDS = {
@@ -503,6 +570,9 @@ def _misfit(failure: Failure, node: ast.Call, signature: Signature) -> int:
     return 2 * (wrong + absent) + 3 * max(len(node.args) - len(places), 0)
 
 
+Given = list[tuple[str, Any]]
+
+
 def _argument_edits(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) -> Iterator[Edit]:
     """Other arguments, likeliest first."""
     named = [
@@ -511,24 +581,34 @@ def _argument_edits(failure: Failure, node: ast.Call, found: tuple[Signature, ..
     if any(isinstance(part, ast.Starred) for part in node.args):
         return
     args = [(text_of(failure, part), failure.value(part)) for part in node.args]
+    yield from or_else(_mended(failure, node, args, named, found), _fewer(failure, node, args, named))
+
+
+def _fewer(failure: Failure, node: ast.Call, args: Given, named: list[str]) -> Iterator[Edit]:
+    """The call without its last arguments."""
+    if said(failure, "too many arguments") or said(failure, "must be") or said(failure, "combination"):
+        for kept in range(len(args) - 1, -1, -1):
+            yield called_with(failure, node, [text for text, _ in args[:kept]] + named)
+
+
+def _mended(
+    failure: Failure, node: ast.Call, args: Given, named: list[str], found: tuple[Signature, ...]
+) -> Iterator[Edit]:
     ordered = sorted(found, key=lambda s: _misfit(failure, node, s))
-    for arguments in _proposals(failure, node, args, ordered):
+    right = ordered and all(fits(p, v) for p, (_, v) in zip(positional(ordered[0]), args, strict=False))
+    filled = list(_filled(failure, node, args, named, ordered))
+    yield from filled if right else ()
+    for arguments in _proposals(failure, node, args, ordered) if not (right and filled) else ():
         yield called_with(failure, node, [*arguments, *named])
     yield from _keywords_converted(failure, node, ordered)
     yield from _special(failure, node, args, named)
-    yield from _filled(failure, node, args, named, ordered)
+    yield from filled
     if args and said(failure, "multiple values"):
         yield called_with(failure, node, [text for text, _ in args[:-1]] + named)
         many = said(failure, "multiple values")
         yield called_with(
             failure, node, [text for text, _ in args] + [n for n in named if many and not n.startswith(f"{many[1]}=")]
         )
-    if args and (said(failure, "too many arguments") or said(failure, "must be") or said(failure, "combination")):
-        for kept in range(len(args) - 1, -1, -1):
-            yield called_with(failure, node, [text for text, _ in args[:kept]] + named)
-
-
-Given = list[tuple[str, Any]]
 
 
 def _proposals(failure: Failure, node: ast.Call, args: Given, found: list[Signature]) -> Iterator[list[str]]:
@@ -677,7 +757,7 @@ def converted(failure: Failure, node: ast.expr, text: str, value: Any, parameter
         yield f"len({text})"
     elif kind == "float" and isinstance(value, list | tuple) and len(value) == 1:
         yield f"{text}[0]"
-    elif kind == "bool" and isinstance(value, int):
+    elif kind == "bool" and value in (0, 1):
         yield str(bool(value))
 
 
@@ -725,15 +805,13 @@ def _special(failure: Failure, node: ast.Call, args: Given, named: list[str]) ->
         yield change(failure, (node, f"{text_of(failure, node.func)}(torch.stack([{', '.join(texts)}]))"))
     if call.name == "normal" and len(texts) == 2:
         yield called_with(failure, node, [*texts, "(1,)", *named])
-    if call.name == "where" and len(texts) == 2:
-        yield called_with(failure, node, [*texts, "0"])
 
 
 # What a missing argument could be, by its name: {n} is the last dimension of the tensor.
 _FILLED = {
     "dim": ("dim=-1", "dim=0"), "dim1": ("1",), "dims": ("0", "(0,)"), "shape": ("-1",), "size": ("(1,)",),
-    "shifts": ("1",), "exponent": ("2",), "split_size_or_sections": ("1",), "chunks": ("2",),
-    "diagonal": ("0",), "repeats": ("2",),
+    "shifts": ("1",), "fill_value": ("0",), "exponent": ("2",), "split_size_or_sections": ("1",), "chunks": ("2",),
+    "diagonal": ("0",), "repeats": ("2",), "steps": ("steps=100",),
 }  # fmt: skip
 _BY_NAME = {
     "target": ("target", "targets", "y", "labels", "label", "t", "y_true"),
@@ -784,6 +862,10 @@ def _fills(name: str, missing: list[str], texts: list[str], rank: int, failure: 
             if name.startswith("unsqueeze")
             else ("dim=0", "dim=-1")
             if name.startswith("cum")
+            else ("-1",)
+            if name == "view"
+            else ("0",)
+            if name == "where"
             else _FILLED.get(missing[0], ())
         )
         yield from ([fill] for fill in fills)

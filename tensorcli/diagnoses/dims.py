@@ -139,6 +139,29 @@ def _batched(failure: Failure, source: Operand | None, have: Sizes, dim: int) ->
         yield suffix(failure, source, ".unsqueeze(0)", title="a batch of one")
 
 
+def empty(failure: Failure) -> Finding | None:
+    """The largest, or another that must exist, of no elements."""
+    source = _source(failure)
+    have = shape(source)
+    if not said(failure, "empty") or source is None or failure.call is None or not have or 0 not in have:
+        return None
+    what = f"{source.text} of shape {brackets(have)}" if len(source.text) < 40 else "it"
+    return Finding(f"{failure.call.name} needs elements, and {what} is empty", tuple(_beyond(failure, source)))
+
+
+def _beyond(failure: Failure, source: Operand) -> Iterator[str]:
+    """The slices that begin behind the end of what they are taken from."""
+    node = source.node
+    if not isinstance(node, ast.Subscript):
+        return
+    sizes = shape(Operand("", failure.value(node.value))) or ()
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for d, (part, size) in enumerate(zip(parts, sizes, strict=False)):
+        begin = constant(part.lower) if isinstance(part, ast.Slice) else None
+        if isinstance(begin, int) and begin >= size:
+            yield f"{text_of(failure, part)} begins behind the end: dimension {d} has the size {size}"
+
+
 def permute_dims(failure: Failure) -> Finding | None:
     """A permute or transpose that does not name each dimension once."""
     call = failure.call
@@ -199,8 +222,9 @@ def _permute_edits(failure: Failure, source: Operand, have: Sizes, written: list
         else:
             yield _reordered(failure, written, [*dims, len(dims)], "the last dimension stays")
             yield _reordered(failure, written, [0, *(d + 1 for d in dims)], "the first dimension stays")
-    if missing > 1 and sorted(dims) == list(range(len(dims))):
-        yield _reordered(failure, written, [*dims, *range(len(dims), len(have))], "the other dimensions stay")
+    left = [d for d in range(len(have)) if d not in dims and d - len(have) not in dims]
+    if missing > 0 and len(left) == missing:
+        yield _reordered(failure, written, [*dims, *left], "the other dimensions behind")
     if missing < 0:
         if dims[:-missing] == list(range(-missing)):
             yield _reordered(failure, written, [d + missing for d in dims[-missing:]], "without the batch")
@@ -258,6 +282,13 @@ def _transpose_edits(failure: Failure, source: Operand, have: Sizes) -> Iterator
 
 
 ENTRIES = (
+    Entry(
+        "empty-tensor",
+        "value",
+        empty,
+        "torch.rand(3, 4)[:, 5:9].max()",
+        "The largest of no elements does not exist: a slice behind the end is empty, and raises nothing by itself.",
+    ),
     Entry(
         "permute-dims",
         "shape",

@@ -73,8 +73,10 @@ def mixed(failure: Failure) -> Finding | None:
     if len(kinds) == 1 and (_is_whole(operands[0].value) or not any(_lists(failure))):
         return None  # it needs floats, or these words are of something else
     data = [o for o in operands if not (_is_whole(o.value) and _is_index(failure, o))]
-    named = [f"{_short(o.text)} is {dtype_of(o.value)}" for o in data]
-    title = f"{_name(failure)} takes tensors of one dtype: {' and '.join(dict.fromkeys(named)) or failure.message}"
+    named = [
+        f"{o.text if _short(o.text) != 'it' else f'tensor {n}'} is {dtype_of(o.value)}" for n, o in enumerate(data, 1)
+    ]
+    title = f"{_name(failure)} takes tensors of one dtype: {', '.join(dict.fromkeys(named)) or failure.message}"
     return Finding(title, (), _mixed_edits(failure, operands))
 
 

@@ -3,10 +3,11 @@
 import ast
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Failure, Operand, Unknown
 from tensorcli.language import Statement
 
@@ -49,10 +50,55 @@ def suffix(failure: Failure, operand: Operand | None, text: str, *, title: str =
     return change(failure, (operand, suffixed(failure, operand, text)), title=title, **options)
 
 
+def or_else(edits: Iterable[Edit], others: Iterable[Edit]) -> Iterator[Edit]:
+    """Edits, and others only where none of these worked: those that drop what was typed, for instance."""
+    worked: list[Edit] = []
+
+    def noted(edit: Edit) -> Edit:
+        def accept(value: Any) -> bool:
+            good = edit.accept(value)
+            worked.extend([edit] if good else ())
+            return good
+
+        return replace(edit, accept=accept)
+
+    yield from map(noted, edits)
+    if not worked:
+        yield from others
+
+
+_MOVE = r"\.(?:cpu|cuda)\(\)|\.to\([\"'](?:cpu|cuda)(?::0)?[\"']\)"
+_LATER_COUNTS = (
+    re.compile(rf"{_MOVE}|\.to\((?:device|dev|DEVICE|\w+\.device)\)"),
+    re.compile(r"\.(?:float|double)\(\)|\.to\(torch\.(?:float32|float64)\)"),
+)
+_UNDOES_ITSELF = re.compile(r"\.(?:T|mT|H|mH|t\(\)|transpose\(-?\d, ?-?\d\))")
+_ONCE = (".detach()", ".contiguous()")
+
+
 def suffixed(failure: Failure, operand: Operand, text: str) -> str:
-    """The operand's text with a suffix."""
+    """The operand's text with a suffix, which replaces the last one where the two would cancel: `x.cpu().cuda()`."""
     assert operand.node is not None
-    return atom(failure, operand.node) + text
+    node = operand.node
+    owner = node.func if isinstance(node, ast.Call) else node
+    if isinstance(owner, ast.Attribute):
+        before = Operand("", failure.value(owner.value), owner.value)
+        last = text_of(failure, node).removeprefix(text_of(failure, owner.value))
+        if last == text and _UNDOES_ITSELF.fullmatch(text):
+            return text_of(failure, owner.value)
+        if last in _ONCE and text.startswith(last):
+            return suffixed(failure, before, text)
+        if any(kind.fullmatch(last) and kind.fullmatch(text) for kind in _LATER_COUNTS):
+            return text_of(failure, owner.value) if _differ(before, operand) else suffixed(failure, before, text)
+    return atom(failure, node) + text
+
+
+def _differ(one: Operand, other: Operand) -> bool:
+    """Whether tensors are on two devices, or of two of the dtypes that layers work in."""
+    if not is_tensor(one.value) or not is_tensor(other.value):
+        return False
+    kinds = {dtype_of(one.value), dtype_of(other.value)}
+    return one.value.device != other.value.device or kinds == {"float32", "float64"}
 
 
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
@@ -193,16 +239,13 @@ def reconstructed(failure: Failure, position: int, name: str, size: int, *, titl
 
 
 def resized(failure: Failure, operand: Operand, size: int, wrong: int, *, dim: int) -> Iterator[Edit]:
-    """The variable made with another size, where its definition is a call that spells the wrong one out."""
-    if not isinstance(operand.node, ast.Name):
-        return
-    written = failure.definition(operand.node.id)
-    value = getattr(written.node, "value", None) if written else None
+    """The operand made with another size, where it, or its definition, is a call that spells the wrong one out."""
+    written, value = made_by(failure, operand) or (failure.statement, operand.node)
     if written is None or not isinstance(value, ast.Call):
         return
     sizes = value.args[0].elts if value.args and isinstance(value.args[0], ast.Tuple | ast.List) else value.args
     if dim < len(sizes) and wrong in (constant(sizes[dim]), failure.value(sizes[dim])):
-        yield Edit(((written, sizes[dim], str(size)),), f"{operand.text} with {size} instead of {wrong}")
+        yield Edit(((written, sizes[dim], str(size)),), f"{size} instead of {wrong}")
 
 
 def constant(node: ast.AST | None) -> object:
@@ -266,7 +309,7 @@ def definite(value: Any) -> str:
     kind = type(value).__name__
     if kind in ("builtin_function_or_method", "method", "function"):
         return "a function without its brackets"
-    return f"a{'n' if kind[:1] in 'aeiou' else ''} {'NumPy array' if kind == 'ndarray' else kind}"
+    return units.one("NumPy array" if kind == "ndarray" else kind)
 
 
 def quoted(failure: Failure, node: ast.AST, text: str) -> str:

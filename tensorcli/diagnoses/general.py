@@ -7,6 +7,7 @@ from itertools import combinations
 
 from tensorcli.diagnoses import Edit, Failure, Operand
 from tensorcli.diagnoses.edits import change, is_tensor, shape, suffix, suffixed, text_of, with_keyword
+from tensorcli.diagnoses.messages import said
 
 # Searched in this order in "ExceptionType: message".
 _CATEGORIES = (
@@ -48,7 +49,11 @@ def edits(failure: Failure) -> Iterator[Edit]:
     """Changes of one operand, or of the dimension, that mend many failures; for those that no entry could mend."""
     category = category_of(failure)
     operands = [operand for operand in failure.operands if is_tensor(operand.value)]
-    if category not in ("shape", "index", "layout", "dtype", "other"):
+    if (
+        category not in ("shape", "index", "layout", "dtype", "other")
+        or said(failure, "index")
+        or said(failure, "empty")
+    ):
         return
     if category == "dtype":
         for operand in operands:

@@ -4,16 +4,18 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
+from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand, Unknown
 from tensorcli.diagnoses.broadcast import alignments, broadcastable
 from tensorcli.diagnoses.edits import (
     atom,
     brackets,
     change,
     constant,
+    dtype_of,
     is_tensor,
     product,
     renamed,
+    resized,
     shape,
     suffix,
     suffixed,
@@ -81,8 +83,7 @@ def out_of_range(failure: Failure) -> Finding | None:
     else:
         return None
     where = f"dimension {dim} of {brackets(have)}" if have else f"dimension {dim}"
-    last = f"the last is {size - 1}" if size else "there is none"
-    title = f"there is no index {index} in {where}: {last}"
+    title = f"there is no index {index} in {where}: {f'the last is {size - 1}' if size else 'it is empty'}"
     return Finding(title, _one_based(index, size), _range_edits(failure, have, index, dim, size))
 
 
@@ -92,7 +93,7 @@ _INDEX_FUNCTIONS = frozenset(
 
 
 def _one_based(index: int, size: int) -> tuple[str, ...]:
-    return ("indices begin with 0",) if index == size else ()
+    return ("indices begin with 0",) if index == size > 0 else ()
 
 
 def _range_edits(failure: Failure, have: Sizes, index: int, dim: int, size: int) -> Iterator[Edit]:
@@ -109,7 +110,7 @@ def _range_edits(failure: Failure, have: Sizes, index: int, dim: int, size: int)
     if far:
         yield from _other_dim(failure, have, index)
     for part in written:
-        yield from _nearer(failure, part, index, size)
+        yield from _nearer(failure, part, index, size, dim)
     for operand in _index_tensors(failure):
         yield from _lower(failure, operand, size)
     yield from _other_dim(failure, have, index)
@@ -131,46 +132,66 @@ def _written_index(failure: Failure, index: int) -> Iterator[ast.expr]:
             yield part
 
 
-def _nearer(failure: Failure, part: ast.expr, index: int, size: int) -> Iterator[Edit]:
-    """The index one smaller, or the last one."""
+def _nearer(failure: Failure, part: ast.expr, index: int, size: int, dim: int = 0) -> Iterator[Edit]:
+    """The index one smaller, or the last one; of a loop's variable the loop that ends sooner."""
     if constant(part) is not None:
         if size:
             yield change(failure, (part, "-1" if index >= size else str(-size)), title="the last one")
             yield change(failure, (part, str(size - 1)), title=f"indices go to {size - 1}")
         return
-    match part:
-        case ast.BinOp(left=left, op=ast.Add(), right=ast.Constant(value=1)):
-            yield from _shorter_loop(failure, None)
-            yield change(failure, (part, text_of(failure, left)), title="one less")
-        case _:
-            edits = [change(failure, (part, f"{atom(failure, part)} - 1"), title="indices begin with 0")]
-            shorter = list(_shorter_loop(failure, size))
-            yield from [*edits, *shorter] if _from_one(failure) else [*shorter, *edits]
-    yield change(failure, (part, "-1"), title="the last one")
+    loops = _loops(failure, part)
+    shorter = [edit for loop in loops for edit in _shorter(failure, loop.iter, part, size, dim)]
+    if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add) and constant(part.right) == 1:
+        yield from shorter
+        yield change(failure, (part, text_of(failure, part.left)), title="one less")
+        return
+    less = change(failure, (part, f"{atom(failure, part)} - 1"), title="indices begin with 0")
+    if not loops:
+        yield from (less, change(failure, (part, "-1"), title="the last one"))
+        return
+    if any(isinstance(loop.iter, ast.Call) and _begins_with_one(loop.iter) for loop in loops):
+        yield less
+    yield from shorter
 
 
-def _ranges(failure: Failure) -> list[ast.Call]:
-    """The ranges that the failing statement loops over."""
-    nodes = ast.walk(failure.statement.node) if failure.statement else ()
-    calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
-    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "range"]
+def _loops(failure: Failure, part: ast.expr) -> list[ast.For | ast.comprehension]:
+    """The loops whose variables an index uses."""
+    used = {name.id for name in ast.walk(part) if isinstance(name, ast.Name)}
+    loops = ast.walk(failure.statement.node) if failure.statement else ()
+    return [
+        loop
+        for loop in loops
+        if isinstance(loop, ast.For | ast.comprehension)
+        and any(isinstance(name, ast.Name) and name.id in used for name in ast.walk(loop.target))
+    ]
 
 
-def _from_one(failure: Failure) -> bool:
-    return any(len(call.args) > 1 and constant(call.args[0]) == 1 for call in _ranges(failure))
+def _begins_with_one(call: ast.Call) -> bool:
+    return len(call.args) > 1 and constant(call.args[0]) == 1
 
 
-def _shorter_loop(failure: Failure, size: int | None) -> Iterator[Edit]:
-    """A range in the statement that ends sooner: at the size, where that is known to be meant."""
-    for call in _ranges(failure):
-        end = call.args[0] if len(call.args) == 1 else call.args[1]
-        match end:
-            case ast.BinOp(left=left, op=ast.Add(), right=ast.Constant(value=1)):
-                yield change(failure, (end, text_of(failure, left)), title="the range ends before")
-            case ast.Constant() if size:
-                yield change(failure, (end, str(size)), title="the range ends before")
-            case _:
-                yield change(failure, (end, f"{text_of(failure, end)} - 1"), title="the range ends before")
+def _shorter(failure: Failure, over: ast.expr, part: ast.expr, size: int, dim: int) -> Iterator[Edit]:
+    """A range that ends at the size; one less where the next is looked at too."""
+    if not isinstance(over, ast.Call) or not isinstance(over.func, ast.Name) or over.func.id != "range":
+        return
+    if len(over.args) not in (1, 2):
+        return
+    end = over.args[-1]
+    count, itself = failure.value(end), isinstance(part, ast.Name)
+    if isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add) and constant(end.right) == 1:
+        yield change(failure, (end, text_of(failure, end.left)), title="the range ends before")
+    elif not isinstance(end, ast.Constant) and (not itself or count in (Unknown, size + 1)):
+        yield change(failure, (end, f"{text_of(failure, end)} - 1"), title="the range ends before")
+    elif not itself and type(count) is int:
+        yield change(failure, (end, str(count - 1)), title="the range ends before")
+    if size and itself:
+        owner, _ = _owner(failure)
+        whole = owner.text if owner is not None and isinstance(owner.node, ast.Name | ast.Attribute) else ""
+        yield change(failure, (end, str(size)), title=f"the range ends at {size}")
+        if whole:
+            yield change(
+                failure, (end, f"{whole}.shape[{dim}]" if dim else f"len({whole})"), title="as many as there are"
+            )
 
 
 def _index_tensors(failure: Failure) -> list[Operand]:
@@ -279,6 +300,19 @@ def dtype(failure: Failure) -> Finding | None:
     kind = str(getattr(wrong[0].value, "dtype", type(wrong[0].value).__name__)).removeprefix("torch.") if wrong else ""
     title = f"an index is a whole number or a mask, and {what} is {kind}"
     return Finding(title, (), _dtype_edits(failure, wrong))
+
+
+def condition(failure: Failure) -> Finding | None:
+    """A condition of torch.where that is not True or False for each element."""
+    call = failure.call
+    if call is None or not said(failure, "condition"):
+        return None
+    given = call.argument(1 if call.form == "method" else 0, "condition")
+    if given is None or given.node is None or not is_tensor(given.value):
+        return None
+    title = f"where chooses by a mask of bool, and {given.text} is {dtype_of(given.value)}"
+    text = suffixed(failure, given, "")
+    return Finding(title, (), [change(failure, (given, f"{text} {test}")) for test in ("!= 0", "> 0")])
 
 
 def _is_no_index(value: Any, *, masks: bool) -> bool:
@@ -453,7 +487,7 @@ def assign_shape(failure: Failure) -> Finding | None:
         or said(failure, "expand ranks")
         or said(failure, "broadcast")
     )
-    value = _assigned(failure)
+    value = assigned(failure)
     if not match or value is None or not is_tensor(value.value):
         return None
     part = failure.value(_loaded(failure))
@@ -463,7 +497,8 @@ def assign_shape(failure: Failure) -> Finding | None:
     return Finding(title, (), _assign_edits(failure, value, given, target))
 
 
-def _assigned(failure: Failure) -> Operand | None:
+def assigned(failure: Failure) -> Operand | None:
+    """What is assigned to the failing target."""
     whole = failure.statement.node if failure.statement else None
     for node in ast.walk(whole) if whole else ():
         if isinstance(node, ast.Assign) and failure.node in node.targets:
@@ -483,6 +518,9 @@ def _assign_edits(failure: Failure, value: Operand, given: Sizes, target: Sizes 
     call = failure.call
     if len(parts) == 1 and call and is_tensor(call.arguments[1].value) and given == have:
         yield suffix(failure, value, f"[{parts[0]}]", title="the same part of the other")
+    if target and len(given) == len(target) and not isinstance(value.node, ast.Name):
+        for d, (wrong, size) in enumerate(zip(given, target, strict=True)):
+            yield from resized(failure, value, size, wrong, dim=d) if wrong != size else ()
     for dim in range(1, len(given) if target is not None and len(given) == len(target) == 3 else 0):
         orders = ((0, 2, 1), (1, 0, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)) if dim == 1 else ()
         for order in orders:
@@ -512,7 +550,8 @@ def _assign_edits(failure: Failure, value: Operand, given: Sizes, target: Sizes 
     if target is not None and len(given) == 1 and len(parts) == 1:
         part = _index_parts(failure)[0]
         if not isinstance(part, ast.Slice) and len(target) == 1 and given[0] < target[0]:
-            yield _indexed(failure, [*parts, f":len({value.text})"])
+            end = f"len({value.text})" if isinstance(value.node, ast.Name) else str(given[0])
+            yield _indexed(failure, [*parts, f":{end}"])
         if isinstance(part, ast.Slice) and have and given[0] <= have[0]:
             start = constant(part.lower) if part.lower else 0
             low = text_of(failure, part.lower) if part.lower else ""
@@ -533,11 +572,13 @@ def shapes(failure: Failure) -> Finding | None:
     title = f"the indices {match[1]} do not broadcast together"
     parts, tensors = _texts(failure), list(_index_tensors(failure))
     edits = []
+    pair = len(parts) == 2 and failure.call is not None and failure.call.form == "index"
     if len(tensors) == 2:
         edits.append(suffix(failure, tensors[0], "[:, None]", title="every pair of the two"))
-        if len(parts) == 2 and failure.call:
-            text = f"{suffixed(failure, failure.call.arguments[0], '')}[{parts[0]}][:, {parts[1]}]"
-            edits.append(change(failure, (failure.node, text), title="rows, then columns"))
+    if pair and failure.call:
+        text = f"{suffixed(failure, failure.call.arguments[0], '')}[{parts[0]}][:, {parts[1]}]"
+        edits.append(change(failure, (failure.node, text), title="rows, then columns"))
+    if len(tensors) == 2:
         n = min(int(tensors[0].value.numel()), int(tensors[1].value.numel()))
         longer = max(tensors, key=lambda operand: int(operand.value.numel()))
         edits.append(suffix(failure, longer, f"[:{n}]", title=f"the first {n}"))
@@ -687,6 +728,13 @@ ENTRIES = (
         dtype,
         "torch.rand(3)[torch.tensor([0.0, 1.0])]",
         "An index is a whole number (int64), a slice, or a mask of bool.",
+    ),
+    Entry(
+        "index-dtype",
+        "dtype",
+        condition,
+        "torch.where(torch.rand(3), 1, 0)",
+        "torch.where takes a mask of bool, which a comparison gives.",
     ),
     Entry(
         "mask-shape",

@@ -225,10 +225,24 @@ def ragged(failure: Failure) -> Finding | None:
         return Finding(title, (), _stacked(failure, given))
     if not (said(failure, "ragged") and all(isinstance(row, list | tuple | int | float) for row in rows)):
         return None
-    lengths = [len(row) if isinstance(row, list | tuple) else 0 for row in rows]
+    uneven = _uneven(rows) or rows
+    lengths = _lengths(uneven)
     different = " and ".join(str(n) if n else "a plain number" for n in list(dict.fromkeys(lengths))[:3])
     title = f"the rows of a tensor have one length, and these have {different}"
-    return Finding(title, (), _filled(failure, given, lengths))
+    return Finding(title, (), _filled(failure, given, lengths) if uneven is rows else ())
+
+
+def _lengths(rows: Any) -> list[int]:
+    """The lengths of rows; a plain number has none."""
+    return [len(row) if isinstance(row, list | tuple) else 0 for row in rows]
+
+
+def _uneven(rows: Any) -> Any:
+    """The outermost list whose rows differ in length; None where all are of one."""
+    if len(set(_lengths(rows))) > 1:
+        return rows
+    inner = (_uneven(row) for row in rows if isinstance(row, list | tuple))
+    return next((found for found in inner if found is not None), None)
 
 
 def _stacked(failure: Failure, given: Operand) -> Iterator[Edit]:

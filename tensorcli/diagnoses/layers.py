@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
@@ -63,7 +64,7 @@ def channels(failure: Failure) -> Finding | None:
         return None
     operand, have = _first(failure)
     wanted, given = int(match[2]), int(match[3])
-    title = f"{_named(failure)} takes {wanted} channels, and its input {brackets(have)} has {given}"
+    title = f"{_named(failure)} takes {units.plural(wanted, 'channel')}, and its input {brackets(have)} has {given}"
     rank = len(have)
     notes = []
     if have and have[-1] == wanted:
@@ -97,7 +98,7 @@ def _channel_edits(
         yield suffix(failure, operand, ".transpose(0, 1)", title="swap batch and channels")
     if unbatched and rank > 2 and have[1] == wanted:
         yield suffix(failure, operand, ".transpose(0, 1)", title="channels first")
-    yield reconstructed(failure, 0, "in_channels", given, title=f"a layer for {given} channels")
+    yield reconstructed(failure, 0, "in_channels", given, title=f"a layer for {units.plural(given, 'channel')}")
     if given == 1 and operand is not None and not unbatched:
         spread = ", ".join(["-1", str(wanted), *["-1"] * spatial])
         yield suffix(failure, operand, f".expand({spread})", title=f"the one channel {wanted} times")
@@ -111,7 +112,9 @@ def _channel_edits(
         yield suffix(failure, weight, f".permute({order})", title="the weight's channels first")
     if wanted < given and operand is not None:
         index = f":{wanted}" if unbatched else f":, :{wanted}"
-        yield suffix(failure, operand, f"[{index}]", title=f"the first {wanted} channels")
+        yield suffix(
+            failure, operand, f"[{index}]", title=f"the first {wanted} channels" if wanted > 1 else "the first channel"
+        )
     if wanted == 1 and not unbatched:
         yield suffix(failure, operand, ".mean(1, keepdim=True)", title="the mean of the channels")
 
@@ -143,10 +146,16 @@ def input_rank(failure: Failure) -> Finding | None:
         return Finding(title, (), [suffix(failure, weight, "[None, None]", title="one channel out, one in")])
     name = _kind(failure)
     spatial = next((n for n in (1, 2, 3) if f"{n}d" in name.lower()), max(len(have) - 1, 1))
-    wants = f"(batch, channels, {', '.join(('depth', 'height', 'width')[-spatial:])})"
+    sizes = "length" if spatial == 1 else ", ".join(("depth", "height", "width")[-spatial:])
+    w = shape(weight) if weight is not None and "conv" in name else None
+    if w and weight and len(w) != spatial + 2 and len(have) in (spatial + 1, spatial + 2):
+        title = (
+            f"{name} takes a weight of {spatial + 2} dimensions, (out, in, {sizes}), and {weight.text} is {brackets(w)}"
+        )
+        texts = (".unsqueeze(0)", ".unsqueeze(1)", "[None, None]", ".squeeze(0)", ".squeeze(1)", ".squeeze(-1)")
+        return Finding(title, (), [suffix(failure, weight, text) for text in texts])
+    wants = f"(batch, channels, {sizes})"
     title = f"{_named(failure)} takes {spatial + 2} dimensions, {wants}, and its input {brackets(have)} has {len(have)}"
-    if spatial == 1:
-        title = title.replace("width", "length")
     return Finding(title, (), _rank_edits(failure, operand, have, spatial))
 
 
@@ -207,6 +216,17 @@ def _other_class(failure: Failure, found: Any, spatial: int) -> Iterator[Edit]:
             yield Edit(
                 ((written, made.func, name.replace(f"{n}d", f"{spatial}d")),), f"for {spatial} spatial dimensions"
             )
+
+
+def padding(failure: Failure) -> Finding | None:
+    """A padding that is not two numbers for each dimension."""
+    given = failure.call.argument(1, "pad") if failure.call else None
+    if not said(failure, "padding") or given is None or not isinstance(given.value, list | tuple):
+        return None
+    title = f"pad takes two numbers for each dimension, from the last one on, and {given.text} has {len(given.value)}"
+    both, fewer = list(given.value), list(given.value)[:-1]
+    texts = [f"({', '.join(map(str, sizes))})" for sizes in (both + both[-1:], fewer) if sizes]
+    return Finding(title, (), [change(failure, (given, text)) for text in texts])
 
 
 def too_small(failure: Failure) -> Finding | None:
@@ -504,10 +524,12 @@ def _hidden_edits(failure: Failure, operand: Operand | None) -> Iterator[Edit]:
     call = failure.call
     hidden = call.argument(1, "hx") if call else None
     module = failure.layer.module if failure.layer else None
-    if hidden is not None and getattr(module, "batch_first", False) and (match := said(failure, "rnn hidden")):
-        for dim, (want, given) in enumerate(zip(_numbers(match[1]), _numbers(match[2]), strict=False)):
-            if want != given:
-                yield from resized(failure, hidden, want, given, dim=dim)
+    if hidden is not None and (match := said(failure, "rnn hidden")):
+        pairs = enumerate(zip(_numbers(match[1]), _numbers(match[2]), strict=False))
+        wrong = [(dim, want, given) for dim, (want, given) in pairs if want != given]
+        layers = [dim for dim, _, _ in wrong] == [0]  # one state for each layer and direction
+        for dim, want, given in wrong if layers or getattr(module, "batch_first", False) else ():
+            yield from resized(failure, hidden, want, given, dim=dim)
     yield from _with_batch_first(failure)
     if operand is not None:
         yield suffix(failure, operand, ".transpose(0, 1)", title="swap length and batch")
@@ -572,6 +594,13 @@ ENTRIES = (
         channels,
         "conv = nn.Conv2d(3, 8, 3)\nconv(torch.rand(2, 16, 16, 3))",
         "A convolution takes (batch, channels, height, width), with as many channels as its in_channels.",
+    ),
+    Entry(
+        "pad-count",
+        "shape",
+        padding,
+        "F.pad(torch.rand(3, 4), (1, 1, 1))",
+        "F.pad takes two numbers for each dimension, beginning with the last: (left, right, top, bottom).",
     ),
     Entry(
         "conv-rank",

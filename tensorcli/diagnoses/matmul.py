@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
+from tensorcli.diagnoses.arrays import is_array
 from tensorcli.diagnoses.edits import (
     brackets,
     change,
@@ -45,7 +46,7 @@ def inner_sizes(failure: Failure) -> Finding | None:
     if factors is None or failure.layer or not (said(failure, "inner sizes") or said(failure, "expand")):
         return None
     left, right = factors
-    a, b = shape(left), shape(right)
+    a, b = _sizes(left), _sizes(right)
     if not a or not b or failure.call is None:
         return None
     inner = b[-2] if len(b) > 1 and failure.call.name != "inner" else b[-1]
@@ -60,6 +61,11 @@ def inner_sizes(failure: Failure) -> Finding | None:
     return Finding(title, notes, _product_edits(failure, left, right, a, b))
 
 
+def _sizes(operand: Operand) -> tuple[int, ...] | None:
+    """The sizes of a tensor or an array."""
+    return tuple(operand.value.shape) if is_array(operand.value) else shape(operand)
+
+
 def _written(sizes: tuple[int, ...]) -> str:
     return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
 
@@ -72,19 +78,19 @@ def _product_edits(
     if len(a) == 3 and len(b) == 2 and b == (a[0], a[2]):
         yield suffix(failure, right, ".unsqueeze(-1)", title="one column vector per batch")
     if len(b) > 1 and a[-1] in b[-2:]:
-        yield suffix(failure, right, _transpose(b), title="transpose the right side")
+        yield suffix(failure, right, _transpose(right, b), title="transpose the right side")
     if len(a) > 2 and product(a[1:]) == inner:
         yield suffix(failure, left, ".flatten(1)", title=f"flatten {brackets(a[1:])} to {inner}")
     if len(a) > 1 and product(a) == inner:
         yield suffix(failure, left, ".flatten()", title=f"flatten {brackets(a)} to {inner}")
     if len(a) > 1 and a[-2] == inner:
-        yield suffix(failure, left, _transpose(a), title="transpose the left side")
+        yield suffix(failure, left, _transpose(left, a), title="transpose the left side")
     yield _swapped(failure, left, right)
     if len(a) > 1 and len(b) > 1:
         yield change(
             failure,
-            (left, suffixed(failure, left, _transpose(a))),
-            (right, suffixed(failure, right, _transpose(b))),
+            (left, suffixed(failure, left, _transpose(left, a))),
+            (right, suffixed(failure, right, _transpose(right, b))),
             title="transpose both sides",
         )
     if a[-1] in b or inner in a:
@@ -107,8 +113,8 @@ def _side(failure: Failure, operand: Operand) -> str:
     return suffixed(failure, operand, "")
 
 
-def _transpose(sizes: tuple[int, ...]) -> str:
-    return ".T" if len(sizes) == 2 else ".transpose(-2, -1)"
+def _transpose(operand: Operand, sizes: tuple[int, ...]) -> str:
+    return ".T" if len(sizes) == 2 else ".swapaxes(-2, -1)" if is_array(operand.value) else ".transpose(-2, -1)"
 
 
 def _swapped(failure: Failure, left: Operand, right: Operand) -> Edit:
@@ -293,7 +299,7 @@ def _rank_edits(
     if failure.call and failure.call.form == "function":
         for transposed, sizes in ((right, b), (left, a)):
             if len(sizes) > 1:
-                text = suffixed(failure, transposed, _transpose(sizes))
+                text = suffixed(failure, transposed, _transpose(transposed, sizes))
                 yield change(failure, (failure.node, _as_matmul(failure, left, right, transposed, text)))
 
 

@@ -15,16 +15,21 @@ PATTERNS: dict[str, str] = {
     r"|size mismatch, got input \((\d+)\), mat \((\d+)x(\d+)\), vec \((\d+)\)"
     r"|inconsistent tensor size, expected tensor \[(\d+)\] and src \[(\d+)\]"
     r"|Expected size for first two dimensions of batch2 tensor to be: \[\d+, \d+\] but got: \[\d+, \d+\]"
-    r"|inner\(\) the last dimension must match on both input tensors",
+    r"|inner\(\) the last dimension must match on both input tensors"
+    r"|has a mismatch in its core dimension|shapes \(.*\) and \(.*\) not aligned",
     # devices
     "devices": r"Expected all tensors to be on the same device|to have the same device type"
     r"|on the same device.*(?:found|got)|Expected .* on the same device"
-    r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device",
+    r"|is on (?:cpu|cuda:\d+), different from other tensors|tensors? .*(?:different|same) device"
+    r"|is not on the expected device",
     "index device": r"indices should be either on",
     "weight device": r"Input type \(.*\) and (?:weight|bias) type \(.*\) should be the same",
     "no cuda": r"not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|no CUDA-capable device"
-    r"|CUDA driver (?:version is insufficient|initialization failed)",
+    r"|CUDA driver (?:version is insufficient|initialization failed)|Cannot access accelerator device",
+    "no device": r"not (?:linked with support for|compiled with (?!CUDA)) ?(\w+) (?:devices|enabled)"
+    r"|with arguments from the '(?!CPU|CUDA|Meta|Sparse)(\w+)' backend",
     "ordinal": r"invalid device ordinal",
+    "generator device": r"Expected a '(\w+)' device type for generator but found '(\w+)'",
     "device name": r"Expected one of cpu, cuda.* device type at start of device string: (\w+)"
     r"|Invalid device string: '(\w*)'",
     "contracted": r"contracted dimensions need to match, but first has size (\d+) in dim -?\d+ and second has size "
@@ -41,6 +46,8 @@ PATTERNS: dict[str, str] = {
     "repeat": r"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor",
     "dim": r"Dimension out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)"
     r"|Dimension specified as (?P<zero>-?\d+) but tensor has no dimensions",
+    "empty": r"input\.numel\(\) == 0|Expected reduction dim \d+ to have non-zero size|must be non-empty$"
+    r"|(?:over|on) an empty (?:dimension|tensor)",
     "permute": r"input\.dim\(\) = (\d+) is not equal to len\(dims\) = (\d+)",
     "repeated dim": r"repeated dim|duplicate dims|dims should not contain duplicate",
     "matrix transpose": r"t\(\) expects a tensor with <= 2 dimensions"
@@ -71,7 +78,8 @@ PATTERNS: dict[str, str] = {
     r"|zero-dimensional tensor \(at position (\d+)\) cannot be concatenated",
     "stack": r"stack expects each tensor to be equal size, but got \[([\d, ]*)\] at entry 0 and "
     r"\[[\d, ]*\] at entry (\d+)",
-    "ragged": r"expected sequence of length (\d+) at dim (\d+) \(got (\d+)\)|^not a sequence",
+    "ragged": r"expected sequence of length (\d+) at dim (\d+) \(got (\d+)\)|^not a sequence"
+    r"|'(?:list|tuple)' object cannot be interpreted|must be real number, not (?:list|tuple)",
     "list of tensors": r"only one element tensors can be converted|only tensors with one element|not a sequence"
     r"|expected sequence of length|only integer tensors of a single element|can be converted to Python scalars",
     "einsum sizes": r"subscript (\w) has size (\d+) for operand \d+ which does not broadcast with previously "
@@ -83,7 +91,9 @@ PATTERNS: dict[str, str] = {
     r"|non-empty \d+D or \d+D \(batch mode\) tensor expected for input"
     r"|pool\d?d?\(?\)?:? Expected \d+D or \d+D|Only 3D, 4D and 5D input Tensors supported"
     r"|expected stride to be a single integer value or a list of \d values to match the convolution dimensions"
+    r"|Expected \d-dimensional input for \d-dimensional weight"
     r"|Expected \d+D or \d+D \(batch mode\) tensor|only non-empty|Padding length should be less than",
+    "padding": r"Padding length must be divisible by 2",
     "weight rank": r"weight should have at least three dimensions",
     "pool empty": r"Invalid computed output size: 0",
     "groups": r"channels in input to be divisible by num_groups, but got input of shape \[([\d, ]*)\] and "
@@ -115,8 +125,9 @@ PATTERNS: dict[str, str] = {
     "top k": r"selected index k out of range|selected number k out of range",
     "index dtype": r"tensors used as indices must be|Expected dtype int\d+(?:/| or )int\d+ for index"
     r"|(?:Long|long|int64).*index|index.*(?:Long|long|int64)",
-    "mask dtype": r"only supports boolean masks|expected BoolTensor for mask|mask.*must be bool"
-    r"|expected condition to be a boolean",
+    "mask dtype": r"only supports boolean masks|expected BoolTensor for mask|mask.*must be bool",
+    "condition": r"expected condition to be a boolean",
+    "assign kind": r"can't assign an? [\w.]+ to a torch\.",
     "float index": r"only integers, slices \(`:`\), ellipsis|invalid data type 'str'|slice indices must be integers",
     "mask": r"The shape of the mask \[([\d, ]*)\] at index (\d+) does not match the shape of the indexed tensor "
     r"\[([\d, ]*)\] at index (\d+)",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import argument_texts, atom, calling, change, is_tensor, parent, text_of
 from tensorcli.diagnoses.messages import said
@@ -110,20 +111,39 @@ def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterat
         yield f'"{name}"'
     close = list(near(name, variables, habits=False))
     yield from (v for v in close if folded(v) == folded(name))
-    exact = list(_in_libraries(failure, name))
-    usual = [word for word in near(name, _PYTHON, habits=False) if abs(len(word) - len(name)) < 2]
     words = [word for word in _OTHER_WORDS if word == name or (len(word) > 4 and distance(word, name) == 1)]
-    other = [_OTHER_WORDS[word] for word in words]
+    yield from (other := [_OTHER_WORDS[word] for word in words])
+    if len(name) == 1:
+        yield from _kin(name, variables)
+        return
+    exact = list(_in_libraries(failure, name))
+    usual = [word for word in near(name, _PYTHON, habits=False) if _is_slip(name, word)]
+    certain = [word for word in usual if folded(word) == folded(name)]
     own = [text for text in exact if not text.startswith(("np.", "math."))]
-    misspelt = [] if own else list(_misspelt(failure, name, called=called))
-    if not own:
-        exact = [*(misspelt[:2] if exact else []), *exact]
-    first, rest = (close[:1] if len(name) > 1 else []), close[1:]
-    if called:
-        yield from [*exact, *other, *usual, *misspelt[:2], *close, *misspelt]
+    misspelt = [] if own or other or certain else list(_misspelt(failure, name))
+    if own or other:  # a library has it: words that are only near it are not meant
+        usual = certain
     else:
-        yield from [*other, *first, *exact, *rest, *usual, *_kin(name, variables), *misspelt]
+        exact = [*(misspelt[:2] if exact else []), *exact]
+    if called:
+        yield from [*certain, *exact, *usual, *misspelt[:2], *close, *misspelt]
+    else:
+        constant = not all(callable(_named(failure, text)) for text in exact)
+        yield from [*certain, *(exact if constant else ()), *close[:1], *exact, *close[1:], *usual]
+        yield from [*_kin(name, variables), *misspelt]
     yield from _kin(name, variables)
+
+
+def _is_slip(name: str, word: str) -> bool:
+    """Whether a word of Python's is meant: True, False and None have no near ones that begin otherwise."""
+    return abs(len(word) - len(name)) < 2 and (word not in ("True", "False", "None") or word[0] == name[0].upper())
+
+
+def _named(failure: Failure, text: str) -> Any:
+    """What a library has under a text such as torch.nan."""
+    library, _, name = text.rpartition(".")
+    place = next((place for place, written in _LIBRARIES.items() if written == library), library)
+    return getattr(failure.place(place), name, None)
 
 
 def _local_names(failure: Failure) -> Iterator[str]:
@@ -166,7 +186,7 @@ def _in_libraries(failure: Failure, name: str) -> Iterator[str]:
         yield from (f"{_LIBRARIES[place]}.{known}" for known in same)
 
 
-def _misspelt(failure: Failure, name: str, *, called: bool) -> Iterator[str]:
+def _misspelt(failure: Failure, name: str) -> Iterator[str]:
     if len(name) < 3:
         return
     words: dict[str, str] = {}
@@ -174,8 +194,7 @@ def _misspelt(failure: Failure, name: str, *, called: bool) -> Iterator[str]:
         space = failure.place(place)
         for word in failure.attributes(space) if space else ():
             words.setdefault(word, f"{_LIBRARIES[place]}.{word}")
-    found = list(near(name, words))[:4]
-    yield from (words[word] for word in found if called or word in words)
+    yield from (words[word] for word in list(near(name, words))[:4])
 
 
 # Attributes
@@ -194,7 +213,7 @@ def unknown_attribute(failure: Failure) -> Finding | None:
         owner = failure.call.arguments[0].value
     owner = None if owner is Unknown else owner
     space = match and match["space"]
-    what = space or (f"a {type(owner).__name__}" if owner is not None else "this value")
+    what = space or (units.one(type(owner).__name__) if owner is not None else "this value")
     node = failure.node if isinstance(failure.node, ast.Attribute) and failure.node.attr == name else None
     edits = list(_attribute_edits(failure, node, owner, name)) if node else []
     hint = _hint(failure, owner, name, edits)

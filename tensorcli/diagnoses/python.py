@@ -23,7 +23,7 @@ def assertion(failure: Failure) -> Finding | None:
         isinstance(failure.error, AssertionError)
         and failure.layer is None
         and failure.text
-        and not re.search("CUDA", failure.message)
+        and not re.search("CUDA|compiled with", failure.message)
     ):
         first = failure.message.split("\n")[0].rstrip("!.")
         said = f": {first}" if first else ""

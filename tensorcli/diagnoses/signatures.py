@@ -182,6 +182,11 @@ def positional(signature: Signature) -> tuple[Parameter, ...]:
     return tuple(p for p in signature if not p.keyword_only)
 
 
+def required(function: Any) -> list[str]:
+    """The names of what a Python function or class cannot be called without."""
+    return [p.name for signature in _from_python(function) for p in signature if p.required]
+
+
 def given(node: ast.Call, signature: Signature) -> set[str]:
     """The names of the parameters that a call gives."""
     names = [p.name for p in positional(signature)][: len(node.args)]

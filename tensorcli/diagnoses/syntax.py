@@ -9,6 +9,7 @@ import ast
 import keyword
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -88,6 +89,12 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
         r"",
         r"^\s*<[\w.]+ .*>\s*$|grad_fn=<|^\s*\[\d+ rows x|^Traceback|^\s*File \"",
         "this looks like output pasted with the code",
+    ),
+    (r"'with' is missing", "", "a block such as no_grad begins with `with`"),
+    (
+        r"invalid syntax|illegal target",
+        r"^\s*torch(?:\.\w+)+(?:\(.*\))?:",
+        "a block such as no_grad begins with `with`",
     ),
     (r"expected ':'", r"\belse\s+if\b", "Python writes elif, not else if"),
     (r"", r"^\s*else\s*if\b|^\s*elseif\b|^\s*elsif\b", "Python writes elif, not else if"),
@@ -171,8 +178,19 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_UNFINISHED = re.compile(r"(?<![-+.])(?P<sign>[-+*/@%|&^<>=!]+|\.|\b(?:and|or|not|in|is|if|else|lambda))\s*$")
+
+
+def _unfinished(problem: Broken) -> str | None:
+    """The operator that a text ends with: what follows it has yet to be written."""
+    found = _UNFINISHED.search(problem.text)
+    return found["sign"] if found and found["sign"] not in ("++", "--") and problem.source[:1] != "<" else None
+
+
 def _title(problem: Broken) -> str:
     said, line = problem.message, problem.source
+    if _unfinished(problem):
+        return f"this line is not finished: something is missing after {_unfinished(problem)}"
     for pattern, inside, title in _TITLES:
         match = re.search(pattern, said)
         if match and (not inside or re.search(inside, line)):
@@ -190,7 +208,7 @@ def _plain_title(problem: Broken) -> str:
     if problem.message != "invalid syntax":
         return f"this is not Python: {problem.message.removeprefix('invalid syntax. ')}"
     if not rest.strip():
-        return "this is not Python: it ends too early"
+        return "this line is not finished: it ends too early"
     word = re.match(r"\w+|\S", rest.lstrip())
     found = word[0] if word else rest[:1]
     if keyword.iskeyword(found):
@@ -297,8 +315,6 @@ def _print(problem: Broken) -> Iterator[str]:
 _OPERATORS = (
     (r"\s*&&\s*", " and "),
     (r"\s*\|\|\s*", " or "),
-    (r"\s*&&\s*", " & "),
-    (r"\s*\|\|\s*", " | "),
     (r"!==", "!="),
     (r"===", "=="),
     (r"=>", ">="),
@@ -306,6 +322,7 @@ _OPERATORS = (
     (r"<>", "!="),
     (r"=!", "!="),
     (r"= =", "=="),
+    (r"= =", "="),
     (r"! =", "!="),
     (r"> =", ">="),
     (r"< =", "<="),
@@ -347,6 +364,7 @@ _OPERATORS = (
     (r";\s*;+", ";"),
     (r",\s*,", ","),
     (r"\(\s*,\s*", "("),
+    (r"\[\s*,\s*", "[:, "),
     (r"\[\s*,\s*", "["),
     (r"(\d)\s*;\s*", r"\1, "),
     (r"\bNULL\b|\bnull\b|\bnil\b", "None"),
@@ -382,7 +400,6 @@ _OPERATORS = (
     (r"(\w)\s*->\s*(\w)", r"\1.\2"),
     (r"(\w)::(\w)", r"\1.\2"),
     (r"(\w):(\d|True|False)", r"\1=\2"),
-    (r"\s*[-+*/@,=.%|&]\s*$", ""),
     (r"\bas\s*$", ""),
     (r"\"(\w+)\"\s*=(?!=)", r"\1="),
     (r"'(\w+)'\s*=(?!=)", r"\1="),
@@ -405,13 +422,14 @@ def _operators(problem: Broken) -> Iterator[str]:
 
 
 def _bracketed_logic(problem: Broken) -> Iterator[str]:
-    for word, sign in (("&&", "&"), ("||", "|")):
+    for word, sign, name in (("&&", "&", "and"), ("||", "|", "or")):
         if word in problem.source:
             head, equals, tail = re.match(r"^(\s*(?:\w+\s*=(?!=)|return|if|while)?)()(.*)$", problem.source).groups()  # type: ignore[union-attr]
             colon = ":" if tail.rstrip().endswith(":") else ""
             parts = [part.strip() for part in tail.rstrip().removesuffix(":").split(word)]
-            joined = f" {sign} ".join(part if part.startswith("(") else f"({part})" for part in parts)
-            yield problem.with_line(f"{head}{equals}{' ' if head.strip() else ''}{joined}{colon}")
+            joined = f" {sign} ".join(part if re.fullmatch(r"\(.*\)|[\w.]+", part) else f"({part})" for part in parts)
+            for text in (joined, f"torch.logical_{name}({', '.join(parts)})"):
+                yield problem.with_line(f"{head}{equals}{' ' if head.strip() else ''}{text}{colon}")
 
 
 def _dictionary(problem: Broken) -> Iterator[str]:
@@ -432,6 +450,12 @@ def _matrix(problem: Broken) -> Iterator[str]:
     start, end = match.span()
     for made in (text, f"torch.tensor({text})"):
         yield problem.with_line(problem.source[:start] + made + problem.source[end:])
+
+
+def _with(problem: Broken) -> Iterator[str]:
+    """`with torch.no_grad(): x` for `torch.no_grad: x`."""
+    head, _, block = problem.source.partition(":")
+    yield problem.with_line(f"with {head.strip()}{'' if head.rstrip().endswith(')') else '()'}:{block}")
 
 
 def _colons(problem: Broken) -> Iterator[str]:
@@ -534,6 +558,9 @@ def _gaps(problem: Broken) -> Iterator[str]:
             continue
         number = bool(re.fullmatch(r"\d+(\.\d*)?", word))
         signs = [", ", " * ", "=", ": ", ".", " = "] if inside else [" * ", " = ", ".", ", ", " + "]
+        if not inside and _are_statements(text[: gap.start()], text[gap.end() :]):
+            yield f"{text[: gap.start()]}; {text[gap.end() :]}"
+            return
         if word in _LIBRARIES and word != "x":
             signs = [".", *signs]
         if inside and re.search(r"[(,]\s*\w+$", text[: gap.start()]) and not number and word in _KEYWORDS:
@@ -562,6 +589,13 @@ def _gaps(problem: Broken) -> Iterator[str]:
     yield problem.with_line(re.sub(r"\)\s*\(", "), (", line))
     yield problem.with_line(re.sub(r"\)\s*\(", ") * (", line))
     yield problem.with_line(re.sub(r"\]\s*\[", "], [", line))
+
+
+def _are_statements(before: str, after: str) -> bool:
+    """Whether two statements stand side by side: one assigns, and the next uses it, prints or assigns too."""
+    assigned = re.match(r"(\w+)\s*[-+*/]?=(?!=)", before.rpartition("\n")[2].strip())
+    follows = rf"print\(|\w+ *=(?!=)|.*\b{assigned[1]}\b" if assigned else r"(?!)"
+    return bool(re.match(follows, after)) and _parses(before) and _parses(after)
 
 
 _KEYWORDS = set(
@@ -741,6 +775,8 @@ def _without(problem: Broken) -> Iterator[str]:
 
 
 _REPAIRS: tuple[tuple[str, Callable[[Broken], Iterator[str]]], ...] = (
+    (r"Missing parentheses", _print),
+    (r"'with' is missing", _with),
     (r"invalid (?:character|non-printable)", _by_characters),
     (r"unterminated|f-string|EOL", _quotes),
     (r"indent|tabs|except", _indented),
@@ -758,15 +794,21 @@ _ALWAYS = (
 
 def repairs(problem: Broken) -> Iterator[str]:
     """Texts that parse and might be meant, likeliest first."""
+    if _unfinished(problem):
+        return
     tried = {problem.text}
     likely = [repair for pattern, repair in _REPAIRS if re.search(pattern, problem.message)]
     if re.match(r"\s*(?:if|elif|else|for|while|def|with|try|except)\b[^:]*$", problem.source):
         likely.insert(0, _colons)
+    if re.match(r"\s*torch(?:\.\w+)+(?:\(.*\))?:", problem.source):
+        likely.insert(0, _with)
     if _PROMPT.match(problem.source):
         likely.insert(0, _without_prompts)
     twice: list[str] = []
     found = False
     for repair in dict.fromkeys([*likely, *_ALWAYS]):
+        if found and ((likely and repair not in likely) or repair is _without):
+            break
         for text in repair(problem):
             if text in tried or not text.strip() or (found and _loses(problem.text, text)):
                 continue
@@ -776,13 +818,14 @@ def repairs(problem: Broken) -> Iterator[str]:
                 yield text
             elif len(twice) < 6:
                 twice.append(text)
-    for text in twice:
+    for text in () if found else twice:
         yield from _again(text, tried)
 
 
 def _loses(before: str, after: str) -> bool:
     """Whether a repaired text leaves away words of the one before: that is proposed only where nothing else is."""
-    return len(re.findall(r"\w", after)) < 0.95 * len(re.findall(r"\w", before)) - 1
+    words = Counter(re.findall(r"\w+", before.lower()))
+    return bool(words - Counter(re.findall(r"\w+", after.lower())))
 
 
 def _again(text: str, tried: set[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import (
     atom,
@@ -17,6 +18,7 @@ from tensorcli.diagnoses.edits import (
     parent,
     text_of,
 )
+from tensorcli.diagnoses.indexing import assigned
 from tensorcli.diagnoses.messages import said
 from tensorcli.diagnoses.words import near
 
@@ -56,6 +58,9 @@ def _listed(failure: Failure) -> ast.expr | None:
         numbers = [side for side in sides if _is_list(failure.value(side)) and not _is_results(failure.value(side))]
         texts = any(isinstance(failure.value(side), str) or failure.value(side) is None for side in sides)
         return numbers[0] if numbers and not texts else None
+    if isinstance(node, ast.Subscript) and said(failure, "assign kind"):
+        value = assigned(failure)
+        return value.node if value and (_is_list(value.value) or _is_array(value.value)) else None
     if isinstance(node, ast.Subscript) and said(failure, "list index"):
         return node.value if isinstance(node.slice, ast.Tuple) and _is_list(failure.value(node.value)) else None
     if isinstance(node, ast.Call) and (
@@ -811,7 +816,7 @@ def _inferred(failure: Failure) -> Finding | None:
             if isinstance(part, ast.GeneratorExp)
             else [f"list({text})"]
         )
-    what = definite(value) if value is not Unknown else f"a {kind}"
+    what = definite(value) if value is not Unknown else units.one(kind)
     if isinstance(value, list):
         what = "a list that holds text or other things"
     edits = [change(failure, (part, t)) for t in texts]
@@ -886,7 +891,8 @@ def _numbers(failure: Failure) -> Finding | None:
         )
     if isinstance(value, str) and said(failure, "real number") and re.fullmatch(r"-?[\d.]+", value):
         return Finding(f"{text} is text, and a number is needed", (), [change(failure, (part, value))])
-    if isinstance(value, list | tuple) and said(failure, "real number"):
+    flat = isinstance(value, list | tuple) and not any(isinstance(one, list | tuple) for one in value)
+    if flat and said(failure, "real number"):
         torch = f"torch.tensor({text})"
         name = failure.call.name if failure.call else ""
         edits = [change(failure, (node, f"torch.{name}({torch})"))] if name in _MATH else []

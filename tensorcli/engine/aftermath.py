@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from tensorcli.diagnoses import Unknown
 from tensorcli.engine import describe
 from tensorcli.language import Place, Statement
 from tensorcli.report import Suggestion
@@ -31,12 +30,14 @@ def _done(failed: Statement, place: Place | None, names: Mapping[str, Any]) -> s
     """The text of the first part of a compound statement that changed something before the place where it failed."""
     if not isinstance(failed.node, _COMPOUND) or place is None:
         return None
-    again = [loop for loop in ast.walk(failed.node) if isinstance(loop, ast.For | ast.While) and _is_on(loop, names)]
+    loops = [loop for loop in ast.walk(failed.node) if isinstance(loop, ast.For | ast.While)]
     for part in ast.walk(failed.node):
         if isinstance(part, ast.stmt) and _changes(part):
             where = failed.place_of(part)
             before = (where.end_line, where.end_column) <= (place.line, place.column)
-            if before or any(part in ast.walk(loop) for loop in again):
+            after = (where.line, where.column) > (place.line, place.column)
+            around = [_is_on(loop, names) for loop in loops if part in ast.walk(loop)]
+            if before or any(is_on or (is_on is None and after) for is_on in around):
                 return where.text
     return None
 
@@ -52,24 +53,26 @@ def _changes(part: ast.stmt) -> bool:
     return False
 
 
-def _is_on(loop: ast.For | ast.While, names: Mapping[str, Any]) -> bool:
-    """Whether a loop may have got beyond its first step."""
+def _is_on(loop: ast.For | ast.While, names: Mapping[str, Any]) -> bool | None:
+    """Whether a loop got beyond its first step; None where that cannot be known."""
     match loop:
-        case ast.For(target=ast.Name(id=name), iter=ast.Name() | ast.Call(func=ast.Name(id="range")) as items):
-            first = next(islice(_items(items, names), 1), Unknown)
-            value = names.get(name, Unknown)
-            return not (first is value or (type(first) is type(value) is int and first == value))
-    return True
+        case ast.For(target=ast.Name(id=name), iter=items):
+            for first in islice(_items(items, names), 1):
+                value = names.get(name)
+                return not (first is value or (type(first) is type(value) is int and first == value))
+    return None
 
 
 def _items(node: ast.expr, names: Mapping[str, Any]) -> Iterable[Any]:
     match node:
         case ast.Name(id=name) if isinstance(names.get(name), list | tuple):
             return names[name]  # type: ignore[no-any-return]
-        case ast.Call(args=[ast.Constant(value=int())] | [ast.Name()]):
-            return range(1)
-        case ast.Call(args=[ast.Constant(value=int(start)), *_]):
-            return range(start, start + 1)
+        case ast.List(elts=[ast.Name(id=name), *_]) | ast.Tuple(elts=[ast.Name(id=name), *_]) if name in names:
+            return [names[name]]
+        case ast.Call(func=ast.Name(id="range"), args=[_]):
+            return [0]
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=int(start)), *_]):
+            return [start]
     return ()
 
 

@@ -252,7 +252,7 @@ def builtin_table(exceptions: Iterable[str]) -> Table:
 # Attributes, by the type of the value.
 _TENSOR_OUT = """
     storage untyped_storage storage_type set_ as_subclass module_load share_memory_ record_stream reinforce
-    new volatile map2_ pin_memory
+    new volatile map2_
 """
 # resize frees memory that views still lie on; what a NumPy string has of `TEXT_OUT` goes too.
 _ARRAY_OUT = "resize tofile dump dumps ctypes data setflags base getfield setfield newbyteorder"

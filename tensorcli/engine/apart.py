@@ -20,7 +20,7 @@ import torch
 from tensorcli import language
 from tensorcli.engine import gradients, interrupts, namespace, pretend
 
-FILENAME = "<apart>"  # of the code that is run here
+FILENAME = "<apart {}>"  # of the code that is run here, by the statement's position
 MAX_NBYTES = 32 << 20  # of all that is copied
 MAX_OBJECTS = 20_000  # looked at to find the tensors among them
 TWINS = ".twins"  # the name, which no text can spell, of the pairs of a tensor of the session and its copy
@@ -312,8 +312,8 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     world = world_of(scope, [statement.node for statement in statements], trust=trust, kind=kind)
     value: Any = None
     with interrupts.may_raise(), _autograd_kept(world), closed() if trust else nullcontext():
-        for statement in statements:
-            value = eval(language.compiled(statement, filename=FILENAME, trust=trust), world)
+        for at, statement in enumerate(statements):
+            value = eval(language.compiled(statement, filename=FILENAME.format(at), trust=trust), world)
     bound = statements[-1].bound if statements else ()
     return world[bound[0]] if bound and bound[0] in world else value
 

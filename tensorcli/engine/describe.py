@@ -58,7 +58,7 @@ def describe(
             return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief)
     except Exception as error:
         return report.Value(
-            name=name, type=type_name(type(value)), text=f"cannot be shown: {type(error).__name__}: {error}"[:MAX_TEXT]
+            name=name, type=type_name(type(value)), text=f"(its own text fails: {type(error).__name__})"
         )
 
 

@@ -20,7 +20,7 @@ from tensorcli.diagnoses.edits import suffix
 from tensorcli.engine import aftermath, apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
-FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help
+FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help; and times the same one
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
 
 
@@ -118,7 +118,8 @@ def _suggestions(
 ) -> tuple[report.Suggestion, ...]:
     """The entry's edits that run; else those that mend many failures; else those that leave a second one to mend."""
     end = time.monotonic() + remedy.SECONDS
-    found = remedy.suggestions(failure, finding.edits, statement, known, partial(_again, code, known))
+    again = partial(_again, code, known)
+    found = remedy.suggestions(failure, finding.edits, statement, known, again, FURTHER)
     if time.monotonic() > end:  # what is tried takes long: enough
         return found
     if not found and (code.endswith("-error") or general.category_of(failure) in ("shape", "index")):
@@ -131,7 +132,8 @@ def _suggestions(
     if len(found) < remedy.MAX_SHOWN and failure.statement and failure.statement.source != statement.source:
         outer = replace(failure, statement=statement.again(), node=None)
         edits = _at_the_call(failure, outer, known)
-        found = (*found, *remedy.suggestions(outer, edits, statement, known))[: remedy.MAX_SHOWN]
+        others = remedy.suggestions(outer, edits, statement, known, again, FURTHER)
+        found = (*found, *others)[: remedy.MAX_SHOWN]
     return found
 
 
@@ -162,25 +164,35 @@ def _alike(one: Any, other: Any) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and one.device == other.device
 
 
-def _again(code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit) -> Iterator[str]:
-    """The texts with the same mistake mended, in the same way, where it fails of it now.
+def _again(
+    code: str | None, known: Known, error: Exception, source: str, edit: diagnoses.Edit
+) -> Iterator[tuple[str, str]]:
+    """The texts with the same mistake mended, in the same way, where it fails of it now; and what was done.
 
     Without a code any mistake is mended, in the likeliest ways.
     """
     if isinstance(error, Problem):
         return
     statements = language.parse(source, trust=known.trust)
-    origin = _locate(error.__traceback__, statements[-1], {apart.FILENAME: statements[-1]})
+    here = {apart.FILENAME.format(at): statement for at, statement in enumerate(statements)}
+    origin = _locate(error.__traceback__, statements[-1], {**known.sources, **here})
     let_go(error)
-    if len(statements) != 1 or origin.frame is None:
+    called = origin.statement not in statements  # it fails in a function of the session's
+    if origin.frame is None or (called and len(statements) > 1):
         return
     failure = _failure(error, origin, known)
     _, found, _, finding = _recognised(failure)
-    others = (other for other in remedy.proposed(finding.edits) if other.changes)
+    at, edits = 0 if called else statements.index(origin.statement), finding.edits
+    if called:
+        outer = replace(failure, statement=statements[0].again(), node=None)
+        failure, edits = outer, _at_the_call(failure, outer, known)
+    others = (other for other in remedy.proposed(edits) if other.changes)
     if code is not None:
         others = (other for other in others if found == code and other.title == edit.title)
     for other in islice(others, 1 if code else FURTHER):
-        yield remedy.corrected(other, failure, statements[0])
+        texts = [statement.source for statement in statements]
+        texts[at] = remedy.corrected(other, failure, statements[at])
+        yield "\n".join(texts), other.title
 
 
 def let_go(error: BaseException | None) -> None:

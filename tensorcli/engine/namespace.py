@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from tensorcli import units
 from tensorcli.engine import allowed
 from tensorcli.language import EXCEPTIONS, MAX_WIDTH, width_of
 
@@ -58,7 +59,7 @@ class _StandIn(type):
         return isinstance(value, cls.real)
 
     def __call__(cls, *arguments: object, **options: object) -> NoReturn:
-        raise Refused(f"a {cls.real.__name__} cannot be made this way: use the functions of torch, np and nn")
+        raise Refused(f"{units.one(cls.real.__name__)} cannot be made this way: use the functions of torch, np and nn")
 
     def __repr__(cls) -> str:
         return repr(cls.real)
@@ -140,7 +141,7 @@ def _other_attribute(value: Any, name: str) -> Any:
         return getattr(value, name)
     real = getattr(value, name)  # AttributeError in Python's own words where there is none
     what = "submodule" if isinstance(real, types.ModuleType) else "attribute"
-    raise Refused(f"the {what} .{name} of a {type(value).__name__} is not tensor work")
+    raise Refused(f"the {what} .{name} of {units.one(type(value).__name__)} is not tensor work")
 
 
 def _not_in_namespace(space: Namespace, name: str) -> NoReturn:
@@ -171,7 +172,7 @@ def settable(value: Any, name: str) -> Any:
         return value
     if isinstance(value, torch.nn.Module) and name in value._parameters:
         return value
-    kind = name_of(value) if isinstance(value, Namespace) else f"a {type(value).__name__}"
+    kind = name_of(value) if isinstance(value, Namespace) else units.one(type(value).__name__)
     raise Refused(f"the attribute .{name} of {kind} cannot be assigned here")
 
 

@@ -10,21 +10,30 @@ SECONDS = 10.0
 
 
 def explain(code: str, emit: Callable[[report.AnyReport], None]) -> None:
-    """Emit a page for each entry of this code; the list of all codes without one, a diagnosis for an unknown one."""
-    found = [entry for entry in diagnoses.entries() if entry.code == code and entry.example]
-    if not code:
-        emit(report.Notice(text=listing()))
-    elif not found:
+    """Emit a page for each entry of this code, or of the only one with this word in it.
+
+    Emit the list of all codes without one, that of the several which have the word, a diagnosis for an unknown one.
+    """
+    codes = {entry.code for entry in diagnoses.entries() if entry.example and code in entry.code}
+    if code in codes or len(codes) == 1:
+        chosen = code if code in codes else codes.pop()
+        for entry in diagnoses.entries():
+            if entry.code == chosen and entry.example:
+                emit(_page(entry))
+    elif codes:
+        emit(report.Notice(text=listing(code)))
+    else:
         emit(_unknown(code))
-    for entry in found:
-        emit(_page(entry))
 
 
-def listing() -> str:
-    """Every code with its rule, a line each."""
-    rules = {entry.code: entry.rule for entry in diagnoses.entries() if entry.rule}
+def listing(word: str = "") -> str:
+    """Every code that has the word in it, with its rules, a line each."""
+    rules: dict[str, list[str]] = {}
+    for entry in diagnoses.entries():
+        if entry.rule and word in entry.code and entry.rule not in rules.setdefault(entry.code, []):
+            rules[entry.code].append(entry.rule)
     width = max(map(len, rules))
-    return "\n".join(f"{code:<{width}}  {rules[code]}" for code in sorted(rules))
+    return "\n".join(f"{code:<{width}}  {' '.join(rules[code])}" for code in sorted(rules))
 
 
 def _unknown(code: str) -> report.Diagnosis:

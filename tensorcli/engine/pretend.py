@@ -6,6 +6,7 @@ Where a call mixes devices it is followed down to torch's operators, since it is
 """
 
 import contextlib
+import gc
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +61,8 @@ def _mark(result: Any, pretended: bool = True) -> Any:
 
 
 def _device(tensor: torch.Tensor) -> torch.device:
-    return DEVICE if is_pretended(tensor) else CPU
+    with _plain():
+        return DEVICE if is_pretended(tensor) else tensor.device
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -148,9 +150,8 @@ class _Flow(TorchDispatchMode):
             return result
 
     def device(self, tensor: torch.Tensor) -> torch.device | None:
-        if is_pretended(tensor):
-            return DEVICE
-        return CPU if not self.strict or _holder(tensor)._cdata in self.known else None
+        device = _device(tensor)
+        return device if device != CPU or not self.strict or _holder(tensor)._cdata in self.known else None
 
     def settle(self, result: Any, device: torch.device) -> None:
         """Give those tensors of a result that are on no device yet the one it is on."""
@@ -184,7 +185,8 @@ def _check(op: Any, named: _Named) -> None:
     if special := _OWN_WORDS.get(name.rstrip("_")):
         on: dict[str, torch.device] = {}
         for argument, tensor in named:  # one on the device speaks for a list
-            on[argument.name] = max(on.get(argument.name, CPU), _device(tensor), key=DEVICE.__eq__)
+            device = _device(tensor)
+            on[argument.name] = max(on.get(argument.name, device), device, key=DEVICE.__eq__)
         special(on, named)
     elif name.rstrip("_") in _ELEMENTWISE or name in _ELEMENTWISE or name.startswith("special_"):
         _check_elementwise(named)
@@ -196,7 +198,7 @@ def _check_elementwise(named: _Named) -> None:
     for argument, tensor in named:
         written = argument.alias_info is not None and argument.alias_info.is_write
         if not is_pretended(tensor) and (written or tensor.dim()):
-            _refuse(_TWO_DEVICES)
+            _refuse(_TWO_DEVICES.replace("cpu", str(_device(tensor))))
 
 
 def _check_wrapped(op: Any, name: str, named: _Named) -> NoReturn:
@@ -309,7 +311,7 @@ def _call(func: Any, /, *args: Any, **kwargs: Any) -> Any:
         _check_generator(kwargs, CPU)
         return _run(func, *args, **kwargs)
     _check_generator(kwargs, DEVICE)
-    if CPU not in on:
+    if len(on) == 1:
         return _mark(_run_on_device(func, *args, **kwargs))
     with _Flow(given) as flow:
         result = _run(func, *args, **kwargs)
@@ -435,8 +437,8 @@ def _convert(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     device = _asked(kwargs.get("device"))
     if kwargs.get("device") is None:
         device = _default() or (_device(data) if isinstance(data, torch.Tensor) else CPU)
-    if device is None:
-        return _run(func, *args, **kwargs)
+    if device not in (CPU, DEVICE):
+        return _run(func, **kwargs)
     result = _run(func, **kwargs | {"device": "cpu"})
     if isinstance(data, torch.Tensor):
         return _mark(result, device == DEVICE) if func == torch.tensor else _cross(data, result, device)
@@ -536,7 +538,13 @@ def _attention(
 def _pin(func: Any, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     if is_pretended(tensor):
         _refuse(f"cannot pin '{_kind(tensor)}' only dense CPU tensors can be pinned")
-    return tensor.clone()
+    result: torch.Tensor = _run(torch.clone, tensor)
+    _holder(result)._pinned = True
+    return result
+
+
+def _is_pinned(func: Any, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
+    return getattr(_holder(tensor), "_pinned", False)
 
 
 def _as_is(func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -566,6 +574,7 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     _TENSOR.__format__: _format,
     _TENSOR.backward: _as_is,
     _TENSOR.pin_memory: _pin,
+    _TENSOR.is_pinned: _is_pinned,
     torch.tensor: _convert,
     torch.as_tensor: _convert,
     torch.asarray: _convert,
@@ -703,7 +712,7 @@ def _patches() -> dict[str, dict[str, Any]]:
         "_maybe_exchange_device": lambda device: 0,
     }
     cuda |= dict.fromkeys(
-        ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"), _of_device(0)
+        ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"), _allocated
     )
     accelerator = {
         "is_available": lambda: True,
@@ -733,6 +742,16 @@ def _seed(seed: int) -> None:
 def _ordinal(device: Any = None) -> None:
     if device is not None and _asked(device) != DEVICE:
         raise ValueError(f"Expected a cuda device, but got: {device}")
+
+
+def _allocated(device: Any = None) -> int:
+    """The bytes of what lives on the device and Python can reach, in the blocks of 512 bytes that CUDA hands out."""
+    _ordinal(device)
+    with _plain():
+        tensors = [value for value in gc.get_objects() if issubclass(type(value), torch.Tensor)]
+        holders = [_holder(tensor) for tensor in tensors if is_pretended(tensor)]
+        sizes = {holder._cdata: holder.nbytes() for holder in holders if isinstance(holder, torch.UntypedStorage)}
+    return sum(-(-size // 512) * 512 for size in sizes.values())
 
 
 def _of_device(answer: Any) -> Callable[..., Any]:

@@ -106,7 +106,8 @@ def trace(
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
         failure.let_go(error)
     elif seen is not None:
-        for note in session.watch.notes(written, seen, recorder.value, names, trust=session.trust):
+        options: dict[str, Any] = {"trust": session.trust, "random_state": before, "seconds": seconds}
+        for note in session.watch.notes(seen, recorder.value, names, **options):
             emit(report.Notice(source=statement.source, statement=number, text=note))
 
 

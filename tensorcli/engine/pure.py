@@ -23,7 +23,11 @@ _OPERATOR_NAMES = frozenset(name for name in dir(torch._C._VariableFunctions) if
 }
 _CONVERSIONS = frozenset("to cpu float double half bfloat16 int long bool view expand repeat numpy permute".split())
 _ARRAYS = frozenset("array arange zeros ones full eye linspace asarray".split())
+_FUNCTIONS = frozenset(
+    "softmax log_softmax softmin logsigmoid sigmoid tanh normalize one_hot".split()
+)  # never in place
 _TORCH = (namespace.MODULES["torch"], torch)
+_FUNCTIONAL = (namespace.MODULES["torch.nn.functional"], torch.nn.functional)
 _NN = (namespace.MODULES["torch.nn"], torch.nn)
 _NUMPY = (namespace.MODULES["numpy"], np)
 
@@ -107,11 +111,12 @@ def _attribute(owner: Any, name: str) -> Any:
 def _check_pure(owner: Any, name: str, keywords: list[ast.keyword]) -> None:
     """Raise Unknown unless this is one of torch's native operators or a method of a tensor that changes nothing."""
     operator = _is_one_of(owner, _TORCH) and name in _OPERATOR_NAMES
+    function = _is_one_of(owner, _FUNCTIONAL) and name in _FUNCTIONS
     layer = _is_one_of(owner, _NN) and hasattr(torch.nn, name)
     array = _is_one_of(owner, _NUMPY) and name in _ARRAYS
     method = isinstance(owner, torch.Tensor) and name in _OPERATOR_NAMES | _CONVERSIONS
     if (
-        not (operator or layer or array or method)
+        not (operator or function or layer or array or method)
         or name.endswith("_")
         or any(k.arg in (None, "out") for k in keywords)
     ):

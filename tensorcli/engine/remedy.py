@@ -3,7 +3,6 @@
 import ast
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,26 +23,49 @@ MAX_TRIED = 60
 SECONDS = 0.5  # for all of them together
 
 
-Again = Callable[[Exception, str, Edit], Iterable[str]]  # a text that still fails, mended further
+# A text that still fails, mended further: the texts, and what was done.
+Again = Callable[[Exception, str, Edit], Iterable[tuple[str, str]]]
 
 
 def suggestions(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again = lambda *_: ()
+    failure: Failure,
+    edits: Iterable[Edit],
+    statement: Statement,
+    known: "Known",
+    again: Again = lambda *_: (),
+    times: int = 1,
 ) -> tuple[report.Suggestion, ...]:
     """The first few edits whose corrected statement ran, with what it gave.
 
-    Where a corrected statement fails of the same mistake further on, `again` mends that too.
+    Where a corrected statement fails of the same mistake further on, `again` mends that too, some times over.
     """
-    return tuple(islice(_working(failure, edits, statement, known, again), MAX_SHOWN))
+    return tuple(islice(_working(failure, edits, statement, known, again, times), MAX_SHOWN))
 
 
 def _working(
-    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again
+    failure: Failure, edits: Iterable[Edit], statement: Statement, known: "Known", again: Again, times: int
 ) -> Iterator[report.Suggestion]:
     tried: set[str] = set()
     if known.seconds >= SLOW_SECONDS:
         predict.warm_up()
     end = time.monotonic() + SECONDS
+
+    def mended(error: Exception, text: str, edit: Edit, times: int) -> tuple[str, Any, list[str]] | None:
+        """The first text that runs of those that mend a text which failed further on, and all that was done."""
+        for source, title in again(error, text, edit) if times else ():
+            left = end - time.monotonic()
+            if source in tried or left <= 0:
+                continue
+            tried.add(source)
+            try:
+                return source, _tried(source, known, seconds=left), [edit.title, title]
+            except KeyboardInterrupt:
+                continue
+            except Exception as still:
+                if found := mended(still, source, edit, times - 1):
+                    return *found[:2], [edit.title, title, *found[2]]
+        return None
+
     for edit in proposed(edits):
         left = end - time.monotonic()
         if not edit.changes or left <= 0:
@@ -52,31 +74,19 @@ def _working(
         if source in tried:
             continue
         tried.add(source)
-        shown = _shown(edit, failure, source)
+        shown, title = _shown(edit, failure, source), edit.title
         try:
             value = _tried(source, known, seconds=left)
         except KeyboardInterrupt:
             continue
         except Exception as error:  # it does not mend it, or not all of it, or cannot be tried
-            further = again(error, source, edit) if len(tried) <= MAX_SHOWN else ()
-            found = _first_that_runs(further, tried, known, seconds=end - time.monotonic())
+            found = mended(error, source, edit, times if len(tried) <= MAX_SHOWN else 0)
             if found is None:
                 continue
-            source, value = found
-            shown = source
+            source, value, done = found
+            shown, title = source, ", ".join(dict.fromkeys(filter(None, done)))
         if _accepted(edit, value):
-            yield report.Suggestion(title=edit.title, edit=shown, source=source, result=_result(value))
-
-
-def _first_that_runs(
-    sources: Iterable[str], tried: set[str], known: "Known", *, seconds: float
-) -> tuple[str, Any] | None:
-    for source in sources:
-        if source not in tried and seconds > 0:
-            tried.add(source)
-            with suppress(Exception, KeyboardInterrupt):
-                return source, _tried(source, known, seconds=seconds)
-    return None
+            yield report.Suggestion(title=title, edit=shown, source=source, result=_result(value))
 
 
 def _accepted(edit: Edit, value: Any) -> bool:
@@ -108,9 +118,11 @@ def _running(text: str, candidates: Iterable[str], known: "Known") -> Iterator[r
 
 
 def _changed_lines(before: str, after: str) -> str:
-    """The lines of a text that were not in the one before."""
+    """The lines of a text that were not in the one before; all of it where only the indentation is new."""
     known = before.split("\n")
-    return "\n".join(line for line in after.split("\n") if line not in known).strip() or after
+    new = [line for line in after.split("\n") if line not in known]
+    indented = {line.strip() for line in new} <= {line.strip() for line in known}
+    return after if indented else "\n".join(new).strip()
 
 
 def proposed(edits: Iterable[Edit]) -> Iterator[Edit]:
@@ -204,7 +216,8 @@ def _shown(edit: Edit, failure: Failure, source: str) -> str:
         ]
         if len(inside) == len(edit.changes):
             return _splice(failure.statement, inside, start, end)
-    written = edit.changes[0][0]
+    anew = [written for written, node, text in edit.changes if text != written.place_of(node).text]
+    written = (anew or [edit.changes[0][0]])[0]
     changes = [(node, text) for other, node, text in edit.changes if other is written]
     whole = spliced(written, changes)
     return whole if len(whole) <= MAX_DEFINITION else _innermost(written, changes) or whole

@@ -184,24 +184,23 @@ class Session:
             seconds = time.perf_counter() - start
             self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
         sink.finish()
-        for text in dict.fromkeys(_advice(entry) for entry in raised):
+        drew = not torch.equal(before, torch.get_rng_state())
+        frames = traceback.walk_tb(error.__traceback__ if error is not None else None)
+        failed = {(frame.f_code.co_filename, line) for frame, line in frames}
+        told = [entry for entry in raised if (entry.filename, entry.lineno) not in failed]  # the error says the same
+        notes = list(dict.fromkeys(map(_advice, told)))
+        if seen is not None and error is None:
+            known = {"trust": self.trust, "random_state": before, "seconds": seconds}
+            notes += self.watch.notes(seen, value, self.names, **known)
+        for text in notes:
             context.emit(report.Notice(source=statement.source, statement=number, text=text))
         if error is not None:
             context.emit(self.explained(error, statement, number, context, seconds=seconds, random_state=before))
             failure.let_go(error)
             return False
-        drew = not torch.equal(before, torch.get_rng_state())
-        if seen is not None:
-            self._emit_notes(statement, number, seen, value, context)
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
         return True
-
-    def _emit_notes(
-        self, statement: Statement, number: int, seen: dict[str, Any], value: Any, context: _Context
-    ) -> None:
-        for note in self.watch.notes(statement, seen, value, self.names, trust=self.trust):
-            context.emit(report.Notice(source=statement.source, statement=number, text=note))
 
     def context(self, emit: Emit) -> _Context:
         """The context of a statement that came without one."""

@@ -1,259 +1,362 @@
-"""Mistakes that raise nothing, told in one line each: said once per session and kind."""
+"""Mistakes that raise nothing, told in one line each: said once per session and kind.
+
+A kind is one entry of KINDS: the operations at which it is looked for, and a function that looks. What torch itself
+warns of (losses of two shapes, softmax without dim) is not told again.
+"""
 
 import ast
 import re
+import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from tensorcli.engine import apart, describe, pure
+from tensorcli.engine import apart, describe
+from tensorcli.engine.look import QUICK, SMALL, Look, Operation, Plan, is_library
 from tensorcli.language import Statement
 
-SMALL = 10_000  # elements of operands that may be computed again to look at them
-MAX_ELEMENTS = 1_000_000  # of a result that is searched for NaN
+MAX_ELEMENTS = 1_000_000  # of a tensor that is summed again, and of a result whose maker is searched for
+MAX_SUMMED = 4_000_000  # elements of a result that are looked at for NaN: 0.2 ms
+MAX_KEPT = 1 << 18  # bytes of a tensor that is copied before a statement that may change it
 SECONDS = 0.2  # to find the sub-expression that made the first NaN
+MAX_PLANS = 300
 
-_NARROW = {torch.uint8, torch.int8, torch.int16}
-_ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Pow: "**", ast.LShift: "<<"}
-_ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Mod, ast.FloorDiv)
-_DIMLESS = ("softmax", "log_softmax", "softmin", "argmax", "argmin")
-_FROM_NUMPY = ("from_numpy", "tensor", "as_tensor", "asarray", "Tensor")
-
-
-@dataclass
-class Look:
-    """A statement that succeeded, with what its variables held before it ran."""
-
-    statement: Statement  # read anew: its nodes are as written
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
-    value: Any
-    trust: bool = False
-    _found: dict[int, Any] = field(default_factory=dict)
-
-    def nodes(self, *kinds: type[ast.AST]) -> Iterator[Any]:
-        """The nodes of some kinds."""
-        return (node for node in ast.walk(self.statement.node) if isinstance(node, kinds))
-
-    def text(self, node: ast.AST) -> str:
-        """The text of a node, on one line and not too long."""
-        text = " ".join(self.statement.place_of(node).text.split())
-        return text if len(text) <= 60 else text[:57] + "..."
-
-    def operand(self, node: ast.expr) -> Any:
-        """The value of an operand before the statement, where having it again is cheap and free of effects."""
-        if isinstance(node, ast.Name):
-            return self.before.get(node.id)
-        if id(node) not in self._found:
-            self._found[id(node)] = self._again(node)
-        return self._found[id(node)]
-
-    def _again(self, node: ast.expr) -> Any:
-        mentioned = [self.before.get(part.id) for part in ast.walk(node) if isinstance(part, ast.Name)]
-        if any(isinstance(value, torch.Tensor) and value.numel() > SMALL for value in mentioned):
-            return None
-        state = torch.get_rng_state()
-        try:
-            with torch.no_grad():
-                return pure.value_of(node, self.before)
-        except Exception:
-            return None
-        finally:
-            torch.set_rng_state(state)
-
-    def results(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The tensors that the statement gave: its value, or the variables it assigned, by name."""
-        if isinstance(self.statement.node, ast.Expr):
-            yield from [(self.text(self.statement.node), self.value)] if isinstance(self.value, torch.Tensor) else []
-        for name in self.statement.bound:
-            if isinstance(self.after.get(name), torch.Tensor):
-                yield name, self.after[name]
-
-
-def _operations(look: Look) -> Iterator[tuple[ast.AST, ast.operator, ast.expr, ast.expr]]:
-    """The binary operations, in-place ones too: node, operator, both sides."""
-    for node in look.nodes(ast.BinOp, ast.AugAssign):
-        left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
-        yield node, node.op, left, right
+_NARROW = (torch.uint8, torch.int8, torch.int16)
+_INTEGERS = (*_NARROW, torch.int32, torch.int64)
+_COMPARED = frozenset("eq ne lt le gt ge".split())
+_ARITHMETIC = frozenset("add sub mul div floor_divide remainder pow maximum minimum atan2".split())
 
 
 # The kinds. Each gives its note, or None.
 
 
-def outer_product(look: Look) -> str | None:
+def outer_product(look: Look, operation: Operation) -> str | None:
     """[n, 1] with [n] gives [n, n]."""
-    for node, operator, left, right in _operations(look):
-        if not isinstance(operator, _ELEMENTWISE):
-            continue
-        for column, row, text in ((left, right, right), (right, left, left)):
-            a, b = look.operand(column), look.operand(row)
-            if not (isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)) or b.dim() != 1:
-                continue
-            n = b.shape[0]
-            if a.dim() == 2 and tuple(a.shape) == (n, 1) and n > 1:
-                pairs = f"{look.text(text)}.unsqueeze(1) pairs them one by one"
-                return f"{look.text(node)} stretches [{n}, 1] with [{n}] to [{n}, {n}]: {pairs}"
+    if len(operation.operands) != 2 or operation.in_place or any(map(_is_stretched, operation.operands)):
+        return None
+    found = look.tensors(operation) or ()
+    for at in range(len(found)):
+        column, row = found[at], found[1 - at]
+        n = row.shape[0] if row.dim() == 1 else 0
+        if n > 1 and tuple(column.shape) == (n, 1):
+            pairs = f"{look.text(operation.operands[1 - at])}.unsqueeze(1) pairs them one by one"
+            return f"{look.text(operation.node)} stretches [{n}, 1] with [{n}] to [{n}, {n}]: {pairs}"
     return None
 
 
-def meta_device(look: Look) -> str | None:
+def _is_stretched(node: ast.expr) -> bool:
+    """Whether an operand is given a dimension where it stands, on purpose: `x[:, None]`, `x.sum(1, keepdim=True)`."""
+    match node:
+        case ast.Subscript(slice=index):
+            return any(isinstance(part, ast.Constant) and part.value is None for part in ast.walk(index))
+        case ast.Call(func=ast.Attribute(attr=name), keywords=keywords):
+            kept = any(keyword.arg == "keepdim" for keyword in keywords)
+            return kept or name in ("unsqueeze", "view", "reshape", "expand")
+    return False
+
+
+def meta_device(look: Look, operation: Operation) -> str | None:
     """A real tensor with one on the meta device."""
-    for node in look.nodes(ast.BinOp, ast.AugAssign, ast.Call):
-        parts = [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
-        values = [look.before.get(name) for name in parts]
-        kinds = {value.device.type for value in values if isinstance(value, torch.Tensor)}
-        if "meta" in kinds and len(kinds) > 1:
-            return f"{look.text(node)} mixes {' and '.join(sorted(kinds))}: meta tensors have no values to compute with"
-    return None
-
-
-def wrapped(look: Look) -> str | None:
-    """Small integers that wrapped around."""
-    for node, operator, left, right in _operations(look):
-        sides = [look.operand(left), look.operand(right)]
-        tensors = [side for side in sides if isinstance(side, torch.Tensor)]
-        sign = _ARITHMETIC.get(type(operator))
-        if not sign or not tensors or any(tensor.numel() > SMALL for tensor in tensors):
-            continue
-        kind = torch.result_type(*sides) if len(tensors) == 2 else _kind_with(tensors[0], sides)
-        if kind not in _NARROW and not (kind == torch.int64 and sign == "**"):
-            continue
-        exact = _exact(sign, *sides)
-        if exact is not None and (note := _beyond(look, node, exact, kind)):
-            return note
-    return None
-
-
-def _kind_with(tensor: torch.Tensor, sides: list[Any]) -> torch.dtype | None:
-    numbers = [side for side in sides if isinstance(side, int) and not isinstance(side, bool)]
-    return tensor.dtype if numbers else None
-
-
-def _exact(sign: str, left: Any, right: Any) -> np.ndarray | None:
-    """The result in whole numbers without bounds."""
-    sides = [np.array(x.tolist(), dtype=object) if isinstance(x, torch.Tensor) else x for x in (left, right)]
-    try:
-        match sign:
-            case "+":
-                return np.asarray(sides[0] + sides[1])
-            case "-":
-                return np.asarray(sides[0] - sides[1])
-            case "*":
-                return np.asarray(sides[0] * sides[1])
-            case "**" if isinstance(right, int) and 0 <= right <= 64:
-                return np.asarray(sides[0] ** right)
-    except Exception:
+    if not look.mentions(_is_meta, "meta") or operation.name in ("to", "copy", "set", "call"):
         return None
-    return None
+    if operation.name.endswith(("_as", "_like")):
+        return None
+    values = [look.operand(part) for part in operation.operands]
+    tensors = [value for value in values if isinstance(value, torch.Tensor) and (value.is_meta or value.dim())]
+    kinds = sorted({tensor.device.type for tensor in tensors})
+    if "meta" not in kinds or len(kinds) < 2 or values[0] is not tensors[0]:
+        return None
+    return f"{look.text(operation.node)} mixes {' and '.join(kinds)}: meta tensors have no values to compute with"
 
 
-def _beyond(look: Look, node: ast.AST, exact: np.ndarray, kind: torch.dtype) -> str | None:
+def _is_meta(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_meta
+
+
+def wrapped(look: Look, operation: Operation) -> str | None:
+    """Integers that wrapped around."""
+    words = ("int8", "int16", "byte", "short", "char") if operation.name != "pow" else ("**", "pow")
+    if operation.keywords or not look.mentions(lambda value: getattr(value, "dtype", None) in _NARROW, *words):
+        return None
+    sides = [look.operand(part) for part in operation.operands]
+    if not 0 < len(sides) < 3 or not all(map(_is_whole, sides)):
+        return None
+    own = operation.in_place or len(sides) == 1
+    kind = sides[0].dtype if own else torch.result_type(*sides)
+    if kind not in _NARROW and (kind not in _INTEGERS or operation.name != "pow"):
+        return None
+    wide = torch.float64 if operation.name == "pow" else torch.int64
+    known = [side.to(wide) if isinstance(side, torch.Tensor) else side for side in _first(sides)]
+    return _beyond(look, operation, getattr(torch, operation.name)(*known), kind) if known else None
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.dtype in _INTEGERS and not value.is_meta
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _first(values: list[Any]) -> list[Any]:
+    """Operands that are quickly computed with: of large tensors of one shape the first elements, of others none."""
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    if all(tensor.numel() <= SMALL for tensor in tensors):
+        return values
+    if len({tensor.shape for tensor in tensors}) > 1 or not all(tensor.is_contiguous() for tensor in tensors):
+        return []
+    return [value.view(-1)[:SMALL] if isinstance(value, torch.Tensor) else value for value in values]
+
+
+def _beyond(look: Look, operation: Operation, exact: torch.Tensor, kind: torch.dtype) -> str | None:
     bounds = torch.iinfo(kind)
-    count = sum(not bounds.min <= value <= bounds.max for value in exact.ravel().tolist())
-    if not count:
+    low = exact < bounds.min
+    high = exact >= 2.0**63 if exact.is_floating_point() and kind == torch.int64 else exact > bounds.max
+    outside = exact[low | high]
+    if not outside.numel():
         return None
+    where = "" if low.any() and high.any() else f" below {bounds.min:,}" if low.any() else f" above {bounds.max:,}"
+    among = _among(outside.numel(), exact)
     holds = f"{describe.dtype_name(kind)} holds {bounds.min:,} to {bounds.max:,}"
-    return f"{look.text(node)} wrapped around in {count:,} of {exact.size:,} elements: {holds}"
+    example = ""
+    if not exact.is_floating_point():
+        value = int(outside.flatten()[0])
+        example = f" ({value:,} became {(value - bounds.min) % (1 << bounds.bits) + bounds.min:,})"
+    elif bounds.bits == 64:
+        holds = f"{describe.dtype_name(kind)} ends at 2**63 - 1, float64 goes further"
+    return f"{look.text(operation.node)} wrapped around{where}{among}{example}: {holds}"
 
 
-def from_numpy(look: Look) -> str | None:
+def _among(count: int, elements: torch.Tensor) -> str:
+    first = "the first " if elements.shape == (SMALL,) else ""
+    return f" in {count:,} of {first}{elements.numel():,} elements" if elements.dim() else ""
+
+
+def narrow_sum(look: Look, operation: Operation) -> str | None:
+    """A sum in small integers, asked for with dtype, that wrapped around."""
+    options = {str(keyword.arg): look.operand(keyword.value) for keyword in operation.keywords}
+    kind = options.pop("dtype", None)
+    if kind not in _NARROW or not operation.operands:
+        return None
+    subject, *rest = (look.operand(part) for part in operation.operands)
+    if not _is_whole(subject) or subject.numel() > MAX_ELEMENTS:
+        return None
+    exact = getattr(subject, operation.name)(*rest, **options, dtype=torch.int64)
+    return _beyond(look, operation, exact, kind)
+
+
+def rounded_to_zero(look: Look, operation: Operation) -> str | None:
+    """A division of whole numbers that gave nothing but 0."""
+    modes = [look.operand(keyword.value) for keyword in operation.keywords if keyword.arg == "rounding_mode"]
+    mode = "floor" if operation.name == "floor_divide" else modes[0] if modes else None
+    sides = [look.operand(part) for part in operation.operands] if mode else []
+    if len(sides) != 2 or not all(map(_is_whole, sides)) or _first(sides) is not sides:
+        return None
+    quotient = torch.div(*sides, rounding_mode=mode)
+    if quotient.numel() < 2 or bool(quotient.any()) or not bool(torch.as_tensor(sides[0]).any()):
+        return None
+    above, below = (look.text(part) for part in operation.operands)
+    rounds = f"it rounds to whole numbers, {above} / {below} keeps the fractions"
+    return f"{look.text(operation.node)} gave 0 for all {quotient.numel():,} elements: {rounds}"
+
+
+def from_numpy(look: Look, operation: Operation) -> str | None:
     """float64 that came from NumPy, whose numbers it is."""
-    if torch.get_default_dtype() != torch.float32:
+    node = operation.node
+    assert isinstance(node, ast.Call)
+    if torch.get_default_dtype() == torch.float64 or not is_library(node.func) or not operation.operands:
         return None
-    calls = [node.func.attr for node in look.nodes(ast.Call) if isinstance(node.func, ast.Attribute)]
-    arrays = any(isinstance(value, np.ndarray) and value.dtype == np.float64 for value in look.before.values())
-    made = arrays or any(isinstance(node, ast.Name) and node.id == "np" for node in look.nodes(ast.Name))
-    if not made or not any(call in _FROM_NUMPY for call in calls):
+    if any(keyword.arg in ("dtype", None) for keyword in operation.keywords) or _is_converted(look, node):
         return None
-    for name, tensor in look.results():
-        if tensor.dtype == torch.float64 and not any("dtype" in str(k.arg) for k in look.nodes(ast.keyword)):
-            return f"{name} is float64, as NumPy's numbers are, and torch's layers are float32: .float() converts"
-    return None
+    given = look.operand(operation.operands[0])
+    if not _is_double(given, np.ndarray, np.generic) and not (given is None and _gave_double(look, node)):
+        return None
+    return f"{look.text(node)} is float64, as NumPy's numbers are, and torch's layers are float32: .float() converts"
 
 
-def equality(look: Look) -> str | None:
-    """Floating-point numbers compared exactly."""
-    for node in look.nodes(ast.Compare):
-        if len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+def _is_double(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and value.dtype in (torch.float64, np.float64)  # type: ignore[attr-defined]
+
+
+def _gave_double(look: Look, node: ast.Call) -> bool:
+    """Whether this call's own result is float64, and NumPy's doing."""
+    made = look.mentions(lambda value: isinstance(value, np.ndarray), "np.", "numpy.")
+    return made and look.whole() is node and any(_is_double(value, torch.Tensor) for _, value in look.results())
+
+
+_CONVERTING = frozenset("float half bfloat16 type type_as int long bool double to numpy".split())
+
+
+def _is_converted(look: Look, node: ast.Call) -> bool:
+    return any(
+        isinstance(part, ast.Attribute) and part.value is node and part.attr in _CONVERTING
+        for part in ast.walk(look.plan.statement.node)
+    )
+
+
+def mixed_with_double(look: Look, operation: Operation) -> str | None:
+    """Arithmetic that made float64 of float32, because of the other side."""
+    known = look.mentions(lambda value: _is_double(value, torch.Tensor, np.ndarray), "np.")
+    if not known or len(operation.operands) != 2 or operation.in_place:
+        return None
+    for at in (0, 1):
+        single, double = look.operand(operation.operands[at]), look.operand(operation.operands[1 - at])
+        name = look.text(operation.operands[1 - at])
+        if not isinstance(single, torch.Tensor) or single.dtype != torch.float32 or "double" in name or "64" in name:
             continue
-        sides = [look.operand(side) for side in (node.left, node.comparators[0])]
-        floats = [side for side in sides if isinstance(side, torch.Tensor) and side.is_floating_point()]
-        whole = any(isinstance(side, int) or (isinstance(side, float) and side.is_integer()) for side in sides)
-        if floats and not whole and len(floats) == sum(isinstance(side, torch.Tensor) for side in sides):
-            return f"{look.text(node)} compares floats exactly: torch.isclose allows for rounding"
+        if _is_double(double, torch.Tensor) and torch.result_type(single, double) == torch.float64:
+            return f"{look.text(operation.node)} is float64, because {name} is: {name}.float() keeps float32"
+        if _is_double(double, np.ndarray):
+            keeps = f"torch.from_numpy({name}).float() keeps float32"
+            return f"{look.text(operation.node)} is float64, as NumPy's {name} is: {keeps}"
     return None
 
 
-def uncalled(look: Look) -> str | None:
-    """is_available without its brackets, as a truth value."""
-    tests = [node.test for node in look.nodes(ast.IfExp, ast.If, ast.While)]
-    tests += [part for node in look.nodes(ast.BoolOp) for part in node.values]
-    tests += [node.operand for node in look.nodes(ast.UnaryOp) if isinstance(node.op, ast.Not)]
-    for test in tests:
-        if isinstance(test, ast.Attribute) and test.attr == "is_available":
+def equality(look: Look, operation: Operation) -> str | None:
+    """Numbers that are different by rounding alone."""
+    sides = [look.operand(part) for part in operation.operands]
+    tensors = [side for side in sides if isinstance(side, torch.Tensor) and side.is_floating_point()]
+    if not tensors or len(tensors) + sum(type(side) in (int, float) for side in sides) < 2:
+        return None
+    known = [torch.as_tensor(side, dtype=tensors[0].dtype) for side in _first(sides)]
+    if not known or known[0].dtype != known[1].dtype or any(map(_is_meta, known)):
+        return None
+    one, other = known
+    close = torch.isclose(one, other, rtol=16 * torch.finfo(one.dtype).eps, atol=0)
+    count = int((close & (one != other)).sum())
+    sides_of = f"the sides of {look.text(operation.node)} differ by rounding alone"
+    return f"{sides_of}{_among(count, close)}: torch.isclose leaves room for it" if count else None
+
+
+_CALLABLE = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
+
+
+def uncalled(look: Look, operation: Operation) -> str | None:
+    """A function without its brackets, as a truth value: torch.cuda.is_available."""
+    for test in operation.operands:
+        if not isinstance(test, ast.Attribute):
+            continue
+        owned = operation.sure and isinstance(look.operand(test.value), torch.Tensor)
+        if (owned or is_library(test)) and isinstance(look.operand(test), _CALLABLE):
             text = look.text(test)
             return f"{text} is not called, and a function is always true: {text}()"
     return None
 
 
-def dimless(look: Look) -> str | None:
-    """softmax or argmax of a batch without a dimension."""
-    for node in look.nodes(ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if name not in _DIMLESS or any(k.arg in ("dim", "axis") for k in node.keywords):
-            continue
-        owner = look.operand(node.func.value)
-        subject = owner if isinstance(owner, torch.Tensor) else look.operand(node.args[0]) if node.args else None
-        others = len(node.args) - (not isinstance(owner, torch.Tensor))
-        if isinstance(subject, torch.Tensor) and subject.dim() > 1 and others == 0:
-            sizes = list(subject.shape)
-            what = f"looks at all {subject.numel():,} elements" if name.startswith("arg") else "chooses one by itself"
-            return f"{name} of {sizes} without dim {what}: dim={subject.dim() - 1} is along the last dimension"
-    return None
-
-
-def not_finite(look: Look) -> str | None:
-    """NaN or infinity where there was none before, and none is written."""
-    if re.search(r"nan|inf", look.statement.source, re.IGNORECASE):
+def dimless(look: Look, operation: Operation) -> str | None:
+    """argmax of a batch without a dimension."""
+    if len(operation.operands) != 1 or any(keyword.arg in ("dim", "axis", None) for keyword in operation.keywords):
         return None
-    for name, tensor in look.results():
-        if not _has_odd(tensor) or any(_has_odd(value) for value in look.before.values()):
+    subject = look.operand(operation.operands[0])
+    if not isinstance(subject, torch.Tensor) or subject.dim() < 2 or "unravel_index" in look.plan.statement.source:
+        return None
+    what = f"{operation.name} of {list(subject.shape)} without dim looks at all {subject.numel():,} elements"
+    return f"{what}: dim={subject.dim() - 1} is along the last dimension"
+
+
+def no_log(look: Look, operation: Operation) -> str | None:
+    """nll_loss of probabilities, or of scores: it takes logarithms of probabilities, which are 0 at most."""
+    subject = look.operand(operation.operands[0]) if operation.operands else None
+    if not isinstance(subject, torch.Tensor) or subject.numel() > MAX_ELEMENTS or not (subject > 1e-3).any():
+        return None
+    given = f"{look.text(operation.operands[0])} has values above 0"
+    what = f"{look.text(operation.node)} takes log-probabilities, and {given}"
+    return f"{what}: log_softmax gives them, and cross_entropy takes the scores themselves"
+
+
+# NaN and infinity.
+
+_ODD_NAMES = frozenset(
+    "inf nan Inf NaN infty empty empty_like new_empty empty_strided empty_permuted Tensor FloatTensor resize_".split()
+)
+
+
+def not_finite(look: Look, operation: Operation) -> str | None:
+    """NaN or infinity where there was none before, and none is written."""
+    node = operation.node
+    for name, result in look.results():
+        value = next(filter(_is_odd, _parts(result)), None)
+        if value is None:
             continue
-        node = _maker(look)
-        about = look.text(node) if node is not None else name
-        made = look.operand(node) if node is not None else None
-        return f"{about} made {_counted(made if isinstance(made, torch.Tensor) else tensor)}"
+        if any(map(_is_written, ast.walk(node))) or look.mentions(_is_meta, "meta") or _had_odd(look):
+            return None
+        if not isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.AugAssign):
+            return f"{name} now holds {_counted(value)}"
+        found = None if look.seconds > QUICK or getattr(value, "numel", int)() > MAX_ELEMENTS else _maker(look)
+        about, value = found or (look.whole() or node, value)
+        return f"{look.text(about)} made {_counted(value)}"
     return None
 
 
-def _has_odd(value: Any) -> bool:
+def _parts(value: Any) -> Iterator[Any]:
+    """A value, and the tensors that it holds."""
+    if isinstance(value, tuple | list | dict) and len(value) <= 100:
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    elif isinstance(value, torch.nn.Module):
+        yield from (*value.parameters(), *value.buffers())
+    else:
+        yield value
+
+
+def _is_odd(value: Any) -> bool:
+    """Whether a float or a tensor of floats holds NaN or infinity. A sum that is finite says no at once."""
+    if isinstance(value, float):
+        return value - value != 0
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and value.size <= MAX_SUMMED and not np.isfinite(value).all()
     if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.layout is not torch.strided:
         return False
-    if value.is_meta or value.numel() > MAX_ELEMENTS:
+    if value.is_meta or value.is_nested or (value.numel() > MAX_SUMMED and not value.is_contiguous()):
         return False
-    return not bool(torch.isfinite(value.detach()).all())
+    values = value.detach() if value.numel() <= MAX_SUMMED else value.detach().view(-1)[:MAX_SUMMED]
+    total = float(values.sum())
+    return total - total != 0 and not bool(torch.isfinite(values).all())
 
 
-def _counted(tensor: torch.Tensor) -> str:
-    values = tensor.detach()
-    nan, inf = int(torch.isnan(values).sum()), int(torch.isinf(values).sum())
-    kinds = [f"{nan:,} NaN" if nan else "", f"{inf:,} {'infinity' if inf == 1 else 'infinities'}" if inf else ""]
-    return f"{' and '.join(kind for kind in kinds if kind)} (of {tensor.numel():,} elements)"
+def _is_written(node: ast.AST) -> bool:
+    """Whether a node speaks of NaN or infinity, or makes a tensor of whatever was in memory."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in _ODD_NAMES
+        case ast.Constant(value=str() as text):
+            return bool(re.fullmatch(r"[+-]?(inf|infinity|nan)", text.strip(), re.IGNORECASE))
+        case ast.Constant(value=float() as number):
+            return number - number != 0
+    return False
 
 
-def _maker(look: Look) -> ast.expr | None:
-    """The innermost expression that is not finite although all within it is."""
-    with apart.apart(seconds=SECONDS):
-        for node in look.nodes(ast.Call, ast.BinOp, ast.UnaryOp, ast.Subscript):
-            value = _apart(look, node)
-            if _has_odd(value):
-                inner = [part for part in ast.walk(node) if part is not node and isinstance(part, ast.Call | ast.BinOp)]
-                if not any(_has_odd(_apart(look, part)) for part in inner):
-                    look._found[id(node)] = value
-                    return node  # type: ignore[no-any-return]
+def _had_odd(look: Look) -> bool:
+    """Whether what the statement could read held NaN or infinity before it."""
+    known = {**look.after, **look.before}
+    fresh = set(look.plan.stored) - look.before.keys()
+    names = apart.used([look.plan.statement.node], known) - fresh
+    return any(_is_odd(part) for name in names for part in _parts(known[name]))
+
+
+def _counted(value: Any) -> str:
+    values = torch.as_tensor(value).detach()
+    nan, infinite = int(torch.isnan(values).sum()), int(torch.isinf(values).sum())
+    if values.numel() == 1:
+        return "NaN" if nan else "an infinity"
+    infinities = f"{infinite:,} {'infinity' if infinite == 1 else 'infinities'}"
+    counts = [f"{nan:,} NaN"] * bool(nan) + [infinities] * bool(infinite)
+    return f"{' and '.join(counts)} of {values.numel():,} elements"
+
+
+def _maker(look: Look) -> tuple[ast.AST, Any] | None:
+    """The first operation, in the order of evaluation, whose value is not finite, with that value."""
+    with apart.apart(seconds=SECONDS, random_state=look.random_state):
+        for operation in look.plan.operations:
+            node = operation.node
+            if not operation.sure or not isinstance(node, ast.Call | ast.BinOp | ast.UnaryOp):
+                continue
+            value = look.operand(node)
+            if value is None and not look.trust:  # what --trust allows may have effects outside of Python
+                value = _apart(look, node)
+            if odd := list(filter(_is_odd, _parts(value))):
+                return node, odd[0]
     return None
 
 
@@ -264,26 +367,75 @@ def _apart(look: Look, node: ast.expr) -> Any:
         return None
 
 
+# The table.
+
+
 @dataclass(frozen=True)
 class Kind:
-    """One kind of surprise: what must stand in a statement for it to be looked for, and who looks."""
+    """One kind of surprise. Entries of the same name are one kind: it is said once."""
 
     name: str
-    nodes: tuple[type[ast.AST], ...]
-    find: Callable[[Look], str | None]
+    operations: frozenset[str] | None  # their names; any where None
+    find: Callable[[Look, Operation], str | None]
+    by_value: bool = False  # it depends on values, and not on shapes and dtypes alone
+    everywhere: bool = False  # it is found in functions, too
 
 
-_OPERATIONS = (ast.BinOp, ast.AugAssign)
+def _of(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_LOSSES = _of("kl_div poisson_nll_loss soft_margin_loss")  # torch warns of the others
+_LAYERS = """ReLU LeakyReLU ELU SiLU GELU Sigmoid Tanh Softmax LogSoftmax Dropout Flatten Identity MSELoss L1Loss
+CrossEntropyLoss NLLLoss BCELoss BCEWithLogitsLoss"""
+
+
+def layer_of_tensor(look: Look, operation: Operation) -> str | None:
+    """A layer made with a tensor, as its inplace or its dim, where it was to be applied to it."""
+    if not isinstance(operation.node, ast.Call) or not operation.node.args:
+        return None
+    if not isinstance(look.operand(operation.node.args[0]), torch.Tensor):
+        return None
+    made, tensor = look.text(operation.node.func), look.text(operation.node.args[0])
+    return f"{look.text(operation.node)} makes a layer and applies it to nothing: {made}()({tensor}) applies it"
+
+
 KINDS = (
-    Kind("outer product", _OPERATIONS, outer_product),
-    Kind("meta", (*_OPERATIONS, ast.Call), meta_device),
-    Kind("wrapped", _OPERATIONS, wrapped),
-    Kind("float64", (ast.Call,), from_numpy),
-    Kind("equality", (ast.Compare,), equality),
-    Kind("uncalled", (ast.Attribute,), uncalled),
-    Kind("dimless", (ast.Call,), dimless),
-    Kind("not finite", (*_OPERATIONS, ast.Call), not_finite),
+    Kind("layer", _of(_LAYERS), layer_of_tensor),
+    Kind("outer product", _ARITHMETIC | _COMPARED | _LOSSES, outer_product),
+    Kind("meta", None, meta_device),
+    Kind("integers", _of("add sub mul pow neg bitwise_left_shift"), wrapped, by_value=True),
+    Kind("integers", _of("sum prod cumsum cumprod"), narrow_sum, by_value=True),
+    Kind("zeros", _of("floor_divide div"), rounded_to_zero, by_value=True),
+    Kind("float64", _of("from_numpy tensor as_tensor asarray"), from_numpy),
+    Kind("float64", _ARITHMETIC, mixed_with_double),
+    Kind("equality", _of("eq ne"), equality, by_value=True),
+    Kind("uncalled", _of("truth"), uncalled, everywhere=True),
+    Kind("dimless", _of("argmax argmin"), dimless),
+    Kind("no log", _of("nll_loss"), no_log, by_value=True),
+    Kind("not finite", _of("statement"), not_finite),
 )
+
+
+def _looks(plan: Plan) -> tuple[tuple[Kind, Operation], ...]:
+    """Where to look for what: the surprises inside first, and NaN last."""
+    return tuple(
+        (kind, operation)
+        for kind in KINDS
+        for operation in plan.operations
+        if (kind.operations is None or operation.name in kind.operations)
+        and (operation.sure or kind.everywhere)
+        and (operation.settled or not kind.by_value)
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What must be known of a statement before it runs: its plan, where to look, and its variables' values."""
+
+    plan: Plan
+    looks: tuple[tuple[Kind, Operation], ...]
+    values: dict[str, Any]
 
 
 class Watch:
@@ -291,47 +443,50 @@ class Watch:
 
     def __init__(self) -> None:
         self._said: set[str] = set()
+        self._plans: dict[str, tuple[Plan, tuple[tuple[Kind, Operation], ...]]] = {}
 
-    def before(self, statement: Statement, names: Mapping[str, Any]) -> dict[str, Any] | None:
+    def before(self, statement: Statement, names: Mapping[str, Any]) -> Seen | None:
         """The values of the names that a statement mentions, before it runs; None where nothing could be said of it.
 
-        Narrow integers are copied where they are small: an operator in place changes them.
+        Small tensors that it may change in place are copied. Never raises.
         """
-        kinds: set[type[ast.AST]] = set()
-        mentioned: list[str] = []
-        for node in ast.walk(statement.node):
-            kinds.add(type(node))
-            if isinstance(node, ast.Name):
-                mentioned.append(node.id)
-        if not any(kind.name not in self._said and kinds & set(kind.nodes) for kind in KINDS):
-            return None
-        values = {name: names[name] for name in mentioned if name in names}
-        if ast.AugAssign in kinds:
-            values = {name: _kept(value) for name, value in values.items()}
-        return values
-
-    def notes(
-        self, statement: Statement, before: Mapping[str, Any], value: Any, names: Mapping[str, Any], *, trust: bool
-    ) -> Iterator[str]:
-        """What is surprising in a statement that succeeded, each kind once. Never raises."""
         try:
-            look = Look(statement.again(), before, names, value, trust)
-            present = {type(node) for node in ast.walk(look.statement.node)}
+            plan, looks = self._planned(statement)
+            if all(kind.name in self._said for kind, _ in looks):
+                return None
+            values = {name: names[name] for name in plan.names if name in names}
+            values.update((name, _kept(values[name])) for name in plan.changed if name in values)
         except Exception:
-            return
-        for kind in KINDS:
-            if kind.name in self._said or not present & set(kind.nodes):
-                continue
-            try:
-                note = kind.find(look)
-            except Exception:  # an odd value: nothing is said of it
-                continue
-            if note:
-                self._said.add(kind.name)
-                yield f"note: {note}"
+            return None
+        return Seen(plan, looks, values)
+
+    def _planned(self, statement: Statement) -> tuple[Plan, tuple[tuple[Kind, Operation], ...]]:
+        found = self._plans.get(statement.source)
+        if found is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            plan = Plan.of(statement)
+            found = self._plans[statement.source] = plan, _looks(plan)
+        return found
+
+    def notes(self, seen: Seen, value: Any, names: Mapping[str, Any], **known: Any) -> list[str]:
+        """What is surprising in a statement that succeeded, each kind once. Never raises."""
+        found = []
+        with Look(seen.plan, seen.values, names, value, **known) as look:
+            for kind, operation in seen.looks:
+                if kind.name in self._said:
+                    continue
+                try:
+                    note = kind.find(look, operation)
+                except Exception:  # an odd value: nothing is said of it
+                    continue
+                if note:
+                    self._said.add(kind.name)
+                    found.append(f"note: {note}")
+        return found
 
 
 def _kept(value: Any) -> Any:
-    if isinstance(value, torch.Tensor) and value.dtype in _NARROW and value.numel() <= SMALL:
-        return value.clone()
+    if isinstance(value, torch.Tensor) and not value.is_meta and value.numel() * value.itemsize <= MAX_KEPT:
+        return value.detach().clone()
     return value

@@ -1,6 +1,9 @@
 """A failure on the screen: what happened, where in the text, with which operands, and what to do."""
 
+import difflib
+import re
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,6 +17,9 @@ MARGIN = "    "
 TAB = 4
 BEFORE, AFTER = 2, 1  # lines of the source shown around the span
 HEAD, TAIL = 4, 2  # lines of a long span shown at its beginning and end
+MOST_LINES = 4  # of a suggestion
+LONGEST = 500  # characters of a suggestion's line
+WIDE = 2000  # cells: more than any screen
 MESSAGE_LINES = 8  # of torch's message
 WITHOUT_MESSAGE = {"name", "syntax", "refused", "interrupted"}  # the title says all that Python's message does
 
@@ -24,7 +30,7 @@ def render_diagnosis(diagnosis: report.Diagnosis, *, width: int) -> Text:
         _source(diagnosis, width),
         _operands(diagnosis.operands, width),
         _message(diagnosis, width),
-        _suggestions(diagnosis.suggestions, width),
+        _suggestions(diagnosis, width),
         _notes(diagnosis, width),
     ]
     lines = _title(diagnosis, width)
@@ -72,9 +78,11 @@ def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     place = safe_line(diagnosis.location or "")
     if diagnosis.within:
         place = f"{place}: " if place else ""
-        place += "in a function defined earlier"
+        function = re.search(r"^\s*(?:async\s+)?def\s+(\w+)", diagnosis.within, re.MULTILINE)
+        place += f"in {safe_line(function[1])}" if function else "in a function of an earlier input"
+        place += f", line {span.line}" if span and "\n" in diagnosis.within else ""
     if place:
-        lines += [Text(part, theme.FAINT) for part in layout.wrap(place, width, indent="  ")]
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(f"  {place}", width, indent="    ")]
     if not source or not source.strip():
         return lines
     # Only \n ends a line, as in Python's own count of them; \r is shown as what it is.
@@ -184,7 +192,7 @@ def _window(cells: list[_Cell], room: int) -> tuple[list[_Cell], bool, bool]:
 
 
 def _operands(operands: tuple[report.Operand, ...], width: int) -> list[Text]:
-    columns = [Column("", least=6), Column("", 1, least=10), Column("", 2, least=12)]
+    columns = [Column("", least=6), Column("", 1), Column("", 2, least=12)]
     rows = [
         [Text(_written(operand.text)), _facts(operand), Text(safe_line(operand.note or ""), theme.FAINT)]
         for operand in operands
@@ -193,21 +201,68 @@ def _operands(operands: tuple[report.Operand, ...], width: int) -> list[Text]:
     return _indented(layout.table(columns, rows, width=width - len(MARGIN) + 1, heads=False))
 
 
-def _suggestions(suggestions: tuple[report.Suggestion, ...], width: int) -> list[Text]:
-    columns = [Column(""), Column("", 1, least=10), Column("", 2, least=10), Column("", 3, least=12)]
-    rows = [
-        [
-            Text(f"{'try' if number == 1 else '   '}  {number}", theme.ADVICE),
-            Text(_written(suggestion.edit), theme.ADVICE),
-            _facts(suggestion.result),
-            Text(safe_line(suggestion.title), theme.FAINT),
-        ]
-        for number, suggestion in enumerate(suggestions, 1)
-    ]
-    return [
-        layout.crop_text(Text(" ").append_text(line), width)
-        for line in layout.table(columns, rows, width=width - 1, heads=False)
-    ]
+def _suggestions(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    """A line for each, where all fit; else each one's text first, whole, and below it what it gives and why."""
+    rows = [_suggestion(number, each, diagnosis) for number, each in enumerate(diagnosis.suggestions, 1)]
+    if all(len(text) == 1 for _, text, _, _ in rows):
+        columns = [Column(""), Column(""), Column("", 1), Column("", 2)]
+        table = layout.table(columns, [[head, *text, *rest] for head, text, *rest in rows], width=WIDE, heads=False)
+        lines = [Text(" ").append_text(line) for line in table]
+        if max((line.cell_len for line in lines), default=0) <= width:
+            return lines
+    lines = []
+    for head, text, facts, title in rows:
+        for i, line in enumerate(text):
+            start = Text("  ").append_text(head if i == 0 else Text(" " * head.cell_len)).append("  ")
+            lines += _wrapped(line, start, width)
+        below = Text("  ").join(part for part in (facts, title) if part)
+        lines += _wrapped(below, Text(" " * (head.cell_len + 4)), width) if below else []
+    return lines
+
+
+def _suggestion(
+    number: int, suggestion: report.Suggestion, diagnosis: report.Diagnosis
+) -> tuple[Text, list[Text], Text, Text]:
+    """Its number, its lines with what is new in them marked, what it gives, and why."""
+    head = Text(f"{'try' if number == 1 else '   '}  {number}", theme.ADVICE)
+    before = [*diagnosis.source.split("\n"), *(diagnosis.within or "").split("\n")] if diagnosis.source else []
+    whole = suggestion.source.split("\n")
+    lines = [line for line in whole if line not in before][:MOST_LINES] or suggestion.edit.split("\n")[:MOST_LINES]
+    margin = min(len(line) - len(line.lstrip()) for line in lines)
+    shown = [_marked(line[margin:], [one.strip() for one in before]) for line in lines]
+    facts = _facts(suggestion.result)
+    if len(lines) < len(whole) and facts:
+        facts = Text("gives ", theme.FAINT).append_text(facts)
+    return head, shown, facts, Text(safe_line(suggestion.title), theme.FAINT)
+
+
+def _marked(line: str, before: list[str]) -> Text:
+    """A line with the piece marked in which it differs from the line that it is most like."""
+    shown = safe_line(line[:LONGEST])
+    like = difflib.get_close_matches(line.strip(), before, n=1)
+    text = Text(shown, theme.ADVICE)
+    if like:
+        old = safe_line(like[0])
+        start = _common(shown, old)
+        end = _common(shown[start:][::-1], old[start:][::-1])
+        text.stylize(theme.CHANGED, start, len(shown) - end)
+    return text
+
+
+def _common(a: str, b: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def _wrapped(text: Text, start: Text, width: int) -> list[Text]:
+    """A text behind a beginning, broken where it is longer than the width: nothing of it is lost."""
+    pieces = layout.fold(text.plain, max(width - start.cell_len, 8))
+    offsets = list(accumulate(len(piece) for piece in pieces))[:-1]
+    margin = Text(" " * start.cell_len)
+    lines = [(margin if i else start).copy().append_text(part) for i, part in enumerate(text.divide(offsets))]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _indented(lines: list[Text]) -> list[Text]:

@@ -1,5 +1,7 @@
 """What is only text: printed output, notices, completions, progress."""
 
+import re
+
 from rich.text import Text
 
 from tensorcli import report, units
@@ -14,8 +16,13 @@ def render_output(output: report.Output, *, width: int) -> Text:
 
 
 def render_notice(notice: report.Notice, *, width: int) -> Text:
-    """A notice's sentences, wrapped between words."""
-    return layout.block(Text(part) for part in layout.wrap(safe(notice.text), width))
+    """A notice's sentences, wrapped between words; what stands in a column of its own keeps it."""
+    lines = []
+    for line in safe(notice.text).split("\n"):
+        column = re.match(r"\S+  +", line)
+        indent = " " * len(column[0]) if column and len(column[0]) < width // 2 else "  " if column else ""
+        lines += layout.wrap(line, width, indent=indent)
+    return layout.block(map(Text, lines))
 
 
 def render_completions(completions: report.Completions, *, width: int) -> Text:

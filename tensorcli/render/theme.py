@@ -13,5 +13,6 @@ BAR = "bright_blue"  # bars and sparklines
 ERROR = "bold red"
 SPAN = "bold red"
 ADVICE = "green"
+CHANGED = "bold underline"  # what is new in a line of advice
 WARNING = "yellow"
 PLAIN = ""
