@@ -202,10 +202,54 @@ def explaining() -> None:
     print(f"  of which without trying edits {b * 1e3:.2f} ms")
 
 
+PARTS = (
+    "((x @ w + b).relu() * 2 - x.T.exp()).mean(dim=0) + ((w @ x + b).sigmoid() / 3 + w.T.tanh()).sum(dim=1)"
+    " - (x - b).abs().amax(dim=1)[:64]"
+)
+
+
+def inspecting() -> None:
+    """What it costs to see all parts of an expression, really run and predicted, against a plain run of it."""
+    from tensorcli import report
+    from tensorcli.engine import serve
+    from tensorcli.engine.session import Session
+
+    session = Session(seed=0)
+    serve._warm_up()
+    session.ask(
+        report.Evaluate(text="x, w, b = torch.rand(64, 64), torch.rand(64, 64), torch.rand(64)"), lambda _: None
+    )
+    plain = report.Evaluate(text=PARTS)
+    ways: dict[str, report.AnyRequest] = {
+        "inspect": report.Inspect(text=PARTS),
+        "a dry run": report.Inspect(text=PARTS, dry_run=True),
+    }
+
+    def asked(request: report.AnyRequest) -> tuple[float, report.AnyReport]:
+        answers: list[report.AnyReport] = []
+        start = time.perf_counter()
+        session.ask(request, answers.append)
+        return time.perf_counter() - start, answers[-1]
+
+    def count(node: report.Node) -> int:
+        return 1 + sum(map(count, node.children))
+
+    for name, request in ways.items():
+        first, trace = asked(request)
+        assert isinstance(trace, report.Trace)
+        pairs = [(asked(request)[0], asked(plain)[0]) for _ in range(51)]
+        added = statistics.median(one - other for one, other in pairs)
+        parts = count(trace.root)
+        print(
+            f"{name} of {parts} parts: {added * 1e3:.2f} ms more than a plain run ({added / parts * 1e3:.3f} ms a part);"
+            f" the first {first * 1e3:.0f} ms"
+        )
+
+
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup", "explain"])
+    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup", "explain", "inspect"])
     parser.add_argument("--pairs", type=int, default=11)
     options = parser.parse_args()
     rooms = {
@@ -214,6 +258,7 @@ def main() -> None:
         "large": large_tensor,
         "lookup": lambda: lookups(1_000_000),
         "explain": explaining,
+        "inspect": inspecting,
     }
     for name in options.what:
         rooms[name]()

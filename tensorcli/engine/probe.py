@@ -15,7 +15,7 @@ from tensorcli import __version__, language, report
 from tensorcli.engine import apart, describe, environment, failure, gradients, interrupts, limits
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
-from tensorcli.engine.recorder import Record, Recorder, overhead
+from tensorcli.engine.recorder import Record, Recorder, Timer, overhead
 from tensorcli.language import Statement
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def trace(
     again = AGAIN if error is None and seconds < QUICK else 0
     while again and (again == AGAIN or time.perf_counter() < end):
         again -= 1
-        other = Recorder(instrument.sites, session.variables(), key, own=overhead())
+        other = Timer(instrument.sites, {}, key, own=overhead())
         if not _ran_again(code, world, other):
             break
         recorder.root.no_slower_than(other.root)

@@ -122,8 +122,11 @@ class Recorder:
         with ExitStack() as stack:
             stack.callback(register_module_forward_pre_hook(self._enter_module).remove)
             stack.callback(register_module_forward_hook(self._leave_module).remove)
-            stack.enter_context(self.account)
+            self._see_operators(stack)
             yield
+
+    def _see_operators(self, stack: ExitStack) -> None:
+        stack.enter_context(self.account)
 
     # What the statement calls.
 
@@ -225,6 +228,16 @@ class Recorder:
     def _leave_module(self, module: torch.nn.Module, arguments: Any, value: Any) -> None:
         if self.current.module is module and self.current.key == ("module", id(module)):
             self._end(("module", id(module)), value)
+
+
+class Timer(Recorder):
+    """Takes down times and nothing else."""
+
+    def _see_operators(self, stack: ExitStack) -> None:
+        """Not at all."""
+
+    def _look(self, opened: _Open, value: Any) -> None:
+        """Not at all."""
 
 
 def _kind(result: report.Tensor | report.Value | None) -> tuple[object, ...]:
