@@ -241,7 +241,7 @@ def inspecting() -> None:
         added = statistics.median(one - other for one, other in pairs)
         parts = count(trace.root)
         print(
-            f"{name} of {parts} parts: {added * 1e3:.2f} ms more than a plain run ({added / parts * 1e3:.3f} ms a part);"
+            f"{name} of {parts} parts: {added * 1e3:.2f} ms more than plain ({added / parts * 1e3:.3f} ms a part);"
             f" the first {first * 1e3:.0f} ms"
         )
 
