@@ -10,7 +10,7 @@ import msgspec
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import environment, failure, interrupts, limits
+from tensorcli.engine import environment, failure, interrupts, limits, relations
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, overhead
@@ -70,6 +70,9 @@ def trace(
                 root=builder.node(root, depth),
                 total_seconds=seconds,
                 peak_nbytes=recorder.account.peak_nbytes,
+                kept_nbytes=recorder.account.live_nbytes if error is None else None,
+                shared=relations.shared(written.node, session.variables()),
+                all=whole,
                 probe_seconds=overhead().part + overhead().below,
                 seed=session.seed if drew else None,
                 environment={
@@ -103,8 +106,12 @@ class _Builder:
         uncounted = sorted(set().union(*(part.uncounted for part in parts)))
         operators = any(part.moved_nbytes or part.flops for part in parts)
         result = record.result or report.Value(type="failed")
-        if isinstance(result, report.Tensor) and any(part.drew for part in parts):
-            result = msgspec.structs.replace(result, drew_random=True)
+        notes = [*record.facts.notes, *(["its results differ in shape"] if record.varies else [])]
+        if any(part.drew for part in parts):
+            if isinstance(result, report.Tensor):
+                result = msgspec.structs.replace(result, drew_random=True)
+            else:
+                notes.insert(0, "random")
         place = self._statement.place_of(record.site.node) if record.site else None
         leaf = _is_leaf(record)
         return report.Node(
@@ -123,7 +130,8 @@ class _Builder:
             new_nbytes=record.facts.new_nbytes,
             relation=record.facts.relation,
             broadcast=record.facts.broadcast,
-            notes=(*record.facts.notes, *(["its results differ in shape"] if record.varies else [])),
+            diagrams=record.diagrams,
+            notes=tuple(notes),
             children=tuple(self.node(child, None if depth is None else depth - 1) for child in below if depth != 0),
         )
 
