@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tensorcli import report, wire
-from tensorcli.engine import diagrams
+from tensorcli.engine import diagrams, pretend
 from tensorcli.engine.session import Session
 from tensorcli.render import render
 from tensorcli.render.diagrams import draw
@@ -146,6 +146,12 @@ def test_what_is_plain_has_no_picture(text):
     assert inspected(text, X).root.diagrams == ()
 
 
+def test_an_in_place_method_draws_nothing_and_a_number_is_not_aligned():
+    assert inspected("x[0].add_(1)", X).root.diagrams == ()
+    assert not any(line.startswith(" broadcast") for line in shown(inspected("x + torch.tensor(1.0)", X)))
+    assert sum(line.startswith(" broadcast") for line in shown(inspected("x + torch.ones(4)", X))) == 1
+
+
 # What they say is what torch does.
 
 
@@ -270,8 +276,11 @@ def test_the_end_of_a_chain_of_methods_is_what_it_is_named_by():
 
 def test_a_pretended_device_has_the_same_pictures():
     answers = []
-    session = Session(seed=0, pretend="cuda")
-    session.ask(report.Inspect(text="x[[0, 2]].T", setup="x = torch.ones(3, 2, device='cuda')"), answers.append)
+    try:
+        session = Session(seed=0, pretend="cuda")
+        session.ask(report.Inspect(text="x[[0, 2]].T", setup="x = torch.ones(3, 2, device='cuda')"), answers.append)
+    finally:
+        pretend.stop()
     (trace,) = answers
     assert [type(each) for each in trace.root.diagrams] == [report.Axes, report.Strides]
     assert trace.root.children[0].diagrams[0].cells == ("##", "..", "##")
@@ -300,6 +309,14 @@ def test_relations_are_those_of_the_memory(text):
         expected = ["new", "copy"]
     assert root.relation in expected
     assert bool(root.new_nbytes) == (root.relation in ("new", "copy"))
+
+
+@pytest.mark.parametrize("text", ["x.grad", "layer.weight", "pair[1]", "d['w']", "model[0].bias"])
+def test_what_was_there_before_is_not_new(text):
+    setup = """x = torch.ones(2, requires_grad=True); x.sum().backward(); layer = nn.Linear(2, 3)
+pair = (1, torch.ones(2)); d = {"w": torch.ones(2)}; model = nn.Sequential(nn.Linear(2, 3))"""
+    root = inspected(text, setup).root
+    assert (root.relation, root.new_nbytes) in ((None, None), (f"same object as {text}", 0))
 
 
 def test_a_view_is_held_against_its_storage():

@@ -66,7 +66,8 @@ def _pictures(
         call = _Call(site.node, inputs, names)
         with suppress(Exception):  # an argument that is not known, or no tensor
             yield _picture(operation.removeprefix("method ").removeprefix("attribute "), call, value)
-    if operation == "name" or any(isinstance(other, torch.Tensor) for _, other, *_ in inputs):
+    tensors = [other for _, other, *_ in inputs if isinstance(other, torch.Tensor)]
+    if operation == "name" or (tensors and all(other is not value for other in tensors)):
         yield _strides(value)
 
 
@@ -364,7 +365,7 @@ def _grid(
     return report.Selection(
         shape=shape,
         chosen=chosen,
-        taken=value.numel() if isinstance(value, torch.Tensor) else chosen,
+        taken=int(value.numel()) if isinstance(value, torch.Tensor) else chosen,
         plane=leading,
         planes=planes,
         rows=rows,
@@ -389,7 +390,7 @@ def _strides(x: Any) -> report.Strides | None:
     """How a tensor lies in its storage, where it is a view or does not fill it."""
     if not isinstance(x, torch.Tensor) or x.layout is not torch.strided or not x.numel():
         return None
-    held = x.untyped_storage().nbytes() // x.element_size()
+    held = int(x.untyped_storage().nbytes()) // x.element_size()
     if x.is_contiguous() and x.numel() == held:
         return None
     cells = None
@@ -399,5 +400,9 @@ def _strides(x: Any) -> report.Strides | None:
             places = {place + i * stride for place in places for i in range(size if stride else 1)}
         cells = "".join("#" if place in places else "." for place in range(held))
     return report.Strides(
-        sizes=describe.shape_of(x), strides=tuple(x.stride()), offset=int(x.storage_offset()), storage=held, cells=cells
+        sizes=describe.shape_of(x),
+        strides=tuple(map(int, x.stride())),
+        offset=int(x.storage_offset()),
+        storage=held,
+        cells=cells,
     )

@@ -137,6 +137,9 @@ def _relation(operation: str, value: Any, inputs: Sequence[Input], names: Mappin
     mine = describe.extent(value)
     if mine and any(describe.extent(other) == mine for _, other, _ in inputs):
         return "view of its input"
+    held = operation == "index" and not isinstance(inputs[0].value, _ARRAYS)
+    if held or operation.startswith("attribute"):  # it was there before
+        return None
     copied = operation.removeprefix("method ") in _COPIES and any(isinstance(other, _ARRAYS) for _, other, _ in inputs)
     return "copy" if copied else "new"
 

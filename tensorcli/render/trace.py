@@ -114,13 +114,10 @@ def _notes(node: report.Node) -> list[Text]:
         notes.append(Text(safe_line(node.relation or ""), theme.FLAG))
     if isinstance(node.result, report.Tensor) and node.result.drew_random:
         notes.append(Text("random", theme.FLAG))
-    if node.broadcast is not None:
-        wide = units.shape(node.broadcast.result)
-        notes += [
-            Text(f"{layout.crop(safe_line(name), 24)}: {_plain(sizes)} stretched to {wide}", theme.FAINT)
-            for name, sizes in node.broadcast.operands
-            if tuple(size for size in sizes if size is not None) != node.broadcast.result
-        ]
+    notes += [
+        Text(f"{layout.crop(safe_line(name), 24)}: {units.shape(sizes)} stretched to {units.shape(wide)}", theme.FAINT)
+        for name, sizes, wide in _stretched(node.broadcast)
+    ]
     if node.count > 1:
         each = [time for time in (node.shortest_seconds, node.longest_seconds) if time is not None]
         notes.append(Text(f"{node.count:,} times{f', {_range(*each)} each' if len(each) == 2 else ''}", theme.FAINT))
@@ -133,8 +130,12 @@ def _range(low: float, high: float) -> str:
     return f"{first.removesuffix(last[last.rfind(' ') :])} .. {last}"
 
 
-def _plain(sizes: tuple[int | None, ...]) -> str:
-    return units.shape(tuple(size for size in sizes if size is not None))
+def _stretched(broadcast: report.Broadcast | None) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """The operands that were stretched: name, sizes, and the sizes that they were stretched to."""
+    if broadcast is None:
+        return []
+    plain = [(name, tuple(size for size in sizes if size is not None)) for name, sizes in broadcast.operands]
+    return [(name, sizes, broadcast.result) for name, sizes in plain if sizes != broadcast.result]
 
 
 def _pictures(trace: report.Trace, width: int) -> list[Text]:
@@ -152,7 +153,8 @@ def _chosen(trace: report.Trace) -> Iterator[tuple[report.Node, report.AnyDiagra
     level = [trace.root]
     while level:
         for node in level:
-            pictures = [*([node.broadcast] if node.broadcast else []), *node.diagrams]
+            stretched = any(sizes for _, sizes, _ in _stretched(node.broadcast))  # a number alone is no picture
+            pictures = [*([node.broadcast] if node.broadcast and stretched else []), *node.diagrams]
             if not trace.all:  # a name's own is that of the part that uses it
                 pictures = [] if node.operation == "name" and node is not trace.root else pictures[:1]
             yield from ((node, picture) for picture in pictures)
