@@ -284,6 +284,83 @@ class Broadcast(Data, frozen=True, kw_only=True):
     result: tuple[int, ...]
 
 
+class Diagram(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), tag_field="kind"):
+    """A picture of what a part of a statement did to its operands."""
+
+
+class Product(Diagram, frozen=True, kw_only=True):
+    """A matrix product: the inner sizes are the left's last and the right's last but one, its last if `transposed`."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    result: tuple[int, ...]
+    transposed: bool = False
+
+
+class Einsum(Diagram, frozen=True, kw_only=True):
+    """The size of each letter in each operand and in the result, null where it is not in it."""
+
+    letters: tuple[str, ...]
+    operands: tuple[tuple[str, tuple[int | None, ...]], ...]
+    result: tuple[int | None, ...]
+
+
+class Axis(Data, frozen=True, kw_only=True):
+    """Axes of a tensor, or of `times` tensors alike, and a letter for each where it can be followed.
+
+    The same letter before and after is the same axis: "ab" is a and b merged, "a+c" a and then c, "3a" three times a,
+    "+" an axis that is new.
+    """
+
+    shape: tuple[int, ...]
+    letters: tuple[str, ...] = ()
+    times: int = 1
+
+
+class Axes(Diagram, frozen=True, kw_only=True):
+    """Which axis went where, and which were merged, split, added or dropped."""
+
+    before: tuple[Axis, ...]
+    after: tuple[Axis, ...]
+    note: str = ""
+
+
+class Selection(Diagram, frozen=True, kw_only=True):
+    """Which elements an index chose: `chosen` of them, `taken` with repeats, in `planes` of the last two axes.
+
+    `cells` has a text for each of `rows` with "#" for each of `columns` that was chosen, in the first such `plane`.
+    """
+
+    shape: tuple[int, ...]
+    chosen: int
+    taken: int
+    plane: tuple[int, ...] = ()
+    planes: int = 1
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
+    cells: tuple[str, ...] = ()
+
+
+class Strides(Diagram, frozen=True, kw_only=True):
+    """How a view lies in its storage, in elements; `cells` has "#" for each element of a small one that is in it."""
+
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    storage: int
+    cells: str | None = None
+
+
+AnyDiagram = Product | Einsum | Axes | Selection | Strides
+
+
+class Shared(Data, frozen=True, kw_only=True):
+    """Variables on the same memory: each one's name, and "view", "NumPy" or "" for what it is."""
+
+    names: tuple[tuple[str, str], ...]
+    nbytes: int
+
+
 class Node(Data, frozen=True, kw_only=True):
     """One part of a statement, or a module that a call of it went through (then `span` is null).
 
@@ -308,6 +385,7 @@ class Node(Data, frozen=True, kw_only=True):
     new_nbytes: int | None = None
     relation: str | None = None
     broadcast: Broadcast | None = None
+    diagrams: tuple[AnyDiagram, ...] = ()
     notes: tuple[str, ...] = ()
     children: tuple["Node", ...] = ()
 
@@ -333,14 +411,19 @@ class Gradient(Data, frozen=True, kw_only=True):
 class Trace(Report, frozen=True, kw_only=True):
     """What every part of a statement gave.
 
-    `peak_nbytes` is the most that its tensors took at one time beyond its inputs; `probe_seconds` is what looking at
-    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some. `functions` is the graph
-    behind the result and `gradients` what its sum's backward would leave in the leaves, where these were asked for.
+    `peak_nbytes` is the most that its tensors took at one time beyond its inputs, `kept_nbytes` what they take after
+    it; `shared` are the variables in it that share memory; `all` says that every part was asked for; `probe_seconds`
+    is what looking at one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
+    `functions` is the graph behind the result and `gradients` what its sum's backward would leave in the leaves, where
+    these were asked for.
     """
 
     root: Node
     total_seconds: float
     peak_nbytes: int | None = None
+    kept_nbytes: int | None = None
+    shared: tuple[Shared, ...] = ()
+    all: bool = False
     predicted: bool = False
     probe_seconds: float | None = None
     seed: int | None = None

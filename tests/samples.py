@@ -208,6 +208,27 @@ def _deep(depth: int) -> r.Node:
     return node
 
 
+_ODD = r.Axis(shape=(10**9, 1), letters=(NASTY,), times=7)
+PICTURES: tuple[r.AnyDiagram, ...] = (
+    r.Product(left=(), right=(), result=()),
+    r.Product(left=(3, 5, 7), right=(5, 2), result=(3, 7, 2), transposed=True),
+    r.Einsum(letters=("i", NASTY), operands=((NASTY, (None, 10**12)), (LONG, (1, None))), result=(1, 10**12)),
+    r.Axes(before=(_ODD,), after=(r.Axis(shape=()), _ODD), note=NASTY),
+    r.Axes(before=(r.Axis(shape=()),), after=(_ODD,)),
+    r.Selection(shape=(), chosen=0, taken=0),
+    r.Selection(
+        shape=(9, 10**6, 10**6),
+        chosen=1,
+        taken=2,
+        plane=(8,),
+        planes=2,
+        rows=(0, 10**5),
+        columns=(1, 10**5),
+        cells=("#.", ".."),
+    ),
+    r.Strides(sizes=(2,), strides=(0,), offset=-1, storage=10**9, cells="#." * 40),
+)
+
 DEVICES = r.Devices(
     devices=(
         r.Device(
@@ -347,6 +368,15 @@ SAMPLES: dict[str, r.AnyReport] = {
     ),
     "trace": TRACE,
     "trace deep": r.Trace(root=_deep(30), total_seconds=1.0, predicted=True, environment={"torch": NASTY}),
+    "trace pictures": r.Trace(
+        root=_node(NASTY, A, diagrams=PICTURES, flops=10**15, moved_nbytes=1, uncounted=(NASTY, LONG), failed=True),
+        total_seconds=1.0,
+        all=True,
+        seed=2**63,
+        probe_seconds=1e-6,
+        kept_nbytes=1 << 60,
+        shared=(r.Shared(names=((NASTY, "view"), (LONG, ""), ("a", "NumPy")), nbytes=1 << 50),),
+    ),
     "bench": BENCH,
     "bench empty": r.Benchmark(workload=NASTY, environment={}, cases=()),
     "timing": TIMING,

@@ -292,11 +292,11 @@ def test_a_short_screen_keeps_the_code_and_an_interruption_is_no_error() -> None
 
 def test_a_trace_is_a_tree_with_its_alignment_and_totals() -> None:
     assert lines(TRACE, width=120) == [
-        " expression                         result                   memory   time",
+        " expression                         result                   memory   time   FLOP",
         " torch.relu(x @ w + b).mean(dim=0)  float32 [10] cpu           40 B   9 us",
         " └ torch.relu(x @ w + b)            float32 [64, 10] cpu    2.5 KiB   4 us",
-        "   └ x @ w + b                      float32 [64, 10] cpu    2.5 KiB   3 us  b: [10] stretched to [64, 10]",
-        "     ├ x @ w                        float32 [64, 10] cpu    2.5 KiB  21 us  1.0 MFLOP  (64, 784) @ (784, 10)",
+        "   └ x @ w + b                      float32 [64, 10] cpu    2.5 KiB   3 us         b: [10] stretched to [64, 10]",  # noqa: E501
+        "     ├ x @ w                        float32 [64, 10] cpu    2.5 KiB  21 us  1.0 M",
         "     │ ├ x                          float32 [64, 784] cpu   196 KiB",
         "     │ └ w                          float32 [784, 10] cpu  30.6 KiB",
         "     └ b                            float32 [10] cpu           40 B",
@@ -310,11 +310,10 @@ def test_a_trace_is_a_tree_with_its_alignment_and_totals() -> None:
 
 
 def test_notes_go_below_where_they_do_not_fit_beside() -> None:
-    assert lines(TRACE)[3:7] == [
-        "   └ x @ w + b                      float32 [64, 10] cpu    2.5 KiB   3 us",
+    assert lines(TRACE)[3:6] == [
+        "   └ x @ w + b                     float32 [64, 10] cpu    2.5 KiB   3 us",
         "     │   b: [10] stretched to [64, 10]",
-        "     ├ x @ w                        float32 [64, 10] cpu    2.5 KiB  21 us",
-        "     │ │   1.0 MFLOP  (64, 784) @ (784, 10)",
+        "     ├ x @ w                       float32 [64, 10] cpu    2.5 KiB  21 us  1.0 M",
     ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import apart, describe, environment, failure, gradients, interrupts, limits
+from tensorcli.engine import apart, describe, environment, failure, gradients, interrupts, limits, relations
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, Timer, overhead
@@ -89,6 +89,9 @@ def trace(
                 root=builder.node(root, depth),
                 total_seconds=seconds,
                 peak_nbytes=recorder.account.peak_nbytes,
+                kept_nbytes=recorder.account.live_nbytes if error is None else None,
+                shared=relations.shared(written.node, session.variables()),
+                all=whole,
                 probe_seconds=overhead().part + overhead().below,
                 seed=session.seed if drew else None,
                 functions=gradients.functions(recorder.value) if grad else (),
@@ -221,11 +224,14 @@ class _Builder:
             new_nbytes=record.facts.new_nbytes,
             relation=record.facts.relation,
             broadcast=record.facts.broadcast,
-            notes=tuple(self._notes(record)),
+            diagrams=record.diagrams,
+            notes=tuple(self._notes(record, parts)),
             children=tuple(self.node(child, None if depth is None else depth - 1) for child in below if depth != 0),
         )
 
-    def _notes(self, record: Record) -> Iterator[str]:
+    def _notes(self, record: Record, parts: list[Record]) -> Iterator[str]:
+        if any(part.drew for part in parts) and not isinstance(record.result, report.Tensor):
+            yield "random"
         yield from record.facts.notes
         if record.varies:
             yield "its results differ in shape"

@@ -1,6 +1,7 @@
 """What each part of a statement gave, took and cost, noted while the statement runs."""
 
 import ast
+import re
 import sys
 import time
 import weakref
@@ -16,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tensorcli import language, report
-from tensorcli.engine import costs, describe, environment, relations
+from tensorcli.engine import costs, describe, diagrams, environment, relations
 from tensorcli.engine.instrument import ENTER, LEAVE, STEP, Site
 
 _LOOKS = 30
@@ -51,6 +52,7 @@ class Record:
     drew: bool = False
     result: report.Tensor | report.Value | None = None  # None as long as it has not come to its end
     facts: relations.Facts = field(default_factory=relations.Facts)
+    diagrams: tuple[report.AnyDiagram, ...] = ()
     varies: bool = False  # whether its results differ in more than their values
     children: dict[object, "Record"] = field(default_factory=dict)
 
@@ -75,7 +77,7 @@ class _Open:
     key: object
     record: Record
     module: torch.nn.Module | None = None
-    inputs: list[tuple[Site | None, Any]] = field(default_factory=list)
+    inputs: list[relations.Input] = field(default_factory=list)
     below: float = 0.0  # seconds of what is below it, and of looking
     probes: int = 0  # parts directly below it
     operators: int = 0
@@ -188,7 +190,7 @@ class Recorder:
         if above.key is None:
             self.value = value
         if record.site and above.record.site and record.site.statement is above.record.site.statement:
-            above.inputs.append((record.site, value))
+            above.inputs.append(relations.taken(record.site, value))
         above.probes += 1
         above.below += time.perf_counter() - opened.started
 
@@ -205,6 +207,9 @@ class Recorder:
         record.result = result
         if first:
             record.facts = relations.facts(record.site, record.operation, value, opened.inputs, self._names)
+            record.diagrams = diagrams.of(
+                record.site, record.operation, value, opened.inputs, self._names, opened.module
+            )
 
     # What torch calls.
 
@@ -220,10 +225,10 @@ class Recorder:
             return
         self._modules += 1
         name = next((o.module and _name_in(o.module, module) for o in reversed(self._open) if o.module), None)
-        text = f"{name} {_title(module)}" if name else _title(module)
+        text = f"{name}: {_title(module)}" if name else _title(module)
         self._begin(("module", id(module)), None, text, f"module {type(module).__name__}")
         self.current.module = module
-        self.current.inputs += [(None, item) for item in costs.tensors(arguments)]
+        self.current.inputs += [relations.taken(None, item) for item in costs.tensors(arguments)]
 
     def _leave_module(self, module: torch.nn.Module, arguments: Any, value: Any) -> None:
         if self.current.module is module and self.current.key == ("module", id(module)):
@@ -251,7 +256,9 @@ def _name_in(outer: torch.nn.Module, inner: torch.nn.Module) -> str | None:
 
 
 def _title(module: torch.nn.Module) -> str:
-    return f"{type(module).__name__}({module.extra_repr()})" if not list(module.children()) else type(module).__name__
+    """A module as it prints itself, less what says nothing: "Linear(784, 10)"."""
+    facts = re.sub(r"\b(in|out)_features=|, bias=True\b", "", module.extra_repr())
+    return f"{type(module).__name__}({facts})" if not list(module.children()) else type(module).__name__
 
 
 class Account(TorchDispatchMode):
@@ -262,7 +269,7 @@ class Account(TorchDispatchMode):
         self.peak_nbytes = 0
         self._recorder = recorder
         self._live: dict[int, int] = {}
-        self._live_nbytes = 0
+        self.live_nbytes = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -285,7 +292,7 @@ class Account(TorchDispatchMode):
         else:
             record.flops += spent.flops
         if not operator.is_view:
-            self._note_memory(arguments, result)
+            self._note_memory((*arguments, *options.values()), result)
         opened.operators += 1
         opened.below += time.perf_counter() - before
         return result
@@ -298,12 +305,12 @@ class Account(TorchDispatchMode):
                 continue
             nbytes = storage.nbytes()
             self._live[storage._cdata] = nbytes
-            self._live_nbytes += nbytes
-            self.peak_nbytes = max(self.peak_nbytes, self._live_nbytes)
+            self.live_nbytes += nbytes
+            self.peak_nbytes = max(self.peak_nbytes, self.live_nbytes)
             weakref.finalize(storage, self._free, storage._cdata).atexit = False
 
     def _free(self, key: int) -> None:
-        self._live_nbytes -= self._live.pop(key, 0)
+        self.live_nbytes -= self._live.pop(key, 0)
 
 
 def _storage(x: torch.Tensor) -> torch.UntypedStorage | None:

@@ -3,12 +3,12 @@
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from tensorcli import report
+from tensorcli import report, units
 from tensorcli.engine import describe
 from tensorcli.engine.instrument import Site
 
@@ -19,7 +19,25 @@ _COPIES = frozenset(
 _ARRAYS = (torch.Tensor, np.ndarray)
 _PRODUCTS = frozenset(("matmul", "mm", "bmm", "mv", "dot", "addmm", "linear"))
 
-Input = tuple[Site | None, Any]
+
+class Input(NamedTuple):
+    """The value of a part directly below another, and how often it had been changed in place until then."""
+
+    site: Site | None
+    value: Any
+    version: int | None = None
+
+
+def taken(site: Site | None, value: Any) -> Input:
+    """A part's value as it is now."""
+    return Input(site, value, _version(value))
+
+
+def _version(value: Any) -> int | None:
+    try:
+        return value._version if isinstance(value, torch.Tensor) else None
+    except RuntimeError:  # inference tensors do not count their changes
+        return None
 
 
 @dataclass(frozen=True)
@@ -44,19 +62,51 @@ def facts(site: Site | None, operation: str, value: Any, inputs: Sequence[Input]
         relation=relation,
         new_nbytes=_new_nbytes(value, relation),
         broadcast=_broadcast(operation, value, inputs),
-        notes=_notes(value, relation),
+        notes=(*_notes(value, relation), *_change([x for _, x, old in inputs if old != _version(x)], names)),
     )
 
 
 def _changed(node: ast.AugAssign | ast.Assign, value: Any, inputs: Sequence[Input], names: Mapping[str, Any]) -> Facts:
     """`x += y` and `x[0] = y`: whether the variable is still the same object, and what else sees the change."""
-    before = inputs[0] if inputs else (None, None)
-    name = before[0].node.id if before[0] and isinstance(before[0].node, ast.Name) else None
-    if value is None or value is not before[1]:
+    before = inputs[0] if inputs else Input(None, None)
+    name = before.site.node.id if before.site and isinstance(before.site.node, ast.Name) else None
+    if value is None or value is not before.value:
         return Facts(relation="new" if describe.extent(value) else None, new_nbytes=_new_nbytes(value, "new"))
-    others = describe.sharing(value, names, own=name)
-    notes = (f"changes {', '.join(others)} too",) if others else ()
-    return Facts(relation=f"same object as {name}", new_nbytes=0, notes=notes)
+    return Facts(relation=f"same object as {name}", new_nbytes=0, notes=_change([value], names))
+
+
+def _change(changed: Sequence[Any], names: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variables in which a change in place of these shows."""
+    seen = [
+        name
+        for value in changed
+        for name in (*(name for name, other in names.items() if other is value), *_others(value, names))
+    ]
+    return (f"changes {', '.join(dict.fromkeys(seen))} in place",) if seen else ()
+
+
+def _others(value: Any, names: Mapping[str, Any]) -> list[str]:
+    return describe.sharing(value, {name: other for name, other in names.items() if name[0] not in "_."}, own=None)
+
+
+def shared(node: ast.AST, names: Mapping[str, Any]) -> tuple[report.Shared, ...]:
+    """The variables that share memory with one in a statement, those of each memory together."""
+    groups: dict[tuple[str, ...], report.Shared] = {}
+    for own in (part.id for part in ast.walk(node) if isinstance(part, ast.Name)):
+        value = names.get(own)
+        place = describe.extent(value)
+        if place is None:
+            continue
+        others = describe.sharing(value, names, own=own)
+        together = tuple(name for name in names if name in others or name == own)
+        if others:
+            kinds = tuple((name, _kind(names[name])) for name in together)
+            groups[together] = report.Shared(names=kinds, nbytes=place[2] - place[1])
+    return tuple(groups.values())
+
+
+def _kind(value: Any) -> str:
+    return "NumPy" if isinstance(value, np.ndarray) else "view" if value._base is not None else ""
 
 
 def _matters(node: ast.AST | None, value: Any) -> bool:
@@ -79,15 +129,18 @@ def _relation(operation: str, value: Any, inputs: Sequence[Input], names: Mappin
     same = next((name for name, other in names.items() if other is value and name[0] not in "_."), None)
     if same:
         return f"same object as {same}"
-    if any(other is value for _, other in inputs):
+    if any(other is value for _, other, _ in inputs):
         return "same object as its input"
     shared = describe.sharing(value, names, own=None)
     if shared:
         return f"view of {shared[0]}"
     mine = describe.extent(value)
-    if mine and any(describe.extent(other) == mine for _, other in inputs):
+    if mine and any(describe.extent(other) == mine for _, other, _ in inputs):
         return "view of its input"
-    copied = operation.removeprefix("method ") in _COPIES and any(isinstance(other, _ARRAYS) for _, other in inputs)
+    held = operation == "index" and not isinstance(inputs[0].value, _ARRAYS)
+    if held or operation.startswith("attribute"):  # it was there before
+        return None
+    copied = operation.removeprefix("method ") in _COPIES and any(isinstance(other, _ARRAYS) for _, other, _ in inputs)
     return "copy" if copied else "new"
 
 
@@ -99,16 +152,17 @@ def _new_nbytes(value: Any, relation: str | None) -> int | None:
 
 
 def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
+    """A view's bytes against those of its storage."""
     if relation and relation.startswith("view") and isinstance(value, torch.Tensor):
         place, own = describe.extent(value), value.numel() * value.element_size()
         if place and 0 < own < place[2] - place[1]:
-            return (f"{own / (place[2] - place[1]):.2g} of its storage",)
+            return (f"{units.nbytes(own)} of a storage of {units.nbytes(place[2] - place[1])}",)
     return ()
 
 
 def _broadcast(operation: str, value: Any, inputs: Sequence[Input]) -> report.Broadcast | None:
     """The alignment of an element-wise operation that stretched an operand."""
-    operands = [(site, other) for site, other in inputs if isinstance(other, torch.Tensor)]
+    operands = [(site, other) for site, other, _ in inputs if isinstance(other, torch.Tensor)]
     if operation.removeprefix("method ") in _PRODUCTS or not isinstance(value, torch.Tensor) or len(operands) < 2:
         return None
     result, shapes = describe.shape_of(value), [describe.shape_of(other) for _, other in operands]

@@ -1,16 +1,16 @@
 """What every sub-expression gave, as a tree; how operands were stretched; what it took in all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from tensorcli import report, units
-from tensorcli.render import layout, theme
+from tensorcli.render import diagrams, layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe_line
 from tensorcli.render.tensor import short_text, type_parts
 
-BROADCASTS = 8  # shown at most
+PICTURES = 4  # drawn below the tree, where not all were asked for
 FACTS = 22  # cells: "float32 [64, 784] cpu"
 NOTES_FROM = 60  # cells: narrower screens have no room for notes
 WIDE = 1000  # cells: more than any screen
@@ -20,9 +20,11 @@ TEXT = 200  # characters of an expression that matter on any screen
 def render_trace(trace: report.Trace, *, width: int) -> Text:
     """The tree, the alignments of what was broadcast, and a last line with the totals."""
     lines = _tree(trace.root, width)
-    lines += _broadcasts(trace.root, width)
+    lines += _pictures(trace, width)
     lines += _autograd(trace, width)
-    return layout.block([*lines, Text(), Text(" ").append_text(layout.line(_totals(trace), width - 1))])
+    lines += _shared(trace.shared, width)
+    totals = [layout.line(parts, width - 1) for parts in (_totals(trace), _remarks(trace)) if parts]
+    return layout.block([*lines, Text(), *(Text(" ").append_text(line) for line in totals)])
 
 
 def walk(root: report.Node) -> Iterator[tuple[str, str, report.Node]]:
@@ -42,10 +44,12 @@ def walk(root: report.Node) -> Iterator[tuple[str, str, report.Node]]:
 def _tree(root: report.Node, width: int) -> list[Text]:
     """The tree as a table: notes in a column where they fit, else below their nodes; none on a narrow screen."""
     columns = [
-        Column("expression", least=12),
-        Column("result", least=FACTS),
+        Column("expression", least=max(12, width * 3 // 8)),
+        Column("result", least=max(FACTS, width * 3 // 10)),
         Column("memory", 2, right=True),
         Column("time", 1, right=True),
+        Column("FLOP", 3, right=True),
+        Column("FLOP/B", 4, right=True),
     ]
     nodes = list(walk(root))
     rows = [_row(branch, node, width) for branch, _, node in nodes]
@@ -67,53 +71,82 @@ def _tree(root: report.Node, width: int) -> list[Text]:
 
 def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
     memory, time = node.result.nbytes, node.seconds
+    text = Text(safe_line(layout.one_line(node.text[:TEXT])), theme.ERROR if node.failed else theme.PLAIN)
+    raised = node.failed and not any(child.failed for child in node.children)
+    result = Text("failed" if raised else "", theme.ERROR) if node.failed else _result(node.result)
     return [
-        Text().append(prefix, theme.FAINT).append(safe_line(layout.one_line(node.text[:TEXT])), theme.PLAIN),
-        layout.crop_text(_result(node.result), max(FACTS, width * 3 // 8)),
+        Text().append(prefix, theme.FAINT).append_text(text),
+        layout.crop_text(result, max(FACTS, width * 3 // 8)),
         Text("" if memory is None else units.nbytes(memory), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),
+        Text("not counted" if node.uncounted else units.count(node.flops) if node.flops else "", theme.FAINT),
+        Text(_intensity(node.flops, node.moved_nbytes), theme.FAINT),
     ]
 
 
+def _intensity(flops: int | None, moved: int | None) -> str:
+    """Operations for each byte read or written, to two digits."""
+    if not flops or not moved:
+        return ""
+    return f"{flops / moved:,.0f}" if flops >= 10 * moved else f"{flops / moved:.2g}"
+
+
 def _result(result: report.Tensor | report.Value) -> Text:
-    parts = type_parts(result)
-    text = Text(" ").join(Text(part.text, part.style) for part in parts)
+    """A value's type; of a tuple of tensors those of its members, each with its name where it has one."""
+    if isinstance(result, report.Value) and result.items and result.type != "dict":
+        named = not all(item.key == str(place) for place, item in enumerate(result.items))
+        kind = f"{result.type.rpartition('.')[2]}: " if named or len(result.items) == 1 else ""
+        return Text(kind, theme.TYPE).append_text(Text(", ").join(map(_short_type, result.items)))
+    text = Text(" ").join(Text(part.text, part.style) for part in type_parts(result))
     if isinstance(result, report.Value) and result.shape is None and result.type in ("int", "float", "bool", "str"):
         text.append(" ").append(short_text(result, 20))
     return text
 
 
+def _short_type(item: report.Tensor | report.Value) -> Text:
+    parts = type_parts(item)[:2] if isinstance(item, report.Tensor) else type_parts(item)
+    return Text(" ").join(Text(part.text, part.style) for part in parts)
+
+
 def _notes(node: report.Node) -> list[Text]:
-    """What is worth saying of a node: an alias, a stretched operand, the sizes of a product, its operations."""
+    """What is worth saying of a node: an alias, random numbers, a stretched operand, how often it was evaluated."""
     notes = []
     if node.relation not in (None, "new"):
         notes.append(Text(safe_line(node.relation or ""), theme.FLAG))
-    if node.broadcast is not None:
-        wide = units.shape(node.broadcast.result)
-        notes += [
-            Text(f"{layout.crop(safe_line(name), 24)}: {_plain(sizes)} stretched to {wide}", theme.FAINT)
-            for name, sizes in node.broadcast.operands
-            if tuple(size for size in sizes if size is not None) != node.broadcast.result
-        ]
-    if node.flops:
-        notes.append(Text(units.count(node.flops, "FLOP"), theme.FAINT))
-    shapes = [child.result.shape for child in node.children if isinstance(child.result, report.Tensor)]
-    if node.operation == "matmul" and len(shapes) == 2:
-        notes.append(Text(" @ ".join(str(shape) for shape in shapes), theme.FAINT))
+    if isinstance(node.result, report.Tensor) and node.result.drew_random:
+        notes.append(Text("random", theme.FLAG))
+    notes += [
+        Text(f"{layout.crop(safe_line(name), 24)}: {units.shape(sizes)} stretched to {units.shape(wide)}", theme.FAINT)
+        for name, sizes, wide in _stretched(node.broadcast)
+    ]
+    if node.count > 1:
+        each = [time for time in (node.shortest_seconds, node.longest_seconds) if time is not None]
+        notes.append(Text(f"{node.count:,} times{f', {_range(*each)} each' if len(each) == 2 else ''}", theme.FAINT))
     return notes + [Text(safe_line(note)) for note in node.notes]
 
 
-def _plain(sizes: tuple[int | None, ...]) -> str:
-    return units.shape(tuple(size for size in sizes if size is not None))
+def _range(low: float, high: float) -> str:
+    """Two times, their unit once where it is the same: "12 .. 15 us"."""
+    first, last = units.seconds(low), units.seconds(high)
+    return f"{first.removesuffix(last[last.rfind(' ') :])} .. {last}"
 
 
-def _broadcasts(root: report.Node, width: int) -> list[Text]:
-    found = [node.broadcast for _, _, node in walk(root) if node.broadcast is not None]
-    lines: list[Text] = []
-    for broadcast in found[:BROADCASTS]:
-        lines += [Text(), *_alignment(broadcast, width)]
-    if len(found) > BROADCASTS:
-        lines.append(layout.line([Part(f" and {len(found) - BROADCASTS:,} more", theme.FAINT)], width))
+def _stretched(broadcast: report.Broadcast | None) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """The operands that were stretched: name, sizes, and the sizes that they were stretched to."""
+    if broadcast is None:
+        return []
+    plain = [(name, tuple(size for size in sizes if size is not None)) for name, sizes in broadcast.operands]
+    return [(name, sizes, broadcast.result) for name, sizes in plain if sizes != broadcast.result]
+
+
+def _pictures(trace: report.Trace, width: int) -> list[Text]:
+    """The pictures that fit, those of the outermost parts first; of each part the one that says most."""
+    drawn = [lines for node, picture in _chosen(trace) if (lines := diagrams.draw(node, picture, width=width))]
+    most = len(drawn) if trace.all else PICTURES
+    lines = [line for each in drawn[:most] for line in (Text(), *each)]
+    if len(drawn) > most:
+        more = f" and {units.plural(len(drawn) - most, 'more picture')} with --all"
+        lines += [Text(), layout.line([Part(more, theme.FAINT)], width)]
     return lines
 
 
@@ -140,35 +173,59 @@ def _autograd(trace: report.Trace, width: int) -> list[Text]:
     return lines
 
 
-def _alignment(broadcast: report.Broadcast, width: int) -> list[Text]:
-    """Operands' sizes below each other, aligned at the right as broadcasting aligns them."""
-    rank = len(broadcast.result)
-    columns = [Column("", 1), Column("", 0, least=8), *(Column("", right=True) for _ in range(rank))]
-    operands = [*broadcast.operands, ("", broadcast.result)]
-    rows = [
-        [
-            Text("broadcast" if i == 0 else "", theme.TITLE),
-            Text(layout.crop(safe_line(name), 32)),
-            *(Text("" if size is None else str(size), theme.SHAPE) for size in _padded(sizes, rank)),
-        ]
-        for i, (name, sizes) in enumerate(operands)
-    ]
-    return layout.table(columns, rows, width=width, heads=False)
+def _chosen(trace: report.Trace) -> Iterator[tuple[report.Node, report.AnyDiagram | report.Broadcast]]:
+    level = [trace.root]
+    while level:
+        for node in level:
+            stretched = any(sizes for _, sizes, _ in _stretched(node.broadcast))  # a number alone is no picture
+            pictures = [*([node.broadcast] if node.broadcast and stretched else []), *node.diagrams]
+            if not trace.all:  # a name's own is that of the part that uses it
+                pictures = [] if node.operation == "name" and node is not trace.root else pictures[:1]
+            yield from ((node, picture) for picture in pictures)
+        level = [child for node in level for child in node.children]
 
 
-def _padded(sizes: tuple[int | None, ...], rank: int) -> tuple[int | None, ...]:
-    return ((None,) * (rank - len(sizes)) + sizes)[:rank]
+def _shared(shared: Sequence[report.Shared], width: int) -> list[Text]:
+    """Whose memory is the same, and what that means."""
+    lines = []
+    for group in shared:
+        names = [f"{layout.crop(safe_line(name), 24)}{f' ({kind})' if kind else ''}" for name, kind in group.names]
+        said = f"{layout.listed(names, most=8, width=40)} share {units.nbytes(group.nbytes)}"
+        said += "; a change in place of one changes the others"
+        lines += layout.wrap(f" {said}", width, indent=" ")
+    return [Text(line, theme.FLAG) for line in ["", *lines]] if lines else []
 
 
 def _totals(trace: report.Trace) -> list[Part]:
-    flops = sum(node.flops or 0 for _, _, node in walk(trace.root))
+    nodes = [node for _, _, node in walk(trace.root)]
+    flops = sum(node.flops or 0 for node in nodes)
+    moved = sum(node.moved_nbytes or 0 for node in nodes if not node.uncounted)
     device = trace.environment.get("device") or getattr(trace.root.result, "device", None)
-    peak, torch = trace.peak_nbytes, trace.environment.get("torch")
+    peak, kept, torch = trace.peak_nbytes, trace.kept_nbytes, trace.environment.get("torch")
+    intensity = _intensity(flops, moved)
     parts = [
         ("nothing was computed" if trace.predicted else "", 3, "; "),
-        ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs", 0, "; "),
+        (f"{units.nbytes(kept)} new" if kept else "", 4, "; "),
+        ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs" if peak else "no new memory", 0, "; "),
         (units.count(flops, "FLOP") if flops else "", 1, "; "),
+        (f"{intensity} FLOP/B" if intensity else "", 3, ", "),
         (f"{device}" if device else "", 2, "; "),
-        (f"torch {torch}" if torch else "", 4, ", "),
+        (f"torch {torch}" if torch else "", 5, ", "),
     ]
+    return _faint(parts)
+
+
+def _remarks(trace: report.Trace) -> list[Part]:
+    """How its random numbers come again, what was not counted, what looking cost."""
+    uncounted = sorted({name for _, _, node in walk(trace.root) for name in node.uncounted})
+    probe = trace.probe_seconds
+    parts = [
+        ("" if trace.seed is None else f"random: seed {trace.seed} gives it again", 0, "; "),
+        (f"not counted: {layout.listed(uncounted)}" if uncounted else "", 1, "; "),
+        (f"looking adds {units.seconds(probe)} a part, subtracted" if probe else "", 2, "; "),
+    ]
+    return _faint(parts)
+
+
+def _faint(parts: Sequence[tuple[str, int, str]]) -> list[Part]:
     return [Part(safe_line(text), theme.FAINT, importance, before) for text, importance, before in parts if text]
