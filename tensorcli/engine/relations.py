@@ -176,6 +176,6 @@ def _broadcast(operation: str, value: Any, inputs: Sequence[Input]) -> report.Br
 def _align(shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> bool:
     """Whether shapes stretched to each other give a result's."""
     try:
-        return tuple(torch.broadcast_shapes(*shapes)) == result
-    except RuntimeError:
+        return np.broadcast_shapes(*shapes) == result
+    except ValueError:
         return False
