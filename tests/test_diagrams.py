@@ -240,6 +240,14 @@ def test_the_marked_cells_are_those_that_the_index_gives(index):
     assert (picture.planes, picture.plane) == (int(planes.sum()), (int(planes.nonzero()[0, 0]),))
 
 
+def test_only_a_view_has_strides():
+    setup = "x = torch.ones(4, 6); y = x.T"
+    assert [type(each) for each in inspected("x.T", setup).root.diagrams] == [report.Axes, report.Strides]
+    assert inspected("x.T + 1", setup).root.diagrams == ()
+    assert [type(each) for each in inspected("y", setup).root.diagrams] == [report.Strides]
+    assert inspected("x", setup).root.diagrams == ()
+
+
 def test_a_large_selection_is_cut_and_a_huge_one_needs_no_memory():
     picture = diagram("x[500:700:3, -1]", "x = torch.zeros(1000, 500)")
     assert (picture.rows, picture.columns) == ((0, 499, 500, 501, 697, 698, 699, 999), (0, 498, 499))

@@ -67,7 +67,8 @@ def _pictures(
         with suppress(Exception):  # an argument that is not known, or no tensor
             yield _picture(operation.removeprefix("method ").removeprefix("attribute "), call, value)
     tensors = [other for _, other, *_ in inputs if isinstance(other, torch.Tensor)]
-    if operation == "name" or (tensors and all(other is not value for other in tensors)):
+    places = [describe.extent(other) for other in tensors if other is not value]
+    if operation == "name" or (len(places) == len(tensors) and describe.extent(value) in places):
         yield _strides(value)
 
 
