@@ -316,7 +316,8 @@ class Trace(Report, frozen=True, kw_only=True):
     """What every part of a statement gave.
 
     `peak_nbytes` is the most that its tensors took at one time beyond its inputs; `probe_seconds` is what looking at
-    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
+    one part adds, and is subtracted; `seed` gives its random numbers again where it drew some. What is `predicted` was not
+    computed and has no times: it needs `needed_nbytes` for inputs and peak, of the `free_nbytes` of its device.
     """
 
     root: Node
@@ -325,6 +326,8 @@ class Trace(Report, frozen=True, kw_only=True):
     predicted: bool = False
     probe_seconds: float | None = None
     seed: int | None = None
+    needed_nbytes: int | None = None
+    free_nbytes: int | None = None
     environment: dict[str, Any] = {}
 
 

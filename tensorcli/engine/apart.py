@@ -130,7 +130,7 @@ def copies(
     chosen = {name: scope[name] for name in names}
     world = dict(start)
     copier = (kind or Copier)(world)
-    reached = _reachable(chosen.values())
+    reached = reachable(chosen.values())
     copier.check_size(reached)
     for value in reached:
         copier.prepare(value)
@@ -149,7 +149,7 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _reachable(values: Iterable[Any]) -> list[Any]:
+def reachable(values: Iterable[Any]) -> list[Any]:
     """The tensors, arrays, functions and generators that values hold, themselves among them."""
     seen: dict[int, Any] = {}
     waiting = list(values)

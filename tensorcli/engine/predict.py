@@ -1,19 +1,26 @@
 """Shapes, dtypes and devices without computing: statements run on tensors that have no values.
 
-torch's fake tensors accept some dtypes that its real operators refuse; those are checked here.
+torch's fake tensors accept some of what its real operators refuse, and refuse some of what these accept. So whatever
+is called on small ones is called on twins too: real tensors of the same metadata with values that harm nothing.
 """
 
 import ast
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_map
 
 from tensorcli.engine import apart, pretend
+
+MAX_ELEMENTS = 65_536  # of all twins of one call, and of what it gives
 
 # Operators that want one dtype for all their tensors; fake tensors let them mix.
 _ONE_DTYPE = frozenset(
@@ -21,26 +28,48 @@ _ONE_DTYPE = frozenset(
     bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum tensordot chain_matmul
     multi_dot cdist lerp lerp_ layer_norm batch_norm group_norm""".split()
 )
+# What looks at metadata or at the graph alone: fake tensors answer as real ones do.
+_ONLY_LOOKS = frozenset(
+    """__get__ __set__ __delete__ size stride dim numel nelement ndimension element_size storage_offset is_contiguous
+    is_floating_point is_complex is_signed get_device untyped_storage backward grad register_hook retain_grad
+    requires_grad_ detach detach_ __len__ __hash__ _is_view is_inference broadcast_tensors __deepcopy__""".split()
+)
+_TO_PYTHON = frozenset("item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__".split())
+
+
+class DependsOnValues(Exception):
+    """What a call gives, or its shape, depends on values. `bound` is the most rows that it can give, where known."""
+
+    def __init__(self, what: str, bound: int | None = None) -> None:
+        super().__init__(f"the {what} depends on values")
+        self.what, self.bound = what, bound
 
 
 def run(text: str, scope: Mapping[str, Any], *, trust: bool) -> Any:
     """What statements would give, as `apart.run`, with no element computed and none allocated.
 
-    Raises what torch raises; where the answer depends on values, torch's DataDependentOutputException.
+    Raises what torch raises; DependsOnValues where the answer depends on values.
     """
-    with _mode(), _OneDtype():
-        return apart.run(text, scope, trust=trust, kind=_Faker)
+    with predicting(mode()):
+        return apart.run(text, scope, trust=trust, kind=Faker)
 
 
 def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
     """What an expression would give, as `apart.value_of`. Raises what torch raises."""
-    with _mode(), _OneDtype():
-        return apart.value_of(node, scope, trust=trust, kind=_Faker)
+    with predicting(mode()):
+        return apart.value_of(node, scope, trust=trust, kind=Faker)
+
+
+@contextlib.contextmanager
+def predicting(fake: Any) -> Iterator[None]:
+    """Within it nothing is computed and no tensor has elements."""
+    with fake, _Truth(fake):
+        yield
 
 
 def warm_up() -> None:
     """Pay for the first fake tensor, about a second, while nobody waits."""
-    _mode()
+    mode()
 
 
 @cache
@@ -51,11 +80,12 @@ def _kind() -> Any:
     return FakeTensorMode
 
 
-def _mode() -> Any:
-    return _kind()(allow_non_fake_inputs=False)
+def mode(shapes: Any = None) -> Any:
+    """A mode in which torch makes fake tensors; `shapes` is the environment of sizes that are not known."""
+    return _kind()(allow_non_fake_inputs=False, shape_env=shapes)
 
 
-class _Faker(apart.Copier):
+class Faker(apart.Copier):
     """Copies that have no elements."""
 
     def check_size(self, values: list[Any]) -> None:
@@ -71,37 +101,267 @@ class _Faker(apart.Copier):
         """A tensor of the same sizes, strides and dtype; views of one storage are views of one again."""
         if value.layout is not torch.strided or value.is_nested or value.is_quantized:
             raise apart.NoCopy("this layout is not predicted")
-        key = value.untyped_storage()._cdata
-        if key not in self._storages:
-            nbytes = value.untyped_storage().nbytes()
-            self._storages[key] = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
-        storage = self._storages[key].untyped_storage()
-        with torch.no_grad():
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            key = value.untyped_storage()._cdata
+            if key not in self._storages:
+                nbytes = value.untyped_storage().nbytes()
+                self._storages[key] = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
             fresh = torch.empty(0, dtype=value.dtype, device="cpu").set_(
-                storage, value.storage_offset(), value.shape, value.stride()
+                self._storages[key].untyped_storage(), value.storage_offset(), value.shape, value.stride()
             )
-        pretend.carry(value, fresh)
-        if isinstance(value, torch.nn.Parameter):
-            return torch.nn.Parameter(fresh, value.requires_grad)
-        return fresh.requires_grad_(value.requires_grad) if value.requires_grad else fresh
+            pretend.carry(value, fresh)
+            if isinstance(value, torch.nn.Parameter):
+                return torch.nn.Parameter(fresh, value.requires_grad)
+            return fresh.requires_grad_(value.requires_grad) if value.requires_grad else fresh
 
 
-class _OneDtype(TorchFunctionMode):
-    """Refuses the mixed dtypes that fake tensors let pass."""
+class Realer(apart.Copier):
+    """Real tensors in the place of fake ones: what explains a failure looks at these."""
+
+    def check_size(self, values: list[Any]) -> None:
+        """Twins of large ones take no memory."""
+
+    def tensor(self, value: torch.Tensor) -> torch.Tensor:
+        """The twin, however large."""
+        if not is_fake(value):
+            return value
+        found = twin(value, small=value.numel() <= MAX_ELEMENTS)
+        return torch.nn.Parameter(found, value.requires_grad) if isinstance(value, torch.nn.Parameter) else found
+
+
+# Twins.
+
+
+def is_fake(value: Any) -> bool:
+    """Whether this is a tensor without elements that a mode of ours made."""
+    return isinstance(value, torch.Tensor) and isinstance(value, _fake_class())
+
+
+@cache
+def _fake_class() -> Any:
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return FakeTensor
+
+
+def twin(fake: torch.Tensor, *, small: bool, integers: int = 0) -> torch.Tensor:
+    """A real tensor with a fake one's metadata. A large one takes no memory: all its elements are one."""
+    with real(), torch.no_grad(), torch._C.DisableTorchFunction():
+        sizes = [hint(size) for size in fake.shape]
+        strides = [hint(step) for step in fake.stride()]
+        if small and sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) <= 16 * MAX_ELEMENTS:
+            held = [1 if step == 0 and size else size for size, step in zip(sizes, strides, strict=True)]
+            fresh = torch.empty_strided(held, strides, dtype=fake.dtype, device="cpu")
+            fresh = _fill(fresh, integers).expand(sizes) if held != sizes else _fill(fresh, integers)
+        else:
+            fresh = torch.zeros(1, dtype=fake.dtype, device="cpu").expand(sizes)
+        if isinstance(fake, torch.nn.Parameter):
+            fresh = torch.nn.Parameter(fresh, fake.requires_grad)
+        elif fake.requires_grad:
+            fresh.requires_grad_()
+    pretend.carry(fake, fresh)
+    if fake.requires_grad and not fake.is_leaf:
+        with real(), torch.enable_grad(), torch._C.DisableTorchFunction():
+            fresh = fresh.clone() if small else fresh.view(fresh.shape)
+        pretend.carry(fake, fresh)
+    return fresh
+
+
+def _fill(x: torch.Tensor, integers: int) -> torch.Tensor:
+    """Values that harm nothing: positive, at most 1, symmetric and positive definite where that can be."""
+    if not (x.is_floating_point() or x.is_complex()):
+        return x.fill_(True if x.dtype is torch.bool else integers)
+    rows = x.shape[-2] if x.dim() > 1 else 1
+    columns = x.shape[-1] if x.dim() else 1
+    n = max(rows, columns, 1)
+    x.fill_(1 / (n + 1))
+    if x.dim() > 1 and x.numel():
+        x.diagonal(dim1=-2, dim2=-1).fill_(1)
+    return x
+
+
+def hint(size: Any) -> int:
+    """A size as a number; one that is not known as the number that stands for it."""
+    return int(size.node.hint) if isinstance(size, torch.SymInt) else int(size)
+
+
+@contextlib.contextmanager
+def real() -> Iterator[None]:
+    """Within it torch computes."""
+    if pretend.active():  # it follows devices with a mode of its own
+        with _disable_current_modes():
+            yield
+    else:
+        with torch._C._DisableTorchDispatch():
+            yield
+
+
+class _Truth(TorchFunctionMode):
+    """Holds fake tensors to what real ones do."""
+
+    def __init__(self, fake: Any) -> None:
+        super().__init__()
+        self._fake = fake
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...] = (), options: Any = None
     ) -> Any:
-        if getattr(function, "__name__", "") in _ONE_DTYPE:
-            dtypes = {tensor.dtype for tensor in _tensors([*arguments, *(options or {}).values()])}
+        options = options or {}
+        name = getattr(function, "__name__", "")
+        if name in _ONLY_LOOKS:
+            return function(*arguments, **options)
+        if name == "__repr__":
+            return _text(arguments[0])
+        given = list(_tensors((arguments, options)))
+        if not all(map(is_fake, given)):
+            if not all(type(one) in (torch.Tensor, torch.nn.Parameter) or is_fake(one) for one in given):
+                return function(*arguments, **options)  # a transform's own tensors
+            arguments, options = tree_map(self._faked, (arguments, options))
+            given = list(_tensors((arguments, options)))
+        call = _Call(function, name, arguments, options, given)
+        if call.changes:
+            call.prepare()
+        call.check_device()
+        try:
+            result = function(*arguments, **options)
+        except BaseException as error:
+            return self._failed(call, error)
+        if name in _ONE_DTYPE and not call.small:
+            dtypes = {tensor.dtype for tensor in given}
             if len(dtypes) > 1 and not torch.is_autocast_enabled():
+                call.raises()
                 raise RuntimeError(f"expected tensors of one dtype, but got {dtypes}")
-        return function(*arguments, **(options or {}))
+        found = list(_tensors(result))
+        if call.small and all(map(is_fake, found)) and sum(hint(x.numel()) for x in found) <= MAX_ELEMENTS:
+            expected = call.real()
+            if not call.changes and not _alike(found, list(_tensors(expected))):
+                result = expected
+        return result if all(map(is_fake, _tensors(result))) else tree_map(self._faked, result)
+
+    def _failed(self, call: "_Call", error: BaseException) -> Any:
+        """What a call gives that fake tensors cannot do."""
+        from torch._subclasses import fake_tensor
+
+        if not isinstance(error, Exception) or isinstance(error, DependsOnValues):
+            raise error
+        values = (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException)
+        if call.name in _TO_PYTHON or isinstance(error, values):
+            if call.small:
+                call.real()
+            raise call.depends() from None
+        if not call.small:
+            call.raises()
+            raise error
+        result = call.real()
+        if call.changes:
+            return call.given[0] if call.given else result
+        if not list(_tensors(result)):
+            raise call.depends() from None
+        return tree_map(self._faked, result)
+
+    def _faked(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or is_fake(value):
+            return value
+        with torch._C.DisableTorchFunction():
+            fresh = self._fake.from_tensor(value.detach() if value.requires_grad and not value.is_leaf else value)
+            if value.requires_grad and not fresh.requires_grad:
+                fresh = fresh.detach().requires_grad_()
+        pretend.carry(value, fresh)
+        return fresh
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)
+class _Call:
+    """One call of a function of torch's on fake tensors."""
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, arguments: Any, options: Any, given: list[torch.Tensor]
+    ) -> None:
+        self.function, self.name, self.arguments, self.options, self.given = function, name, arguments, options, given
+        self.changes = (
+            (name.endswith("_") and not name.endswith("__"))
+            or (name.startswith("__i") and name not in ("__invert__", "__int__", "__index__"))
+            or name == "__setitem__"
+            or options.get("out") is not None
+        )
+        self.small = sum(hint(x.numel()) for x in given) <= MAX_ELEMENTS and (bool(given) or self._makes_little())
+        self._twins: dict[int, torch.Tensor] = {}
+
+    def _makes_little(self) -> bool:
+        flat = tree_flatten((self.arguments, self.options))[0]
+        sizes = [abs(size) for size in flat if isinstance(size, int) and not isinstance(size, bool)]
+        return math.prod(size for size in sizes if size) <= MAX_ELEMENTS
+
+    def prepare(self, *, small: bool | None = None, integers: int = 0) -> None:
+        small = self.small if small is None else small
+        self._twins = {id(x): twin(x, small=small, integers=integers) for x in self.given}
+
+    def check_device(self) -> None:
+        """Ask torch for the device that is asked for: fake tensors are made where no device is."""
+        asked = [self.options.get("device"), *self.arguments]
+        device = next((one for one in asked if isinstance(one, torch.device | str)), None)
+        if self.name == "cuda":
+            device = device or "cuda"
+        if device is None or (isinstance(device, str) and device.split(":")[0] not in ("cuda", "mps", "xpu")):
+            return
+        with _disable_current_modes():
+            torch.empty(0, device=device)
+
+    def real(self) -> Any:
+        """What it gives for twins. Raises what torch raises, whatever the values."""
+        if not self._twins:
+            self.prepare()
+        try:
+            return self._once()
+        except Exception as error:
+            if not any(not (x.is_floating_point() or x.is_complex() or x.dtype is torch.bool) for x in self.given):
+                raise
+            self.prepare(integers=1)
+            try:
+                return self._once()
+            except Exception:
+                raise error from None
+
+    def raises(self) -> None:
+        """Raise what torch raises where the tensors are large, without memory for them."""
+        self.prepare(small=False)
+        self._once()
+
+    def _once(self) -> Any:
+        arguments, options = tree_map(lambda x: self._twins.get(id(x), x), (self.arguments, self.options))
+        with real():
+            return self.function(*arguments, **options)
+
+    def depends(self) -> DependsOnValues:
+        """What to say where fake tensors have no answer."""
+        if self.name in _TO_PYTHON:
+            return DependsOnValues("value")
+        masks = [x for x in self.given if x.dtype is torch.bool]
+        counted = masks[-1:] if self.name in ("__getitem__", "masked_select") else self.given[:1]
+        if self.name in ("__getitem__", "masked_select", "nonzero", "argwhere", "where", "unique", "_unique2"):
+            return DependsOnValues("shape", counted[0].numel() if counted else None)
+        return DependsOnValues("result")
+
+
+def _text(x: torch.Tensor) -> str:
+    """A tensor as torch writes one on the meta device: without values."""
+    extra = "" if x.dtype is torch.get_default_dtype() else f", dtype={x.dtype}"
+    return f"tensor(..., size={tuple(hint(size) for size in x.shape)}{extra})"
+
+
+def _alike(found: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
+    """Whether fake tensors have the metadata of real ones."""
+    with torch._C.DisableTorchFunction():
+        return len(found) == len(expected) and all(
+            a.dtype is b.dtype and [hint(size) for size in a.shape] == list(b.shape)
+            for a, b in zip(found, expected, strict=True)
+        )
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))

@@ -48,7 +48,7 @@ def trace(
         try:
             code = language.compiled(written, filename=key, trust=session.trust, tree=instrument.tree)
             names.update(recorder.scope)
-            with recorder.recording(), interrupts.interruptible():
+            with session.modes(), recorder.recording(), interrupts.interruptible():
                 start = time.perf_counter()
                 eval(code, names)
         except BaseException as caught:

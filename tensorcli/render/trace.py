@@ -136,12 +136,20 @@ def _padded(sizes: tuple[int | None, ...], rank: int) -> tuple[int | None, ...]:
     return ((None,) * (rank - len(sizes)) + sizes)[:rank]
 
 
+def _needed(trace: report.Trace) -> str:
+    if trace.needed_nbytes is None:
+        return ""
+    free = "" if trace.free_nbytes is None else f", {units.nbytes(trace.free_nbytes)} free"
+    return f"needs {units.nbytes(trace.needed_nbytes)}{free}"
+
+
 def _totals(trace: report.Trace) -> list[Part]:
     flops = sum(node.flops or 0 for _, _, node in walk(trace.root))
     device = trace.environment.get("device") or getattr(trace.root.result, "device", None)
     peak, torch = trace.peak_nbytes, trace.environment.get("torch")
     parts = [
         ("nothing was computed" if trace.predicted else "", 3, "; "),
+        (_needed(trace), 0, "; "),
         ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs", 0, "; "),
         (units.count(flops, "FLOP") if flops else "", 1, "; "),
         (f"{device}" if device else "", 2, "; "),

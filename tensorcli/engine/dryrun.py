@@ -1,0 +1,164 @@
+"""A dry run: a session's double whose tensors have no elements, so that nothing is computed and nothing allocated."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import torch
+
+from tensorcli import language, report, units
+from tensorcli.engine import apart, environment, failure, namespace, predict, pretend
+from tensorcli.engine.session import Session
+from tensorcli.language import Statement
+
+SECONDS = 3600.0  # that a dry run may take: its loops are ordinary Python
+
+Emit = Callable[[report.AnyReport], None]
+
+
+def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
+    """Answer an Inspect with what it would give. The session stays as it is."""
+    device = str(environment.default_device())
+    with apart.apart(seconds=SECONDS):
+        try:
+            dry = DrySession(session, f"{request.setup}\n{request.text}")
+            dry.inspect(request, emit)
+        except apart.NoCopy as error:
+            title = f"a dry run of this is not possible: {error}"
+            emit(report.Diagnosis(source=request.text[:200], code="not-predicted", category="other", title=title))
+        finally:
+            if str(environment.default_device()) != device:
+                environment.set_default_device(device)
+
+
+class DrySession(Session):
+    """A session with copies of another one's names that have no elements. What it runs computes nothing."""
+
+    def __init__(self, session: Session, text: str) -> None:
+        vars(self).update(vars(session))
+        self.sources = dict(session.sources)
+        self.warn = False
+        self._mode = predict.mode()
+        self._inputs: dict[str, int] = {}
+        self.names = self._copied(session.names, _names_in(text, session), predict.Faker)
+
+    def inspect(self, request: report.Inspect, emit: Emit) -> None:
+        """Run setup and text on what has no elements, and emit what it would give."""
+        self._inspect(msgspec.structs.replace(request, dry_run=False), lambda answer: self._pass_on(answer, emit))
+
+    def _pass_on(self, answer: report.AnyReport, emit: Emit) -> None:
+        if not isinstance(answer, report.Trace):
+            return emit(answer)
+        device = _device_of(answer.root) or next(iter(self._inputs), str(environment.default_device()))
+        needed = self._inputs.get(device, 0) + (answer.peak_nbytes or 0)
+        free = environment.free_nbytes(device)
+        emit(
+            msgspec.structs.replace(
+                answer,
+                root=_untimed(answer.root),
+                seconds=None,
+                total_seconds=0.0,
+                probe_seconds=None,
+                seed=None,
+                predicted=True,
+                needed_nbytes=needed,
+                free_nbytes=free,
+            )
+        )
+        if free is not None and needed > free:
+            emit(
+                report.Diagnosis(
+                    source=answer.source,
+                    statement=answer.statement,
+                    code="out-of-memory",
+                    category="memory",
+                    title=f"this needs {units.nbytes(needed)} of {device} memory, and {units.nbytes(free)} are free",
+                )
+            )
+
+    @contextlib.contextmanager
+    def modes(self) -> Iterator[None]:
+        """Within it nothing is computed."""
+        self._inputs = _taken(self.variables())
+        with predict.predicting(self._mode):
+            yield
+
+    def explained(self, error: BaseException, statement: Statement, *arguments: Any, **options: Any) -> Any:
+        """The diagnosis of what a statement raised. It looks at real tensors of the same metadata."""
+        if isinstance(error, predict.DependsOnValues):
+            return self._depends(error, statement, *arguments)
+        if "FakeTensor" in str(error) and error.args:
+            error.args = (str(error).replace("FakeTensor", "Tensor"),)
+        fakes = dict(self.names)
+        try:
+            self.names.update(self._copied(fakes, set(self.variables()), predict.Realer))
+        except apart.NoCopy:
+            pass
+        return super().explained(error, statement, *arguments, **options)
+
+    def _depends(self, error: predict.DependsOnValues, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
+        """What cannot be said without values."""
+        place = failure.place_of(error, statement, self.sources)
+        text = " ".join(place.text.split()) if place else statement.source
+        bound = "" if error.bound is None else f": it has between 0 and {error.bound:,} rows"
+        return report.Diagnosis(
+            source=statement.source,
+            statement=number,
+            code="depends-on-values",
+            category="value",
+            title=f"the {error.what} of {text} depends on values, and a dry run has none{bound}",
+            span=report.Span(**place._asdict()) if place else None,
+        )
+
+    def _answers(self, *_: Any, **__: Any) -> list[report.AnyReport]:
+        return []  # only traces are shown
+
+    def _copied(self, names: dict[str, Any], used: set[str], kind: type[apart.Copier]) -> dict[str, Any]:
+        """Those names' values copied; the others are what a session starts with."""
+        start = namespace.start_names(trust=self.trust)
+        own = {name for name in used if start.get(name, self) is not names.get(name)}
+        with predict.predicting(self._mode) if kind is predict.Faker else contextlib.nullcontext():
+            world = apart.copies(names, own, start=start, kind=kind)
+        del world[apart.TWINS]
+        return {**world, "Out": {}}
+
+
+def _names_in(text: str, session: Session) -> set[str]:
+    """The names that a text mentions, and those that the functions among them mention."""
+    try:
+        statements = language.parse(text, trust=session.trust)
+    except language.Problem:  # told of when it is run
+        return set()
+    return apart.used([statement.node for statement in statements], session.names)
+
+
+def _taken(names: dict[str, Any]) -> dict[str, int]:
+    """The bytes of the storages behind variables, by device."""
+    storages = {}
+    for value in apart.reachable(names.values()):
+        if isinstance(value, torch.Tensor) and value.layout is torch.strided:
+            storage = value.untyped_storage()
+            storages[storage._cdata] = str(pretend.device_of(value)), storage.nbytes()
+    found: dict[str, int] = {}
+    for device, nbytes in storages.values():
+        found[device] = found.get(device, 0) + nbytes
+    return found
+
+
+def _device_of(node: report.Node) -> str | None:
+    """The device that a part's tensors are on."""
+    if isinstance(node.result, report.Tensor):
+        return node.result.device
+    return next((device for child in node.children if (device := _device_of(child))), None)
+
+
+def _untimed(node: report.Node) -> report.Node:
+    return msgspec.structs.replace(
+        node,
+        seconds=None,
+        shortest_seconds=None,
+        longest_seconds=None,
+        children=tuple(_untimed(child) for child in node.children),
+    )
