@@ -247,10 +247,14 @@ class Copier:
             fresh = torch.nn.Parameter(fresh, value.requires_grad)
         elif value.requires_grad:
             fresh.requires_grad_()
-        if value.grad is not None:
+        self.copy_grad(value, fresh)
+        return fresh
+
+    def copy_grad(self, value: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Give a leaf's copy the copy of its gradient."""
+        if value.is_leaf and value.grad is not None:
             self.prepare(value.grad)
             fresh.grad = self._memo[id(value.grad)]
-        return fresh
 
     def _on_storage(self, value: torch.Tensor) -> torch.Tensor:
         """The same view of a copy of its storage."""

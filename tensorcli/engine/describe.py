@@ -55,7 +55,7 @@ def describe(
                     brief=brief,
                     stats=stats,
                 )
-            return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief)
+            return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief, stats=stats)
     except Exception as error:
         return report.Value(
             name=name, type=type_name(type(value)), text=f"cannot be shown: {type(error).__name__}: {error}"[:MAX_TEXT]
@@ -234,7 +234,9 @@ def _view_of(x: torch.Tensor, shared: Iterable[str], names: Mapping[str, Any]) -
 # Everything else.
 
 
-def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values: int, brief: bool) -> report.Value:
+def _value(
+    value: Any, *, name: str | None, names: Mapping[str, Any], max_values: int, brief: bool, stats: bool
+) -> report.Value:
     if isinstance(value, np.ndarray):
         return report.Value(
             name=name,
@@ -249,7 +251,9 @@ def _value(value: Any, *, name: str | None, names: Mapping[str, Any], max_values
     if isinstance(value, tuple | list | dict) and not isinstance(value, torch.Size) and _holds_tensors(value):
         with _for_items():
             items = tuple(
-                msgspec.structs.replace(describe(item, names=names, max_values=max_values, brief=brief), key=key)
+                msgspec.structs.replace(
+                    describe(item, names=names, max_values=max_values, brief=brief, stats=stats), key=key
+                )
                 for key, item in keyed(value)
             )
     return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)

@@ -1,7 +1,6 @@
 """A dry run: a session's double whose tensors have no elements, so that nothing is computed and nothing allocated."""
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,6 +41,7 @@ class DrySession(Session):
         self.warn = False
         self._mode = predict.mode()
         self._inputs: dict[str, int] = {}
+        self._doubtful: dict[str, None] = {}
         self.names = self._copied(session.names, _names_in(text, session), predict.Faker)
 
     def inspect(self, request: report.Inspect, emit: Emit) -> None:
@@ -57,7 +57,7 @@ class DrySession(Session):
         emit(
             msgspec.structs.replace(
                 answer,
-                root=_untimed(answer.root),
+                root=_predicted(answer.root, dict(self._doubtful), outermost=True),
                 seconds=None,
                 total_seconds=0.0,
                 probe_seconds=None,
@@ -82,7 +82,7 @@ class DrySession(Session):
     def modes(self) -> Iterator[None]:
         """Within it nothing is computed."""
         self._inputs = _taken(self.variables())
-        with predict.predicting(self._mode):
+        with predict.predicting(self._mode) as self._doubtful:
             yield
 
     def explained(self, error: BaseException, statement: Statement, *arguments: Any, **options: Any) -> Any:
@@ -92,10 +92,8 @@ class DrySession(Session):
         if "FakeTensor" in str(error) and error.args:
             error.args = (str(error).replace("FakeTensor", "Tensor"),)
         fakes = dict(self.names)
-        try:
+        with contextlib.suppress(apart.NoCopy):
             self.names.update(self._copied(fakes, set(self.variables()), predict.Realer))
-        except apart.NoCopy:
-            pass
         return super().explained(error, statement, *arguments, **options)
 
     def _depends(self, error: predict.DependsOnValues, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
@@ -154,11 +152,22 @@ def _device_of(node: report.Node) -> str | None:
     return next((device for child in node.children if (device := _device_of(child))), None)
 
 
-def _untimed(node: report.Node) -> report.Node:
+def _predicted(node: report.Node, doubtful: dict[str, None], *, outermost: bool = False) -> report.Node:
+    """A part without times. It says what fails for some values: the part that did it, or else the whole."""
+    children = tuple(_predicted(child, doubtful) for child in node.children)
+    name = {"index": "__getitem__", "floor_divide": "__floordiv__"}.get(node.operation, node.operation.split()[-1])
+    found = [one for one in doubtful if outermost or one.strip("_") == name.strip("_")]
+    for one in found:
+        del doubtful[one]
+    notes = tuple(f"{_WORDS.get(one, one)} fails for some values" for one in found)
     return msgspec.structs.replace(
         node,
         seconds=None,
         shortest_seconds=None,
         longest_seconds=None,
-        children=tuple(_untimed(child) for child in node.children),
+        children=children,
+        notes=(*node.notes, *notes),
     )
+
+
+_WORDS = {"__getitem__": "indexing", "__floordiv__": "//", "__mod__": "%", "remainder": "%", "floor_divide": "//"}

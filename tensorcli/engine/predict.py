@@ -10,13 +10,13 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten
 
 from tensorcli.engine import apart, pretend
 
@@ -34,7 +34,21 @@ _ONLY_LOOKS = frozenset(
     is_floating_point is_complex is_signed get_device untyped_storage backward grad register_hook retain_grad
     requires_grad_ detach detach_ __len__ __hash__ _is_view is_inference broadcast_tensors __deepcopy__""".split()
 )
+# What fails for some values, though its shape does not depend on them.
+_FAILS_FOR_VALUES = frozenset(
+    """embedding embedding_bag cross_entropy nll_loss gather scatter scatter_add index_select take take_along_dim
+    getitem setitem index_put index_add index_copy index_fill binary_cross_entropy inv inverse linalg_inv linalg_solve solve cholesky
+    linalg_cholesky linalg_inv_ex multinomial bernoulli poisson normal ctc_loss kthvalue one_hot multi_margin_loss
+    multilabel_margin_loss gaussian_nll_loss cholesky_inverse cholesky_solve eigh eigvalsh masked_scatter""".split()
+)
+_DIVIDES = frozenset("floor_divide __floordiv__ __rfloordiv__ remainder __mod__ __rmod__ fmod div divide".split())
 _TO_PYTHON = frozenset("item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__".split())
+
+
+_VIEW = (
+    "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+    "contiguous subspaces). Use .reshape(...) instead."
+)
 
 
 class DependsOnValues(Exception):
@@ -61,10 +75,23 @@ def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
 
 
 @contextlib.contextmanager
-def predicting(fake: Any) -> Iterator[None]:
-    """Within it nothing is computed and no tensor has elements."""
-    with fake, _Truth(fake):
-        yield
+def predicting(fake: Any) -> Iterator[dict[str, None]]:
+    """Within it nothing is computed and no tensor has elements.
+
+    Gives the names of functions that were called and fail for some values.
+    """
+    truth = _Truth(fake)
+    swap = torch.utils.swap_tensors
+    torch.utils.swap_tensors = _set_data  # of a module that is moved: what fake tensors refuse, and real ones do not do
+    try:
+        with fake, truth:
+            yield truth.fails_for_values
+    finally:
+        torch.utils.swap_tensors = swap
+
+
+def _set_data(parameter: torch.Tensor, moved: torch.Tensor) -> None:
+    parameter.data = moved.data
 
 
 def warm_up() -> None:
@@ -77,6 +104,7 @@ def _kind() -> Any:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
+    _fake_class()
     return FakeTensorMode
 
 
@@ -89,7 +117,9 @@ class Faker(apart.Copier):
     """Copies that have no elements."""
 
     def check_size(self, values: list[Any]) -> None:
-        """Nothing is too large."""
+        """Nothing is too large. What autograd made is remembered by its node."""
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        self._made = {value.grad_fn: value for value in tensors if value.grad_fn is not None}
 
     def array(self, value: np.ndarray) -> np.ndarray:
         """The array itself, read-only: its values cannot be left out."""
@@ -110,9 +140,50 @@ class Faker(apart.Copier):
                 self._storages[key].untyped_storage(), value.storage_offset(), value.shape, value.stride()
             )
             pretend.carry(value, fresh)
+            if value.grad_fn is not None:
+                return self._recorded(value, fresh)
             if isinstance(value, torch.nn.Parameter):
-                return torch.nn.Parameter(fresh, value.requires_grad)
-            return fresh.requires_grad_(value.requires_grad) if value.requires_grad else fresh
+                fresh = torch.nn.Parameter(fresh, value.requires_grad)
+            elif value.requires_grad:
+                fresh.requires_grad_()
+        self.copy_grad(value, fresh)
+        return fresh
+
+    def _recorded(self, value: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
+        """What autograd made, made of copies of what it was made of: leaves, and what else is copied."""
+        sources, waiting, seen = [], [value.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            maker = getattr(node, "variable", None)
+            if node is not value.grad_fn:
+                maker = self._made.get(node, maker)
+            if maker is None:
+                waiting += [below for below, _ in node.next_functions]
+            else:
+                self.prepare(maker)
+                sources.append(self._memo[id(maker)])
+        with torch.enable_grad():
+            result: torch.Tensor = _Recorded.apply(fresh, *sources)
+        pretend.carry(value, result)
+        return result
+
+
+class _Recorded(torch.autograd.Function):
+    """Stands for the part of a graph that gave a tensor of the session."""
+
+    @staticmethod
+    def forward(ctx: Any, fresh: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
+        """The tensor, made of its sources."""
+        ctx.save_for_backward(*sources)
+        return fresh
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        """Gradients of the sources' metadata; a second one raises what torch raises."""
+        return None, *((source * grads[0].sum()).to(source.dtype) for source in ctx.saved_tensors)
 
 
 class Realer(apart.Copier):
@@ -126,10 +197,22 @@ class Realer(apart.Copier):
         if not is_fake(value):
             return value
         found = twin(value, small=value.numel() <= MAX_ELEMENTS)
-        return torch.nn.Parameter(found, value.requires_grad) if isinstance(value, torch.nn.Parameter) else found
+        self.copy_grad(value, found)
+        return found
 
 
 # Twins.
+
+
+class _Fill(NamedTuple):
+    """The values of twins; without a number those that harm nothing."""
+
+    integer: int
+    truth: bool
+    number: float | None = None
+
+
+_HARMLESS, _OTHER, _HARMFUL = _Fill(0, True), _Fill(1, False), _Fill(1 << 30, False, -1.0)
 
 
 def is_fake(value: Any) -> bool:
@@ -139,20 +222,32 @@ def is_fake(value: Any) -> bool:
 
 @cache
 def _fake_class() -> Any:
+    """Fake tensors' class. Their device is a property in Python, which no function mode sees: it pretends by itself."""
     from torch._subclasses.fake_tensor import FakeTensor
 
+    plain = FakeTensor.device
+
+    def device(x: torch.Tensor) -> torch.device:
+        asked = torch._C._is_torch_function_enabled() and torch._C._get_dispatch_mode(_FAKE) is not None
+        return pretend.DEVICE if asked and pretend.active() and pretend.is_pretended(x) else plain.fget(x)
+
+    FakeTensor.device = property(device, plain.fset)  # type: ignore[assignment, method-assign]
     return FakeTensor
 
 
-def twin(fake: torch.Tensor, *, small: bool, integers: int = 0) -> torch.Tensor:
+_FAKE = torch._C._TorchDispatchModeKey.FAKE
+
+
+def twin(fake: torch.Tensor, *, small: bool, values: "_Fill" = _HARMLESS) -> torch.Tensor:
     """A real tensor with a fake one's metadata. A large one takes no memory: all its elements are one."""
+    tracked = fake.requires_grad and torch.is_grad_enabled() and not fake.is_leaf
     with real(), torch.no_grad(), torch._C.DisableTorchFunction():
         sizes = [hint(size) for size in fake.shape]
         strides = [hint(step) for step in fake.stride()]
         if small and sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) <= 16 * MAX_ELEMENTS:
             held = [1 if step == 0 and size else size for size, step in zip(sizes, strides, strict=True)]
             fresh = torch.empty_strided(held, strides, dtype=fake.dtype, device="cpu")
-            fresh = _fill(fresh, integers).expand(sizes) if held != sizes else _fill(fresh, integers)
+            fresh = _fill(fresh, values).expand(sizes) if held != sizes else _fill(fresh, values)
         else:
             fresh = torch.zeros(1, dtype=fake.dtype, device="cpu").expand(sizes)
         if isinstance(fake, torch.nn.Parameter):
@@ -160,22 +255,24 @@ def twin(fake: torch.Tensor, *, small: bool, integers: int = 0) -> torch.Tensor:
         elif fake.requires_grad:
             fresh.requires_grad_()
     pretend.carry(fake, fresh)
-    if fake.requires_grad and not fake.is_leaf:
+    if tracked:
         with real(), torch.enable_grad(), torch._C.DisableTorchFunction():
             fresh = fresh.clone() if small else fresh.view(fresh.shape)
         pretend.carry(fake, fresh)
     return fresh
 
 
-def _fill(x: torch.Tensor, integers: int) -> torch.Tensor:
-    """Values that harm nothing: positive, at most 1, symmetric and positive definite where that can be."""
+def _fill(x: torch.Tensor, values: _Fill) -> torch.Tensor:
+    """Harmless values are positive, at most 1, symmetric and positive definite where that can be."""
+    if x.dtype is torch.bool:
+        return x.fill_(values.truth)
     if not (x.is_floating_point() or x.is_complex()):
-        return x.fill_(True if x.dtype is torch.bool else integers)
-    rows = x.shape[-2] if x.dim() > 1 else 1
-    columns = x.shape[-1] if x.dim() else 1
-    n = max(rows, columns, 1)
+        return x.fill_(min(values.integer, torch.iinfo(x.dtype).max) if x.dtype is not torch.uint64 else 0)
+    if values.number is not None:
+        return x.fill_(values.number)
+    n = max(x.shape[-2:], default=1) if x.numel() else 1
     x.fill_(1 / (n + 1))
-    if x.dim() > 1 and x.numel():
+    if x.dim() > 1:
         x.diagonal(dim1=-2, dim2=-1).fill_(1)
     return x
 
@@ -202,6 +299,7 @@ class _Truth(TorchFunctionMode):
     def __init__(self, fake: Any) -> None:
         super().__init__()
         self._fake = fake
+        self.fails_for_values: dict[str, None] = {}
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...] = (), options: Any = None
@@ -216,7 +314,7 @@ class _Truth(TorchFunctionMode):
         if not all(map(is_fake, given)):
             if not all(type(one) in (torch.Tensor, torch.nn.Parameter) or is_fake(one) for one in given):
                 return function(*arguments, **options)  # a transform's own tensors
-            arguments, options = tree_map(self._faked, (arguments, options))
+            arguments, options = _mapped(self._faked, (arguments, options))
             given = list(_tensors((arguments, options)))
         call = _Call(function, name, arguments, options, given)
         if call.changes:
@@ -234,9 +332,11 @@ class _Truth(TorchFunctionMode):
         found = list(_tensors(result))
         if call.small and all(map(is_fake, found)) and sum(hint(x.numel()) for x in found) <= MAX_ELEMENTS:
             expected = call.real()
+            if call.depends_on_values:
+                self.fails_for_values[name] = None
             if not call.changes and not _alike(found, list(_tensors(expected))):
                 result = expected
-        return result if all(map(is_fake, _tensors(result))) else tree_map(self._faked, result)
+        return result if all(map(is_fake, _tensors(result))) else _mapped(self._faked, result)
 
     def _failed(self, call: "_Call", error: BaseException) -> Any:
         """What a call gives that fake tensors cannot do."""
@@ -249,15 +349,20 @@ class _Truth(TorchFunctionMode):
             if call.small:
                 call.real()
             raise call.depends() from None
+        if call.name == "view" and "Cannot view" in str(error):
+            raise RuntimeError(_VIEW) from None
         if not call.small:
-            call.raises()
+            if not call.changes:
+                call.raises()
             raise error
         result = call.real()
         if call.changes:
+            if any(x.requires_grad for x in call.given):  # of autograd's rules twins know little
+                raise error
             return call.given[0] if call.given else result
         if not list(_tensors(result)):
             raise call.depends() from None
-        return tree_map(self._faked, result)
+        return _mapped(self._faked, result)
 
     def _faked(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or is_fake(value):
@@ -284,6 +389,7 @@ class _Call:
             or options.get("out") is not None
         )
         self.small = sum(hint(x.numel()) for x in given) <= MAX_ELEMENTS and (bool(given) or self._makes_little())
+        self.depends_on_values = False  # whether it fails for some
         self._twins: dict[int, torch.Tensor] = {}
 
     def _makes_little(self) -> bool:
@@ -291,9 +397,10 @@ class _Call:
         sizes = [abs(size) for size in flat if isinstance(size, int) and not isinstance(size, bool)]
         return math.prod(size for size in sizes if size) <= MAX_ELEMENTS
 
-    def prepare(self, *, small: bool | None = None, integers: int = 0) -> None:
+    def prepare(self, *, small: bool | None = None, values: _Fill = _HARMLESS) -> None:
+        """Make the twins, before the call may change what they are made of."""
         small = self.small if small is None else small
-        self._twins = {id(x): twin(x, small=small, integers=integers) for x in self.given}
+        self._twins = {id(x): twin(x, small=small, values=values) for x in self.given}
 
     def check_device(self) -> None:
         """Ask torch for the device that is asked for: fake tensors are made where no device is."""
@@ -311,15 +418,27 @@ class _Call:
         if not self._twins:
             self.prepare()
         try:
-            return self._once()
+            result = self._once()
         except Exception as error:
-            if not any(not (x.is_floating_point() or x.is_complex() or x.dtype is torch.bool) for x in self.given):
+            if all(x.is_floating_point() or x.is_complex() for x in self.given):
                 raise
-            self.prepare(integers=1)
+            self.prepare(values=_OTHER)
             try:
-                return self._once()
+                result = self._once()
             except Exception:
                 raise error from None
+            self.depends_on_values = True
+            return result
+        if self.name.strip("_") in _FAILS_FOR_VALUES or self._divides():
+            self.prepare(values=_OTHER._replace(integer=0) if self._divides() else _HARMFUL)
+            try:
+                self._once()
+            except Exception:
+                self.depends_on_values = True
+        return result
+
+    def _divides(self) -> bool:
+        return self.name in _DIVIDES and not any(x.is_floating_point() or x.is_complex() for x in self.given)
 
     def raises(self) -> None:
         """Raise what torch raises where the tensors are large, without memory for them."""
@@ -327,7 +446,7 @@ class _Call:
         self._once()
 
     def _once(self) -> Any:
-        arguments, options = tree_map(lambda x: self._twins.get(id(x), x), (self.arguments, self.options))
+        arguments, options = _mapped(lambda x: self._twins.get(id(x), x), (self.arguments, self.options))
         with real():
             return self.function(*arguments, **options)
 
@@ -355,6 +474,18 @@ def _alike(found: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
             a.dtype is b.dtype and [hint(size) for size in a.shape] == list(b.shape)
             for a, b in zip(found, expected, strict=True)
         )
+
+
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """A value with its tensors changed; what holds none is left as it is."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict) and next(_tensors(value), None) is not None:
+        return {key: _mapped(change, item) for key, item in value.items()}
+    if isinstance(value, list | tuple) and next(_tensors(value), None) is not None:
+        items = [_mapped(change, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
