@@ -1,14 +1,16 @@
 """A dry run: a session's double whose tensors have no elements, so that nothing is computed and nothing allocated."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import keyword
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 import torch
 
 from tensorcli import language, report, units
-from tensorcli.engine import apart, environment, failure, namespace, predict, pretend
+from tensorcli.engine import apart, describe, environment, failure, namespace, predict, pretend
 from tensorcli.engine.session import Session
 from tensorcli.language import Statement
 
@@ -22,8 +24,11 @@ def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
     device = str(environment.default_device())
     with apart.apart(seconds=SECONDS):
         try:
-            dry = DrySession(session, f"{request.setup}\n{request.text}")
-            dry.inspect(request, emit)
+            torch.set_num_threads(1)  # small twins: waking others takes longer
+            if request.symbols:
+                _with_symbols(session, request, emit)
+            else:
+                DrySession(session, request).inspect(request, emit)
         except apart.NoCopy as error:
             title = f"a dry run of this is not possible: {error}"
             emit(report.Diagnosis(source=request.text[:200], code="not-predicted", category="other", title=title))
@@ -32,17 +37,65 @@ def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
                 environment.set_default_device(device)
 
 
+def _with_symbols(session: Session, request: report.Inspect, emit: Emit) -> None:
+    """Inspect with sizes that are not known; where that fails, with such as its conditions ask for."""
+    for name in request.symbols:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            title = f"a symbol is a name, such as B, and {name[:40]} is none"
+            return emit(report.Diagnosis(code="bad-argument", category="value", title=title))
+    numbers = dict(zip(request.symbols, _NUMBERS, strict=False))
+    answers: list[report.AnyReport] = []
+    dry = DrySession(session, request, numbers)
+    dry.inspect(request, answers.append)
+    failed = _problem(answers)
+    if failed is not None and failed.code != "depends-on-values":
+        for name, number, condition in dry.refused():
+            again: list[report.AnyReport] = []
+            DrySession(session, request, numbers | {name: number}).inspect(request, again.append)
+            if _problem(again) is None:
+                why = f", because of {' '.join(failed.span.text.split())}" if failed.span else ""
+                answers = [*again, report.Notice(source=request.text, text=f"only {condition}{why}")]
+                break
+    elif failed is None and (fixed := dry.fixed()):
+        taken = ", ".join(f"{name} = {number}" for name, number in fixed.items())
+        answers.append(
+            report.Notice(source=request.text, text=f"this holds for {taken}: it asks for the number itself")
+        )
+    for answer in answers:
+        emit(answer)
+
+
+def _problem(answers: list[report.AnyReport]) -> report.Diagnosis | None:
+    return next((answer for answer in answers if isinstance(answer, report.Diagnosis)), None)
+
+
+_NUMBERS = (23, 29, 31, 37, 41, 43, 47, 53)  # what unknown sizes stand for: such as nobody types
+
+
 class DrySession(Session):
     """A session with copies of another one's names that have no elements. What it runs computes nothing."""
 
-    def __init__(self, session: Session, text: str) -> None:
+    def __init__(self, session: Session, request: report.Inspect, numbers: Mapping[str, int] | None = None) -> None:
         vars(self).update(vars(session))
         self.sources = dict(session.sources)
         self.warn = False
-        self._mode = predict.mode()
+        self._shapes = predict.unknown_sizes(numbers) if numbers else None
+        self._mode = predict.mode(self._shapes)
+        text = f"{request.setup}\n{request.text}"
         self._inputs: dict[str, int] = {}
         self._doubtful: dict[str, None] = {}
         self.names = self._copied(session.names, _names_in(text, session), predict.Faker)
+        if self._shapes is not None:
+            self.names |= self._shapes.sizes
+
+    def refused(self) -> list[tuple[str, int, str]]:
+        """The conditions on an unknown size that did not hold: its name, a number for which each holds, its words."""
+        return predict.refused(self._shapes)
+
+    def fixed(self) -> dict[str, int]:
+        """The unknown sizes whose numbers were asked for."""
+        sizes = self._shapes.sizes if self._shapes is not None else {}
+        return {name: found for name, size in sizes.items() if isinstance(found := describe.formula(size), int)}
 
     def inspect(self, request: report.Inspect, emit: Emit) -> None:
         """Run setup and text on what has no elements, and emit what it would give."""
@@ -52,8 +105,8 @@ class DrySession(Session):
         if not isinstance(answer, report.Trace):
             return emit(answer)
         device = _device_of(answer.root) or next(iter(self._inputs), str(environment.default_device()))
-        needed = self._inputs.get(device, 0) + (answer.peak_nbytes or 0)
-        free = environment.free_nbytes(device)
+        needed = None if self._shapes else self._inputs.get(device, 0) + (answer.peak_nbytes or 0)
+        free = None if self._shapes else environment.free_nbytes(device)
         emit(
             msgspec.structs.replace(
                 answer,
@@ -63,11 +116,12 @@ class DrySession(Session):
                 probe_seconds=None,
                 seed=None,
                 predicted=True,
+                peak_nbytes=None if self._shapes else answer.peak_nbytes,
                 needed_nbytes=needed,
                 free_nbytes=free,
             )
         )
-        if free is not None and needed > free:
+        if free is not None and needed is not None and needed > free:
             emit(
                 report.Diagnosis(
                     source=answer.source,
@@ -94,7 +148,9 @@ class DrySession(Session):
         fakes = dict(self.names)
         with contextlib.suppress(apart.NoCopy):
             self.names.update(self._copied(fakes, set(self.variables()), predict.Realer))
-        return super().explained(error, statement, *arguments, **options)
+        _make_real(error)
+        found = super().explained(error, statement, *arguments, **options)
+        return msgspec.structs.replace(found, notes=(*found.notes, *map(_doubt, self._doubtful)))
 
     def _depends(self, error: predict.DependsOnValues, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
         """What cannot be said without values."""
@@ -123,6 +179,18 @@ class DrySession(Session):
         return {**world, "Out": {}}
 
 
+def _make_real(error: BaseException) -> None:
+    """Give real parameters to the modules that an exception came through: its explanation looks at them."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        if not isinstance(owner, torch.nn.Module) or "_modules" not in vars(owner):  # one that is being made
+            continue
+        for module in owner.modules():
+            tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+            for table in tables:
+                table.update((name, predict.made_real(x)) for name, x in table.items() if predict.is_fake(x))
+
+
 def _names_in(text: str, session: Session) -> set[str]:
     """The names that a text mentions, and those that the functions among them mention."""
     try:
@@ -138,7 +206,7 @@ def _taken(names: dict[str, Any]) -> dict[str, int]:
     for value in apart.reachable(names.values()):
         if isinstance(value, torch.Tensor) and value.layout is torch.strided:
             storage = value.untyped_storage()
-            storages[storage._cdata] = str(pretend.device_of(value)), storage.nbytes()
+            storages[storage._cdata] = str(pretend.device_of(value)), describe.known(storage.nbytes())
     found: dict[str, int] = {}
     for device, nbytes in storages.values():
         found[device] = found.get(device, 0) + nbytes
@@ -159,15 +227,24 @@ def _predicted(node: report.Node, doubtful: dict[str, None], *, outermost: bool 
     found = [one for one in doubtful if outermost or one.strip("_") == name.strip("_")]
     for one in found:
         del doubtful[one]
-    notes = tuple(f"{_WORDS.get(one, one)} fails for some values" for one in found)
+    unknown = isinstance(node.flops, torch.SymInt)
+    notes = tuple(map(_doubt, found))
     return msgspec.structs.replace(
         node,
         seconds=None,
         shortest_seconds=None,
         longest_seconds=None,
+        flops=None if unknown else node.flops,
+        flops_formula=str(describe.formula(node.flops)) if unknown else None,
+        moved_nbytes=None if isinstance(node.moved_nbytes, torch.SymInt) else node.moved_nbytes,
+        broadcast=None if getattr(node.result, "sizes", None) else node.broadcast,
         children=children,
         notes=(*node.notes, *notes),
     )
+
+
+def _doubt(name: str) -> str:
+    return f"{_WORDS.get(name, name)} fails for some values"
 
 
 _WORDS = {"__getitem__": "indexing", "__floordiv__": "//", "__mod__": "%", "remainder": "%", "floor_divide": "//"}

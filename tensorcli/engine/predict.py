@@ -18,8 +18,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
-from tensorcli.engine import apart, pretend
+from tensorcli.engine import apart, describe, pretend
 
+_MAX_CHANGED = 1 << 24  # elements, of what is changed in place, to get torch's message
 MAX_ELEMENTS = 65_536  # of all twins of one call, and of what it gives
 
 # Operators that want one dtype for all their tensors; fake tensors let them mix.
@@ -37,9 +38,10 @@ _ONLY_LOOKS = frozenset(
 # What fails for some values, though its shape does not depend on them.
 _FAILS_FOR_VALUES = frozenset(
     """embedding embedding_bag cross_entropy nll_loss gather scatter scatter_add index_select take take_along_dim
-    getitem setitem index_put index_add index_copy index_fill binary_cross_entropy inv inverse linalg_inv linalg_solve solve cholesky
-    linalg_cholesky linalg_inv_ex multinomial bernoulli poisson normal ctc_loss kthvalue one_hot multi_margin_loss
-    multilabel_margin_loss gaussian_nll_loss cholesky_inverse cholesky_solve eigh eigvalsh masked_scatter""".split()
+    getitem setitem index_put index_add index_copy index_fill binary_cross_entropy inv inverse linalg_inv
+    linalg_solve solve cholesky linalg_cholesky linalg_inv_ex multinomial bernoulli poisson normal ctc_loss
+    kthvalue one_hot multi_margin_loss multilabel_margin_loss gaussian_nll_loss cholesky_inverse cholesky_solve
+    eigh eigvalsh masked_scatter""".split()
 )
 _DIVIDES = frozenset("floor_divide __floordiv__ __rfloordiv__ remainder __mod__ __rmod__ fmod div divide".split())
 _TO_PYTHON = frozenset("item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__".split())
@@ -113,6 +115,47 @@ def mode(shapes: Any = None) -> Any:
     return _kind()(allow_non_fake_inputs=False, shape_env=shapes)
 
 
+def unknown_sizes(numbers: Mapping[str, int]) -> Any:
+    """An environment for sizes that are not known, each of which a number stands for: its `sizes` has them by name."""
+    import sympy  # torch needs it
+    from torch._dynamo.source import ConstantSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+
+    shapes: Any = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+    shapes.names, shapes.sizes = {}, {}
+    for name, number in numbers.items():
+        source = ConstantSource(name)
+        symbol = shapes.create_symbol(number, source, DimDynamic.DYNAMIC, None, do_not_specialize_zero_one=True)
+        shapes.names[symbol] = sympy.Symbol(name)
+        shapes.sizes[name] = shapes.create_symintnode(symbol, hint=number, source=source)
+    return shapes
+
+
+def refused(shapes: Any) -> list[tuple[str, int, str]]:
+    """The conditions on one unknown size that did not hold: its name, a number for which each does, its words."""
+    import sympy
+
+    numbers = {sympy.Symbol(name): describe.known(size) for name, size in shapes.sizes.items()}
+    found = []
+    for guard in reversed(shapes.guards):
+        condition = guard.expr.xreplace(shapes.names)
+        for unknown in sorted(condition.free_symbols, key=str) if isinstance(condition, sympy.Ne) else ():
+            others = {name: number for name, number in numbers.items() if name != unknown}
+            of_one = condition.subs(others)
+            number = next((n for n in range(2, _TRIED) if not of_one.subs(unknown, n)), None)
+            if number is not None:
+                found.append((str(unknown), number, _in_words(of_one, unknown, number)))
+    return list(dict.fromkeys(found))
+
+
+_TRIED = 1_000  # numbers for a size that is not known
+
+
+def _in_words(condition: Any, unknown: Any, number: int) -> str:
+    one_alone = condition.subs(unknown, 2 * number)
+    return f"for {unknown} = {number}" if one_alone else f"where {unknown} is divisible by {number}"
+
+
 class Faker(apart.Copier):
     """Copies that have no elements."""
 
@@ -129,6 +172,10 @@ class Faker(apart.Copier):
 
     def tensor(self, value: torch.Tensor) -> torch.Tensor:
         """A tensor of the same sizes, strides and dtype; views of one storage are views of one again."""
+        if value.layout is torch.sparse_coo:
+            with torch._C.DisableTorchFunction():
+                sparse: torch.Tensor = torch._C._get_dispatch_mode(_FAKE).from_tensor(value)
+            return sparse
         if value.layout is not torch.strided or value.is_nested or value.is_quantized:
             raise apart.NoCopy("this layout is not predicted")
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -151,12 +198,13 @@ class Faker(apart.Copier):
 
     def _recorded(self, value: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
         """What autograd made, made of copies of what it was made of: leaves, and what else is copied."""
-        sources, waiting, seen = [], [value.grad_fn], set()
+        sources, waiting, seen, lost = [], [value.grad_fn], set(), None
         while waiting:
             node = waiting.pop()
             if node is None or node in seen:
                 continue
             seen.add(node)
+            lost = lost or _lost(node)
             maker = getattr(node, "variable", None)
             if node is not value.grad_fn:
                 maker = self._made.get(node, maker)
@@ -166,24 +214,40 @@ class Faker(apart.Copier):
                 self.prepare(maker)
                 sources.append(self._memo[id(maker)])
         with torch.enable_grad():
-            result: torch.Tensor = _Recorded.apply(fresh, *sources)
+            result: torch.Tensor = _Recorded.apply(lost, fresh, *sources)  # type: ignore[no-untyped-call]
         pretend.carry(value, result)
         return result
+
+
+def _lost(node: Any) -> RuntimeError | None:
+    """What a backward through a node of a graph raises where what it saved was changed or freed."""
+    for name in dir(node):
+        if name.startswith("_saved_"):
+            try:
+                with real():
+                    getattr(node, name)
+            except RuntimeError as error:
+                if "inplace operation" in str(error) or "second time" in str(error):
+                    return error
+    return None
 
 
 class _Recorded(torch.autograd.Function):
     """Stands for the part of a graph that gave a tensor of the session."""
 
     @staticmethod
-    def forward(ctx: Any, fresh: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, lost: RuntimeError | None, fresh: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
         """The tensor, made of its sources."""
+        ctx.lost = lost
         ctx.save_for_backward(*sources)
         return fresh
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         """Gradients of the sources' metadata; a second one raises what torch raises."""
-        return None, *((source * grads[0].sum()).to(source.dtype) for source in ctx.saved_tensors)
+        if ctx.lost is not None:
+            raise ctx.lost
+        return None, None, *((source * grads[0].sum()).to(source.dtype) for source in ctx.saved_tensors)
 
 
 class Realer(apart.Copier):
@@ -196,7 +260,7 @@ class Realer(apart.Copier):
         """The twin, however large."""
         if not is_fake(value):
             return value
-        found = twin(value, small=value.numel() <= MAX_ELEMENTS)
+        found = made_real(value)
         self.copy_grad(value, found)
         return found
 
@@ -225,7 +289,7 @@ def _fake_class() -> Any:
     """Fake tensors' class. Their device is a property in Python, which no function mode sees: it pretends by itself."""
     from torch._subclasses.fake_tensor import FakeTensor
 
-    plain = FakeTensor.device
+    plain: Any = FakeTensor.device
 
     def device(x: torch.Tensor) -> torch.device:
         asked = torch._C._is_torch_function_enabled() and torch._C._get_dispatch_mode(_FAKE) is not None
@@ -242,8 +306,8 @@ def twin(fake: torch.Tensor, *, small: bool, values: "_Fill" = _HARMLESS) -> tor
     """A real tensor with a fake one's metadata. A large one takes no memory: all its elements are one."""
     tracked = fake.requires_grad and torch.is_grad_enabled() and not fake.is_leaf
     with real(), torch.no_grad(), torch._C.DisableTorchFunction():
-        sizes = [hint(size) for size in fake.shape]
-        strides = [hint(step) for step in fake.stride()]
+        sizes = [describe.known(size) for size in fake.shape]
+        strides = [describe.known(step) for step in fake.stride()]
         if small and sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) <= 16 * MAX_ELEMENTS:
             held = [1 if step == 0 and size else size for size, step in zip(sizes, strides, strict=True)]
             fresh = torch.empty_strided(held, strides, dtype=fake.dtype, device="cpu")
@@ -262,6 +326,14 @@ def twin(fake: torch.Tensor, *, small: bool, values: "_Fill" = _HARMLESS) -> tor
     return fresh
 
 
+def made_real(fake: Any) -> torch.Tensor:
+    """The twin of a fake tensor, however large; a sparse one's has no elements."""
+    if fake.layout is torch.sparse_coo:
+        with real(), torch._C.DisableTorchFunction():
+            return torch.zeros(fake.shape, dtype=fake.dtype).to_sparse()
+    return twin(fake, small=describe.known(fake.numel()) <= MAX_ELEMENTS)
+
+
 def _fill(x: torch.Tensor, values: _Fill) -> torch.Tensor:
     """Harmless values are positive, at most 1, symmetric and positive definite where that can be."""
     if x.dtype is torch.bool:
@@ -275,11 +347,6 @@ def _fill(x: torch.Tensor, values: _Fill) -> torch.Tensor:
     if x.dim() > 1:
         x.diagonal(dim1=-2, dim2=-1).fill_(1)
     return x
-
-
-def hint(size: Any) -> int:
-    """A size as a number; one that is not known as the number that stands for it."""
-    return int(size.node.hint) if isinstance(size, torch.SymInt) else int(size)
 
 
 @contextlib.contextmanager
@@ -330,7 +397,7 @@ class _Truth(TorchFunctionMode):
                 call.raises()
                 raise RuntimeError(f"expected tensors of one dtype, but got {dtypes}")
         found = list(_tensors(result))
-        if call.small and all(map(is_fake, found)) and sum(hint(x.numel()) for x in found) <= MAX_ELEMENTS:
+        if call.small and all(map(is_fake, found)) and sum(describe.known(x.numel()) for x in found) <= MAX_ELEMENTS:
             expected = call.real()
             if call.depends_on_values:
                 self.fails_for_values[name] = None
@@ -352,8 +419,7 @@ class _Truth(TorchFunctionMode):
         if call.name == "view" and "Cannot view" in str(error):
             raise RuntimeError(_VIEW) from None
         if not call.small:
-            if not call.changes:
-                call.raises()
+            call.raises()
             raise error
         result = call.real()
         if call.changes:
@@ -388,13 +454,18 @@ class _Call:
             or name == "__setitem__"
             or options.get("out") is not None
         )
-        self.small = sum(hint(x.numel()) for x in given) <= MAX_ELEMENTS and (bool(given) or self._makes_little())
+        self._plain = all(x.layout is torch.strided for x in given)
+        self.small = (
+            self._plain
+            and sum(describe.known(x.numel()) for x in given) <= MAX_ELEMENTS
+            and (bool(given) or self._makes_little())
+        )
         self.depends_on_values = False  # whether it fails for some
         self._twins: dict[int, torch.Tensor] = {}
 
     def _makes_little(self) -> bool:
         flat = tree_flatten((self.arguments, self.options))[0]
-        sizes = [abs(size) for size in flat if isinstance(size, int) and not isinstance(size, bool)]
+        sizes = [abs(describe.known(size)) for size in flat if isinstance(size, int | torch.SymInt)]
         return math.prod(size for size in sizes if size) <= MAX_ELEMENTS
 
     def prepare(self, *, small: bool | None = None, values: _Fill = _HARMLESS) -> None:
@@ -442,13 +513,24 @@ class _Call:
 
     def raises(self) -> None:
         """Raise what torch raises where the tensors are large, without memory for them."""
+        if not self._plain:
+            return
         self.prepare(small=False)
+        if self.changes:  # what has elements in one place cannot be changed
+            changed = self.given[0]
+            if changed.numel() > _MAX_CHANGED:
+                return
+            with real(), torch._C.DisableTorchFunction():
+                self._twins[id(changed)] = self._twins[id(changed)].clone()
         self._once()
 
     def _once(self) -> Any:
-        arguments, options = _mapped(lambda x: self._twins.get(id(x), x), (self.arguments, self.options))
+        arguments, options = _mapped(self._known, (self.arguments, self.options))
         with real():
             return self.function(*arguments, **options)
+
+    def _known(self, value: Any) -> Any:
+        return describe.known(value) if isinstance(value, torch.SymInt) else self._twins.get(id(value), value)
 
     def depends(self) -> DependsOnValues:
         """What to say where fake tensors have no answer."""
@@ -464,26 +546,29 @@ class _Call:
 def _text(x: torch.Tensor) -> str:
     """A tensor as torch writes one on the meta device: without values."""
     extra = "" if x.dtype is torch.get_default_dtype() else f", dtype={x.dtype}"
-    return f"tensor(..., size={tuple(hint(size) for size in x.shape)}{extra})"
+    return f"tensor(..., size={tuple(describe.known(size) for size in x.shape)}{extra})"
 
 
 def _alike(found: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
     """Whether fake tensors have the metadata of real ones."""
     with torch._C.DisableTorchFunction():
         return len(found) == len(expected) and all(
-            a.dtype is b.dtype and [hint(size) for size in a.shape] == list(b.shape)
+            a.dtype is b.dtype and [describe.known(size) for size in a.shape] == list(b.shape)
             for a, b in zip(found, expected, strict=True)
         )
 
 
 def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
-    """A value with its tensors changed; what holds none is left as it is."""
-    if isinstance(value, torch.Tensor):
+    """A value with its tensors and unknown sizes changed; what holds none is left as it is."""
+    if isinstance(value, torch.Tensor | torch.SymInt):
         return change(value)
-    if isinstance(value, dict) and next(_tensors(value), None) is not None:
-        return {key: _mapped(change, item) for key, item in value.items()}
-    if isinstance(value, list | tuple) and next(_tensors(value), None) is not None:
+    if isinstance(value, dict):
+        items: Any = {key: _mapped(change, item) for key, item in value.items()}
+        return items if any(items[key] is not value[key] for key in value) else value
+    if isinstance(value, list | tuple):
         items = [_mapped(change, item) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
 

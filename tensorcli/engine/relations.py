@@ -100,7 +100,7 @@ def _new_nbytes(value: Any, relation: str | None) -> int | None:
 
 def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
     if relation and relation.startswith("view") and isinstance(value, torch.Tensor):
-        place, own = describe.extent(value), value.numel() * value.element_size()
+        place, own = describe.extent(value), describe.known(value.numel()) * value.element_size()
         if place and 0 < own < place[2] - place[1]:
             return (f"{own / (place[2] - place[1]):.2g} of its storage",)
     return ()

@@ -66,10 +66,11 @@ def _tree(root: report.Node, width: int) -> list[Text]:
 
 def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
     memory, time = node.result.nbytes, node.seconds
+    formula = node.result.nbytes_formula if isinstance(node.result, report.Tensor) else None
     return [
         Text().append(prefix, theme.FAINT).append(safe_line(layout.one_line(node.text[:TEXT])), theme.PLAIN),
         layout.crop_text(_result(node.result), max(FACTS, width * 3 // 8)),
-        Text("" if memory is None else units.nbytes(memory), theme.FAINT),
+        Text(formula or ("" if memory is None else units.nbytes(memory)), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),
     ]
 
@@ -94,11 +95,14 @@ def _notes(node: report.Node) -> list[Text]:
             for name, sizes in node.broadcast.operands
             if tuple(size for size in sizes if size is not None) != node.broadcast.result
         ]
+    if node.flops_formula:
+        notes.append(Text(f"{node.flops_formula} FLOP", theme.FAINT))
     if node.flops:
         notes.append(Text(units.count(node.flops, "FLOP"), theme.FAINT))
-    shapes = [child.result.shape for child in node.children if isinstance(child.result, report.Tensor)]
+    tensors = [child.result for child in node.children if isinstance(child.result, report.Tensor)]
+    shapes = [f"({', '.join(map(str, x.sizes))})" if x.sizes else str(x.shape) for x in tensors]
     if node.operation == "matmul" and len(shapes) == 2:
-        notes.append(Text(" @ ".join(str(shape) for shape in shapes), theme.FAINT))
+        notes.append(Text(" @ ".join(shapes), theme.FAINT))
     return notes + [Text(safe_line(note)) for note in node.notes]
 
 
