@@ -59,6 +59,8 @@ def describe(
                     brief=brief,
                     stats=stats,
                 )
+            if isinstance(value, torch.SymInt):
+                return report.Value(name=name, type="int", text=str(formula(value)))
             return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief, stats=stats)
     except Exception as error:
         return report.Value(
@@ -113,7 +115,10 @@ def formula(size: Any) -> int | str:
     if not isinstance(size, torch.SymInt):
         return int(size)
     expression = size.node.expr.xreplace(size.node.shape_env.names)
-    return int(expression) if expression.is_number else str(expression)
+    if expression.is_number:
+        return int(expression)
+    text = re.sub(r"\(\((\w+//\w+)\)\)", r"(\1)", str(expression))
+    return re.sub(r"^\(([^()]*)\)$", r"\1", text)
 
 
 def _symbolic(x: torch.Tensor, *, name: str | None) -> report.Tensor | None:

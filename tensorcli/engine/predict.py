@@ -44,7 +44,9 @@ _FAILS_FOR_VALUES = frozenset(
     eigh eigvalsh masked_scatter""".split()
 )
 _DIVIDES = frozenset("floor_divide __floordiv__ __rfloordiv__ remainder __mod__ __rmod__ fmod div divide".split())
-_TO_PYTHON = frozenset("item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__".split())
+_TO_PYTHON = frozenset(
+    "item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__ __format__".split()
+)
 
 
 _VIEW = (
@@ -144,16 +146,15 @@ def refused(shapes: Any) -> list[tuple[str, int, str]]:
             of_one = condition.subs(others)
             number = next((n for n in range(2, _TRIED) if not of_one.subs(unknown, n)), None)
             if number is not None:
-                found.append((str(unknown), number, _in_words(of_one, unknown, number)))
+                several = next(n for n in (3 * number, number) if not of_one.subs(unknown, n))
+                words = (
+                    f"for {unknown} = {number}" if several == number else f"where {unknown} is divisible by {number}"
+                )
+                found.append((str(unknown), several, words))
     return list(dict.fromkeys(found))
 
 
 _TRIED = 1_000  # numbers for a size that is not known
-
-
-def _in_words(condition: Any, unknown: Any, number: int) -> str:
-    one_alone = condition.subs(unknown, 2 * number)
-    return f"for {unknown} = {number}" if one_alone else f"where {unknown} is divisible by {number}"
 
 
 class Faker(apart.Copier):
@@ -373,9 +374,9 @@ class _Truth(TorchFunctionMode):
     ) -> Any:
         options = options or {}
         name = getattr(function, "__name__", "")
-        if name in _ONLY_LOOKS:
+        if name in _ONLY_LOOKS or torch._C._functorch.maybe_current_level() is not None:
             return function(*arguments, **options)
-        if name == "__repr__":
+        if name == "__repr__" or (name == "__format__" and not arguments[1]):
             return _text(arguments[0])
         given = list(_tensors((arguments, options)))
         if not all(map(is_fake, given)):
