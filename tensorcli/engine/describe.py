@@ -46,7 +46,7 @@ def describe(
     try:
         with torch.no_grad():
             if isinstance(value, torch.Tensor):
-                if any(isinstance(size, torch.SymInt) for size in value.shape) and (
+                if any(isinstance(size, torch.SymInt) for size in _or((), lambda: value.shape)) and (
                     found := _symbolic(value, name=name)
                 ):
                     return found
