@@ -16,6 +16,7 @@ from tensorcli.report import (
     Diagnosis,
     Evaluate,
     Explain,
+    Inspect,
     ListDevices,
     ListNames,
     Notice,
@@ -66,6 +67,12 @@ def _timeit(call: Call) -> AnyRequest | Diagnosis:
     if not text:
         return _problem("there is nothing to time: write a statement after it, as in %timeit x @ x.T")
     return TimeIt(text=text)
+
+
+def _check(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return _problem("there is nothing to check: write an expression after it, as in %check x @ x.T")
+    return Inspect(text=call.argument, dry_run=True)
 
 
 def _whos(_call: Call) -> AnyRequest:
@@ -134,6 +141,7 @@ COMMANDS = {
         Command("%%time", "%%time", "on the first line: time all lines below it", _time),
         Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit),
         Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit),
+        Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check),
         Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),
         Command("%device", "%device [NAME]", "show or set the default device: cpu, cuda, cuda:1", _device),
         Command("%dtype", "%dtype [NAME]", "show or set the default dtype: float32, float64", _dtype),

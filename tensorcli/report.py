@@ -158,11 +158,16 @@ class Stats(Data, frozen=True, kw_only=True):
 
 
 class Tensor(Report, frozen=True, kw_only=True):
-    """A torch tensor. `nbytes` is of its elements; sparse, nested and other layouts may have no stride."""
+    """A torch tensor. `nbytes` is of its elements; sparse, nested and other layouts may have no stride.
+
+    `sizes` is null where all are known; else it has formulas of those that are not (`shape` has a number in their
+    place), `nbytes_formula` gives the bytes, and `nbytes` is 0.
+    """
 
     name: str | None = None
     key: str | None = None
     shape: tuple[int, ...] = ()
+    sizes: tuple[int | str, ...] | None = None
     dtype: str = "float32"
     device: str = "cpu"
     layout: str = "strided"
@@ -171,6 +176,7 @@ class Tensor(Report, frozen=True, kw_only=True):
     requires_grad: bool = False
     grad_fn: str | None = None
     nbytes: int = 0
+    nbytes_formula: str | None = None
     storage_nbytes: int = 0
     shares_memory_with: tuple[str, ...] = ()
     view_of: str | None = None
@@ -365,7 +371,8 @@ class Node(Data, frozen=True, kw_only=True):
     """One part of a statement, or a module that a call of it went through (then `span` is null).
 
     `seconds`, `flops` and `moved_nbytes` (read and written, by its operators) are its own, without its children's;
-    `uncounted` names the operators whose operations no formula gives, and then `flops` is null. What was evaluated
+    `uncounted` names the operators whose operations no formula gives, and then `flops` is null; where
+    sizes are not known `flops_formula` takes its place. What was evaluated
     `count` times took `shortest_seconds` to `longest_seconds` each time, its children's included. `failed` marks what
     raised, and what did not come to its end because of it; its `result` is a value of type "failed".
     """
@@ -379,6 +386,7 @@ class Node(Data, frozen=True, kw_only=True):
     shortest_seconds: float | None = None
     longest_seconds: float | None = None
     flops: int | None = None
+    flops_formula: str | None = None
     moved_nbytes: int | None = None
     uncounted: tuple[str, ...] = ()
     failed: bool = False
@@ -415,7 +423,8 @@ class Trace(Report, frozen=True, kw_only=True):
     it; `shared` are the variables in it that share memory; `all` says that every part was asked for; `probe_seconds`
     is what looking at one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
     `functions` is the graph behind the result and `gradients` what its sum's backward would leave in the leaves, where
-    these were asked for.
+    these were asked for. What is `predicted` was not computed and has no times: it needs `needed_nbytes` for inputs and
+    peak, of the `free_nbytes` of its device.
     """
 
     root: Node
@@ -429,6 +438,8 @@ class Trace(Report, frozen=True, kw_only=True):
     seed: int | None = None
     functions: tuple[GraphFunction, ...] = ()
     gradients: tuple[Gradient, ...] = ()
+    needed_nbytes: int | None = None
+    free_nbytes: int | None = None
     environment: dict[str, Any] = {}
 
 

@@ -47,9 +47,9 @@ def seconds(value: float, *, digits: int = 2) -> str:
     return f"{text} {unit}"
 
 
-def shape(sizes: tuple[int, ...]) -> str:
-    """A shape as it is written: "[2, 3]"; "?" where a nested tensor's sizes differ."""
-    return f"[{', '.join('?' if size < 0 else str(size) for size in sizes)}]"
+def shape(sizes: tuple[int | str, ...]) -> str:
+    """A shape as it is written: "[2, 3]", "[B, 10]"; "?" where a nested tensor's sizes differ."""
+    return f"[{', '.join('?' if isinstance(size, int) and size < 0 else str(size) for size in sizes)}]"
 
 
 def number(value: int | float | str | None) -> str:

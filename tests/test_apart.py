@@ -119,7 +119,7 @@ def test_what_is_large_is_not_copied_but_predicted():
         run(session, "x + 1")
     with apart.apart(seconds=30.0):
         assert tuple(predict.run("m(x)", session.names, trust=False).shape) == (5000, 7)
-        with pytest.raises(RuntimeError, match="one dtype"):
+        with pytest.raises(RuntimeError, match="same dtype"):
             predict.run("x @ torch.zeros(3000, 2, dtype=torch.int64)", session.names, trust=False)
 
 

@@ -40,6 +40,7 @@ def texts(text: str) -> list[tuple[int, str]]:
         ("%time x @ x", report.Time(text="x @ x")),
         ("%time f(1,\n  2)", report.Time(text="f(1,\n  2)")),
         ("%timeit x", report.TimeIt(text="x")),
+        ("%check x @ x", report.Inspect(text="x @ x", dry_run=True)),
         ("%timeit -n 100 -r5 x", report.TimeIt(text="x")),
         ("%timeit -x", report.TimeIt(text="-x")),
         ("%%time\ny = 1\nfor i in y:\n    z", report.Time(text="y = 1\nfor i in y:\n    z", first_line=2)),

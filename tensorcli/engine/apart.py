@@ -130,7 +130,7 @@ def copies(
     chosen = {name: scope[name] for name in names}
     world = dict(start)
     copier = (kind or Copier)(world)
-    reached = _reachable(chosen.values())
+    reached = reachable(chosen.values())
     copier.check_size(reached)
     for value in reached:
         copier.prepare(value)
@@ -149,7 +149,7 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _reachable(values: Iterable[Any]) -> list[Any]:
+def reachable(values: Iterable[Any]) -> list[Any]:
     """The tensors, arrays, functions and generators that values hold, themselves among them."""
     seen: dict[int, Any] = {}
     waiting = list(values)
@@ -249,10 +249,14 @@ class Copier:
             fresh = torch.nn.Parameter(fresh, value.requires_grad)
         elif value.requires_grad:
             fresh.requires_grad_()
-        if value.grad is not None:
+        self.copy_grad(value, fresh)
+        return fresh
+
+    def copy_grad(self, value: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Give a leaf's copy the copy of its gradient."""
+        if value.is_leaf and value.grad is not None:
             self.prepare(value.grad)
             fresh.grad = self._memo[id(value.grad)]
-        return fresh
 
     def _on_storage(self, value: torch.Tensor) -> torch.Tensor:
         """The same view of a copy of its storage."""

@@ -51,7 +51,7 @@ def cost(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], 
     reduction one for each element of its input. The bytes are those of the tensors taken and given, each once: what has
     to move at least. Views move none.
     """
-    if operator.is_view or operator.overloadpacket is torch.ops.aten._unsafe_view:
+    if operator.is_view or operator.namespace == "prim" or operator.overloadpacket is torch.ops.aten._unsafe_view:
         return Cost(0, 0)
     taken, given = list(tensors((*arguments, *options.values()))), list(tensors((result,)))
     moved = sum(map(_nbytes, (*taken, *given)))
@@ -70,7 +70,7 @@ def _formula(operator: Any) -> _Formula:
     packet, name = operator.overloadpacket, str(operator.overloadpacket).split(".")[-1]
     if packet in flop_counter.flop_registry:
         count = flop_counter.flop_registry[packet]
-        return lambda arguments, options, taken, given, result: int(count(*arguments, **options, out_val=result))
+        return lambda arguments, options, taken, given, result: count(*arguments, **options, out_val=result)
     if name in ("dot", "vdot"):
         return lambda arguments, *_: 2 * arguments[0].numel()
     if name in ("mv", "addmv", "addmv_"):

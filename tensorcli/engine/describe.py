@@ -46,6 +46,10 @@ def describe(
     try:
         with torch.no_grad():
             if isinstance(value, torch.Tensor):
+                if any(isinstance(size, torch.SymInt) for size in _or((), lambda: value.shape)) and (
+                    found := _symbolic(value, name=name)
+                ):
+                    return found
                 return tensor(
                     value,
                     name=name,
@@ -55,6 +59,8 @@ def describe(
                     brief=brief,
                     stats=stats,
                 )
+            if isinstance(value, torch.SymInt):
+                return report.Value(name=name, type="int", text=str(formula(value)))
             return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief, stats=stats)
     except Exception as error:
         return report.Value(
@@ -99,10 +105,42 @@ def tensor(
     )
 
 
+def known(size: Any) -> int:
+    """A size as a number; one that is not known as the number that stands for it."""
+    return int(size.node.hint) if isinstance(size, torch.SymInt) else int(size)
+
+
+def formula(size: Any) -> int | str:
+    """A size as a number, or as a formula of the names that sizes not known have."""
+    if not isinstance(size, torch.SymInt):
+        return int(size)
+    expression = size.node.expr.xreplace(size.node.shape_env.names)
+    if expression.is_number:
+        return int(expression)
+    text = re.sub(r"\(\((\w+//\w+)\)\)", r"(\1)", str(expression))
+    return re.sub(r"^\(([^()]*)\)$", r"\1", text)
+
+
+def _symbolic(x: torch.Tensor, *, name: str | None) -> report.Tensor | None:
+    """The report on a tensor with sizes that are not known; None where all are."""
+    sizes = tuple(formula(size) for size in x.shape)
+    if not any(isinstance(size, str) for size in sizes):
+        return None
+    return report.Tensor(
+        name=name,
+        shape=shape_of(x),
+        sizes=sizes,
+        dtype=dtype_name(x.dtype),
+        device=str(x.device),
+        requires_grad=x.requires_grad,
+        nbytes_formula=str(formula(x.numel() * x.element_size())),
+    )
+
+
 def shape_of(x: torch.Tensor) -> tuple[int, ...]:
     """The sizes as plain integers; -1 where a nested tensor's are ragged."""
     try:
-        return tuple(int(size) for size in x.shape)
+        return tuple(known(size) for size in x.shape)
     except Exception:
         return tuple(_size(x, d) for d in range(x.dim()))
 
@@ -181,7 +219,7 @@ def extent(value: Any) -> tuple[str, int, int] | None:
     try:
         if isinstance(value, torch.Tensor):
             storage = value.untyped_storage()
-            nbytes, device = storage.nbytes(), str(value.device)
+            nbytes, device = known(storage.nbytes()), str(value.device)
             try:
                 start = storage.data_ptr()
             except RuntimeError:

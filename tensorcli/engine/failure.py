@@ -320,6 +320,12 @@ def _locate(traceback: TracebackType | None, statement: Statement, sources: Mapp
     return replace(found, library=tuple(library))
 
 
+def place_of(error: BaseException, statement: Statement, sources: Mapping[str, Statement]) -> Place | None:
+    """Where in a statement an exception was raised."""
+    origin = _locate(error.__traceback__, statement, sources)
+    return origin.place if origin.statement is statement else None
+
+
 def _narrowed(fresh: Statement, place: Place) -> Place:
     """The condition, or what is looped over, of the statement at `place`: Python lays their failures on all of it."""
     for node in ast.walk(fresh.node):

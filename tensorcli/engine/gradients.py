@@ -39,7 +39,7 @@ def gradients(value: Any, names: Mapping[str, Any]) -> tuple[report.Gradient, ..
             shape=describe.shape_of(leaf),
             dtype=describe.dtype_name(leaf.dtype),
             device=str(leaf.device),
-            norm=None if grad is None or grad.is_meta else report.number(_norm(grad)),
+            norm=None if grad is None else _norm(grad),
             reached=grad is not None,
         )
         for leaf, grad in zip(leaves, found, strict=True)
@@ -64,9 +64,13 @@ def _leaves(value: torch.Tensor) -> list[torch.Tensor]:
     return [node.variable for node in graph([value.grad_fn]) if hasattr(node, "variable")]
 
 
-def _norm(grad: torch.Tensor) -> float:
+def _norm(grad: torch.Tensor) -> report.Number:
+    """The 2-norm; None of what has no elements."""
     values = grad.coalesce().values() if grad.is_sparse else grad
-    return float(torch.linalg.vector_norm(values))
+    try:
+        return report.number(float(torch.linalg.vector_norm(values)))  # type: ignore[no-any-return]
+    except Exception:  # torch's own words for it depend on what kind of tensor that is
+        return None
 
 
 def _named(names: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

@@ -60,7 +60,8 @@ def _mark(result: Any, pretended: bool = True) -> Any:
     return result
 
 
-def _device(tensor: torch.Tensor) -> torch.device:
+def device_of(tensor: torch.Tensor) -> torch.device:
+    """The device a tensor says it is on."""
     with _plain():
         return DEVICE if is_pretended(tensor) else tensor.device
 
@@ -150,7 +151,7 @@ class _Flow(TorchDispatchMode):
             return result
 
     def device(self, tensor: torch.Tensor) -> torch.device | None:
-        device = _device(tensor)
+        device = device_of(tensor)
         return device if device != CPU or not self.strict or _holder(tensor)._cdata in self.known else None
 
     def settle(self, result: Any, device: torch.device) -> None:
@@ -185,7 +186,7 @@ def _check(op: Any, named: _Named) -> None:
     if special := _OWN_WORDS.get(name.rstrip("_")):
         on: dict[str, torch.device] = {}
         for argument, tensor in named:  # one on the device speaks for a list
-            device = _device(tensor)
+            device = device_of(tensor)
             on[argument.name] = max(on.get(argument.name, device), device, key=DEVICE.__eq__)
         special(on, named)
     elif name.rstrip("_") in _ELEMENTWISE or name in _ELEMENTWISE or name.startswith("special_"):
@@ -198,13 +199,13 @@ def _check_elementwise(named: _Named) -> None:
     for argument, tensor in named:
         written = argument.alias_info is not None and argument.alias_info.is_write
         if not is_pretended(tensor) and (written or tensor.dim()):
-            _refuse(_TWO_DEVICES.replace("cpu", str(_device(tensor))))
+            _refuse(_TWO_DEVICES.replace("cpu", str(device_of(tensor))))
 
 
 def _check_wrapped(op: Any, name: str, named: _Named) -> NoReturn:
     kernel, renamed = _KERNELS.get(name, (name, {}))
     labels = [renamed.get(argument.name, argument.name) for argument, _ in named]
-    devices = [_device(tensor) for _, tensor in named]
+    devices = [device_of(tensor) for _, tensor in named]
     if name == "native_batch_norm" and devices[0] == DEVICE and len(named) == 5:
         kernel = "cudnn_batch_norm"
     if name == "mv":  # computed in place, on a result where the vector is
@@ -302,7 +303,7 @@ def _call(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     if kwargs.get("device") is None and func in default_device._device_constructors():
         device = _default()
     given = list(_tensors((args, kwargs)))
-    on = {_device(tensor) for tensor in given}
+    on = {device_of(tensor) for tensor in given}
     if device:
         _check_generator(kwargs, device)
         pinned = {} if not kwargs.get("pin_memory") else {"pin_memory": False}
@@ -315,7 +316,7 @@ def _call(func: Any, /, *args: Any, **kwargs: Any) -> Any:
         return _mark(_run_on_device(func, *args, **kwargs))
     with _Flow(given) as flow:
         result = _run(func, *args, **kwargs)
-    flow.settle(result, _device(given[0]))
+    flow.settle(result, device_of(given[0]))
     return result
 
 
@@ -363,7 +364,7 @@ def _check_generator(kwargs: dict[str, Any], device: torch.device) -> None:
 
 def _cross(source: torch.Tensor, result: torch.Tensor, device: torch.device, memory_format: Any = None) -> torch.Tensor:
     """`result`, which may be `source` itself, on `device`: in new memory where that is another device."""
-    if device == _device(source):
+    if device == device_of(source):
         _mark(result, device == DEVICE)
         return result
     if _holder(result)._cdata == _holder(source)._cdata:
@@ -379,12 +380,12 @@ def _cross(source: torch.Tensor, result: torch.Tensor, device: torch.device, mem
 
 def _to(func: Any, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
     given = args[0] if args else kwargs.get("device", kwargs.get("other"))
-    device = _device(given) if isinstance(given, torch.Tensor) else _asked(given) or _asked(kwargs.get("device"))
+    device = device_of(given) if isinstance(given, torch.Tensor) else _asked(given) or _asked(kwargs.get("device"))
     if isinstance(given, str | int | torch.device) and device is None:  # meta, or what is no device
         return _run(func, tensor, *args, **kwargs)
     args, kwargs = _here(args, kwargs)
     result = _run(func, tensor, *args, **kwargs)
-    return _cross(tensor, result, device or _device(tensor), kwargs.get("memory_format"))
+    return _cross(tensor, result, device or device_of(tensor), kwargs.get("memory_format"))
 
 
 def _here(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -412,18 +413,18 @@ def _type(func: Any, tensor: torch.Tensor, dtype: Any = None, *args: Any, **kwar
         dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}" if isinstance(dtype, type) else ""
     )
     plain = name.replace("torch.cuda.", "torch.") or dtype
-    device = (DEVICE if "cuda" in name else CPU) if name else _device(tensor)
+    device = (DEVICE if "cuda" in name else CPU) if name else device_of(tensor)
     return _cross(tensor, _run(func, tensor, plain, *args, **kwargs), device)
 
 
 def _type_as(func: Any, tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return _cross(tensor, _run(func, tensor, other), _device(other))
+    return _cross(tensor, _run(func, tensor, other), device_of(other))
 
 
 def _parse_to(func: Any, *args: Any, **kwargs: Any) -> Any:
     place = args[0] if args else kwargs.get("device", kwargs.get("tensor"))
     if isinstance(place, torch.Tensor):
-        return (_device(place), place.dtype, *_run(func, *args, **kwargs)[2:])
+        return (device_of(place), place.dtype, *_run(func, *args, **kwargs)[2:])
     if _asked(place) != DEVICE:
         return _run(func, *args, **kwargs)
     args, kwargs = _here(args, kwargs)
@@ -436,7 +437,7 @@ def _convert(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     data = kwargs.get("data", kwargs.get("obj"))
     device = _asked(kwargs.get("device"))
     if kwargs.get("device") is None:
-        device = _default() or (_device(data) if isinstance(data, torch.Tensor) else CPU)
+        device = _default() or (device_of(data) if isinstance(data, torch.Tensor) else CPU)
     if device not in (CPU, DEVICE):
         return _run(func, **kwargs)
     result = _run(func, **kwargs | {"device": "cpu"})
@@ -448,7 +449,7 @@ def _convert(func: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _new_tensor(func: Any, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-    device = _asked(kwargs.pop("device", None)) or _device(tensor)
+    device = _asked(kwargs.pop("device", None)) or device_of(tensor)
     return _mark(_run(func, tensor, *args, **kwargs), device == DEVICE)
 
 
@@ -487,10 +488,10 @@ def _get_grad(func: Any, tensor: torch.Tensor) -> torch.Tensor | None:
 
 
 def _set_grad(func: Any, tensor: torch.Tensor, grad: Any) -> None:
-    if isinstance(grad, torch.Tensor) and _device(grad) != _device(tensor):
+    if isinstance(grad, torch.Tensor) and device_of(grad) != device_of(tensor):
         _refuse(
-            f"attempting to assign a gradient with device type '{_device(grad).type}' to a tensor with device type "
-            f"'{_device(tensor).type}'. Please ensure that the gradient and the tensor are on the same device"
+            f"attempting to assign a gradient with device type '{device_of(grad).type}' to a tensor with device type "
+            f"'{device_of(tensor).type}'. Please ensure that the gradient and the tensor are on the same device"
         )
     func(tensor, grad)
 
@@ -508,10 +509,10 @@ def _recurrent(func: Any, input: torch.Tensor, second: Any, *args: Any, **kwargs
     hidden, weights = (args[0], args[1]) if packed else (second, args[0])
     for what, tensors in (("hidden", hidden), ("parameter", weights)):
         for tensor in _tensors(tensors):
-            if _device(tensor) != _device(input):
+            if device_of(tensor) != device_of(input):
                 _refuse(
                     f"Input and {what} tensors are not at the same device, "
-                    f"found input tensor at {_device(input)} and {what} tensor at {_device(tensor)}"
+                    f"found input tensor at {device_of(input)} and {what} tensor at {device_of(tensor)}"
                 )
     return _mark(_run(func, input, second, *args, **kwargs), is_pretended(input))
 
@@ -526,7 +527,7 @@ def _sequence(func: Any, data: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
 def _attention(
     func: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any
 ) -> Any:
-    places = [_device(tensor) for tensor in (query, key, value)]
+    places = [device_of(tensor) for tensor in (query, key, value)]
     if len(set(places)) > 1:
         _refuse(
             "Expected query, key, and value to have the same device type, but got "
@@ -681,8 +682,10 @@ def _with_mode(*args: Any, **kwargs: Any) -> Any:
 def _followed(outputs: Any, gradients: Any, *args: Any, **kwargs: Any) -> Any:
     """Run backward with gradients on the devices of what they are gradients of, for hooks and own functions to see."""
     for at, (output, gradient) in enumerate(zip(outputs, gradients, strict=False)):
-        if isinstance(gradient, torch.Tensor) and _device(gradient) != _device(output):
-            _refuse(f"invalid gradient at index {at} - expected device {_device(output)} but got {_device(gradient)}")
+        if isinstance(gradient, torch.Tensor) and device_of(gradient) != device_of(output):
+            _refuse(
+                f"invalid gradient at index {at} - expected device {device_of(output)} but got {device_of(gradient)}"
+            )
     with _mode_on(), _Flow():
         return _engine(outputs, gradients, *args, **kwargs)
 

@@ -58,7 +58,7 @@ def trace(
             with _functions_open(session, instrument):
                 world = _copies(session, written)
                 names.update(recorder.scope)
-                with recorder.recording(), interrupts.interruptible():
+                with session.modes(), recorder.recording(), interrupts.interruptible():
                     start = time.perf_counter()
                     eval(code, names)
                 seconds = time.perf_counter() - start
@@ -70,7 +70,7 @@ def trace(
     seconds = seconds or time.perf_counter() - start
     sink.finish()
     end = time.perf_counter() + ENOUGH
-    again = AGAIN if error is None and seconds < QUICK else 0
+    again = AGAIN if world and error is None and seconds < QUICK else 0
     while again and (again == AGAIN or time.perf_counter() < end):
         again -= 1
         other = Timer(instrument.sites, {}, key, own=overhead())
@@ -118,7 +118,9 @@ def trace(
 
 
 def _copies(session: "Session", statement: Statement) -> dict[str, Any]:
-    """Copies of what a statement uses; empty where they would be large, or cannot be made."""
+    """Copies of what a statement uses; empty where they would be large, cannot be made, or have no times."""
+    if session.predicts:
+        return {}
     try:
         return apart.world_of(session.names, [statement.node], trust=session.trust, kind=_Little)
     except (apart.TooLarge, apart.NoCopy):
@@ -133,8 +135,6 @@ class _Little(apart.Copier):
 
 def _ran_again(code: types.CodeType, world: dict[str, Any], recorder: Recorder) -> bool:
     """Whether a statement ran again, on copies, with nothing of it left behind."""
-    if not world:
-        return False
     world.update(recorder.scope)
     try:
         with apart.apart(seconds=QUICK), apart.closed(), interrupts.may_raise(), recorder.recording():
@@ -177,7 +177,7 @@ def _instrumented(function: Any, session: "Session", instrument: Instrument) -> 
 
 def _gradients(session: "Session", value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
     try:
-        with interrupts.interruptible():
+        with session.modes(), interrupts.interruptible():
             return gradients.gradients(value, session.names)
     except Exception as error:
         emit(report.Notice(text=f"there are no gradients: {describe.cut(str(error), limit=300)}"))

@@ -303,7 +303,7 @@ class Account(TorchDispatchMode):
             storage = _storage(tensor)
             if storage is None or storage in taken or storage._cdata in self._live:
                 continue
-            nbytes = storage.nbytes()
+            nbytes = describe.known(storage.nbytes())
             self._live[storage._cdata] = nbytes
             self.live_nbytes += nbytes
             self.peak_nbytes = max(self.peak_nbytes, self.live_nbytes)

@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,8 @@ class _Context:
 
 class Session:
     """One person's names and settings. `ask` answers requests one at a time and never raises."""
+
+    predicts = False  # whether statements compute nothing
 
     def __init__(
         self,
@@ -175,7 +177,7 @@ class Session:
             warnings.simplefilter("default")
             try:
                 code = self.compile(statement, key)
-                with interrupts.interruptible():
+                with self.modes(), interrupts.interruptible():
                     start, cpu = time.perf_counter(), time.process_time()
                     value = eval(code, self.names)  # the gate is language.parse, above
                     environment.synchronize()
@@ -201,6 +203,10 @@ class Session:
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
         return True
+
+    def modes(self) -> AbstractContextManager[None]:
+        """What is around every statement that runs."""
+        return nullcontext()
 
     def context(self, emit: Emit) -> _Context:
         """The context of a statement that came without one."""
@@ -317,6 +323,11 @@ class Session:
 
     def _inspect(self, request: report.Inspect, emit: Emit) -> None:
         from tensorcli.engine.probe import trace
+
+        if request.dry_run:
+            from tensorcli.engine import dryrun
+
+            return dryrun.inspect(self, request, emit)
 
         def problems_only(answer: report.AnyReport) -> None:
             if isinstance(answer, report.Diagnosis | report.Output | report.Notice):

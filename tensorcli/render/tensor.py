@@ -53,7 +53,7 @@ def type_parts(item: report.Tensor | report.Value) -> list[Part]:
         case report.Tensor():
             return [
                 Part(safe_line(item.dtype), theme.DTYPE),
-                Part(units.shape(item.shape), theme.SHAPE),
+                Part(units.shape(item.sizes or item.shape), theme.SHAPE),
                 Part(safe_line(item.device), theme.DEVICE),
             ]
         case report.Value(shape=None):

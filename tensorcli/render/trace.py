@@ -71,13 +71,14 @@ def _tree(root: report.Node, width: int) -> list[Text]:
 
 def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
     memory, time = node.result.nbytes, node.seconds
+    formula = node.result.nbytes_formula if isinstance(node.result, report.Tensor) else None
     text = Text(safe_line(layout.one_line(node.text[:TEXT])), theme.ERROR if node.failed else theme.PLAIN)
     raised = node.failed and not any(child.failed for child in node.children)
     result = Text("failed" if raised else "", theme.ERROR) if node.failed else _result(node.result)
     return [
         Text().append(prefix, theme.FAINT).append_text(text),
         layout.crop_text(result, max(FACTS, width * 3 // 8)),
-        Text("" if memory is None else units.nbytes(memory), theme.FAINT),
+        Text(formula or ("" if memory is None else units.nbytes(memory)), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),
         Text("not counted" if node.uncounted else units.count(node.flops) if node.flops else "", theme.FAINT),
         Text(_intensity(node.flops, node.moved_nbytes), theme.FAINT),
@@ -122,6 +123,8 @@ def _notes(node: report.Node) -> list[Text]:
     if node.count > 1:
         each = [time for time in (node.shortest_seconds, node.longest_seconds) if time is not None]
         notes.append(Text(f"{node.count:,} times{f', {_range(*each)} each' if len(each) == 2 else ''}", theme.FAINT))
+    if node.flops_formula:
+        notes.append(Text(f"{node.flops_formula} FLOP", theme.FAINT))
     return notes + [Text(safe_line(note)) for note in node.notes]
 
 
@@ -196,6 +199,13 @@ def _shared(shared: Sequence[report.Shared], width: int) -> list[Text]:
     return [Text(line, theme.FLAG) for line in ["", *lines]] if lines else []
 
 
+def _needed(trace: report.Trace) -> str:
+    if trace.needed_nbytes is None:
+        return ""
+    free = "" if trace.free_nbytes is None else f", {units.nbytes(trace.free_nbytes)} free"
+    return f"needs {units.nbytes(trace.needed_nbytes)}{free}"
+
+
 def _totals(trace: report.Trace) -> list[Part]:
     nodes = [node for _, _, node in walk(trace.root)]
     flops = sum(node.flops or 0 for node in nodes)
@@ -206,6 +216,7 @@ def _totals(trace: report.Trace) -> list[Part]:
     parts = [
         ("nothing was computed" if trace.predicted else "", 3, "; "),
         (f"{units.nbytes(kept)} new" if kept else "", 4, "; "),
+        (_needed(trace), 0, "; "),
         ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs" if peak else "no new memory", 0, "; "),
         (units.count(flops, "FLOP") if flops else "", 1, "; "),
         (f"{intensity} FLOP/B" if intensity else "", 3, ", "),

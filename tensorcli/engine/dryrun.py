@@ -1,0 +1,252 @@
+"""A dry run: a session's double whose tensors have no elements, so that nothing is computed and nothing allocated."""
+
+import contextlib
+import keyword
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import torch
+
+from tensorcli import language, report, units
+from tensorcli.engine import apart, describe, environment, failure, namespace, predict, pretend
+from tensorcli.engine.session import Session
+from tensorcli.language import Statement
+
+SECONDS = 3600.0  # that a dry run may take: its loops are ordinary Python
+
+Emit = Callable[[report.AnyReport], None]
+
+
+def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
+    """Answer an Inspect with what it would give. The session stays as it is."""
+    device = str(environment.default_device())
+    with apart.apart(seconds=SECONDS):
+        try:
+            torch.set_num_threads(1)  # small twins: waking others takes longer
+            if request.symbols:
+                _with_symbols(session, request, emit)
+            else:
+                DrySession(session, request).inspect(request, emit)
+        except apart.NoCopy as error:
+            title = f"a dry run of this is not possible: {error}"
+            emit(report.Diagnosis(source=request.text[:200], code="not-predicted", category="other", title=title))
+        finally:
+            if str(environment.default_device()) != device:
+                environment.set_default_device(device)
+
+
+def _with_symbols(session: Session, request: report.Inspect, emit: Emit) -> None:
+    """Inspect with sizes that are not known; where that fails, with such as its conditions ask for."""
+    for name in request.symbols:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            title = f"a symbol is a name, such as B, and {name[:40]} is none"
+            return emit(report.Diagnosis(code="bad-argument", category="value", title=title))
+    numbers = dict(zip(request.symbols, _NUMBERS, strict=False))
+    answers: list[report.AnyReport] = []
+    dry = DrySession(session, request, numbers)
+    dry.inspect(request, answers.append)
+    failed = _problem(answers)
+    if failed is not None and failed.code != "depends-on-values":
+        for name, number, condition in dry.refused():
+            again: list[report.AnyReport] = []
+            DrySession(session, request, numbers | {name: number}).inspect(request, again.append)
+            if _problem(again) is None:
+                why = f", because of {' '.join(failed.span.text.split())}" if failed.span else ""
+                answers = [*again, report.Notice(source=request.text, text=f"only {condition}{why}")]
+                break
+    elif failed is None and (fixed := dry.fixed()):
+        taken = ", ".join(f"{name} = {number}" for name, number in fixed.items())
+        answers.append(
+            report.Notice(source=request.text, text=f"this holds for {taken}: it asks for the number itself")
+        )
+    for answer in answers:
+        emit(answer)
+
+
+def _problem(answers: list[report.AnyReport]) -> report.Diagnosis | None:
+    return next((answer for answer in answers if isinstance(answer, report.Diagnosis)), None)
+
+
+_NUMBERS = (23, 29, 31, 37, 41, 43, 47, 53)  # what unknown sizes stand for: such as nobody types
+
+
+class DrySession(Session):
+    """A session with copies of another one's names that have no elements. What it runs computes nothing."""
+
+    predicts = True
+
+    def __init__(self, session: Session, request: report.Inspect, numbers: Mapping[str, int] | None = None) -> None:
+        vars(self).update(vars(session))
+        self.sources = dict(session.sources)
+        self.warn = False
+        self._shapes = predict.unknown_sizes(numbers) if numbers else None
+        self._mode = predict.mode(self._shapes)
+        text = f"{request.setup}\n{request.text}"
+        self._inputs: dict[str, int] = {}
+        self._doubtful: dict[str, None] = {}
+        self.names = self._copied(session.names, _names_in(text, session), predict.Faker)
+        if self._shapes is not None:
+            self.names |= self._shapes.sizes
+
+    def refused(self) -> list[tuple[str, int, str]]:
+        """The conditions on an unknown size that did not hold: its name, a number for which each holds, its words."""
+        return predict.refused(self._shapes)
+
+    def fixed(self) -> dict[str, int]:
+        """The unknown sizes whose numbers were asked for."""
+        sizes = self._shapes.sizes if self._shapes is not None else {}
+        return {name: found for name, size in sizes.items() if isinstance(found := describe.formula(size), int)}
+
+    def inspect(self, request: report.Inspect, emit: Emit) -> None:
+        """Run setup and text on what has no elements, and emit what it would give."""
+        self._inspect(msgspec.structs.replace(request, dry_run=False), lambda answer: self._pass_on(answer, emit))
+
+    def _pass_on(self, answer: report.AnyReport, emit: Emit) -> None:
+        if not isinstance(answer, report.Trace):
+            return emit(answer)
+        device = _device_of(answer.root) or next(iter(self._inputs), str(environment.default_device()))
+        needed = None if self._shapes else self._inputs.get(device, 0) + (answer.peak_nbytes or 0)
+        free = None if self._shapes else environment.free_nbytes(device)
+        emit(
+            msgspec.structs.replace(
+                answer,
+                root=_predicted(answer.root, dict(self._doubtful), outermost=True),
+                seconds=None,
+                total_seconds=0.0,
+                probe_seconds=None,
+                seed=None,
+                predicted=True,
+                peak_nbytes=None if self._shapes else answer.peak_nbytes,
+                needed_nbytes=needed,
+                free_nbytes=free,
+            )
+        )
+        if free is not None and needed is not None and needed > free:
+            emit(
+                report.Diagnosis(
+                    source=answer.source,
+                    statement=answer.statement,
+                    code="out-of-memory",
+                    category="memory",
+                    title=f"this needs {units.nbytes(needed)} of {device} memory, and {units.nbytes(free)} are free",
+                )
+            )
+
+    @contextlib.contextmanager
+    def modes(self) -> Iterator[None]:
+        """Within it nothing is computed."""
+        self._inputs = _taken(self.variables())
+        with predict.predicting(self._mode) as self._doubtful:
+            yield
+
+    def explained(self, error: BaseException, statement: Statement, *arguments: Any, **options: Any) -> Any:
+        """The diagnosis of what a statement raised. It looks at real tensors of the same metadata."""
+        if isinstance(error, predict.DependsOnValues):
+            return self._depends(error, statement, *arguments)
+        if "FakeTensor" in str(error) and error.args:
+            error.args = (str(error).replace("FakeTensor", "Tensor"),)
+        fakes = dict(self.names)
+        with contextlib.suppress(apart.NoCopy):
+            self.names.update(self._copied(fakes, set(self.variables()), predict.Realer))
+        _make_real(error)
+        found = super().explained(error, statement, *arguments, **options)
+        return msgspec.structs.replace(found, notes=(*found.notes, *map(_doubt, self._doubtful)))
+
+    def _depends(self, error: predict.DependsOnValues, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
+        """What cannot be said without values."""
+        place = failure.place_of(error, statement, self.sources)
+        text = " ".join(place.text.split()) if place else statement.source
+        bound = "" if error.bound is None else f": it has between 0 and {error.bound:,} rows"
+        return report.Diagnosis(
+            source=statement.source,
+            statement=number,
+            code="depends-on-values",
+            category="value",
+            title=f"the {error.what} of {text} depends on values, and a dry run has none{bound}",
+            span=report.Span(**place._asdict()) if place else None,
+        )
+
+    def _answers(self, *_: Any, **__: Any) -> list[report.AnyReport]:
+        return []  # only traces are shown
+
+    def _copied(self, names: dict[str, Any], used: set[str], kind: type[apart.Copier]) -> dict[str, Any]:
+        """Those names' values copied; the others are what a session starts with."""
+        start = namespace.start_names(trust=self.trust)
+        own = {name for name in used if start.get(name, self) is not names.get(name)}
+        with predict.predicting(self._mode) if kind is predict.Faker else contextlib.nullcontext():
+            world = apart.copies(names, own, start=start, kind=kind)
+        del world[apart.TWINS]
+        return {**world, "Out": {}}
+
+
+def _make_real(error: BaseException) -> None:
+    """Give real parameters to the modules that an exception came through: its explanation looks at them."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        if not isinstance(owner, torch.nn.Module) or "_modules" not in vars(owner):  # one that is being made
+            continue
+        for module in owner.modules():
+            tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+            for table in tables:
+                table.update((name, predict.made_real(x)) for name, x in table.items() if predict.is_fake(x))
+
+
+def _names_in(text: str, session: Session) -> set[str]:
+    """The names that a text mentions, and those that the functions among them mention."""
+    try:
+        statements = language.parse(text, trust=session.trust)
+    except language.Problem:  # told of when it is run
+        return set()
+    return apart.used([statement.node for statement in statements], session.names)
+
+
+def _taken(names: dict[str, Any]) -> dict[str, int]:
+    """The bytes of the storages behind variables, by device."""
+    storages = {}
+    for value in apart.reachable(names.values()):
+        if isinstance(value, torch.Tensor) and value.layout is torch.strided:
+            storage = value.untyped_storage()
+            storages[storage._cdata] = str(pretend.device_of(value)), describe.known(storage.nbytes())
+    found: dict[str, int] = {}
+    for device, nbytes in storages.values():
+        found[device] = found.get(device, 0) + nbytes
+    return found
+
+
+def _device_of(node: report.Node) -> str | None:
+    """The device that a part's tensors are on."""
+    if isinstance(node.result, report.Tensor):
+        return node.result.device
+    return next((device for child in node.children if (device := _device_of(child))), None)
+
+
+def _predicted(node: report.Node, doubtful: dict[str, None], *, outermost: bool = False) -> report.Node:
+    """A part without times. It says what fails for some values: the part that did it, or else the whole."""
+    children = tuple(_predicted(child, doubtful) for child in node.children)
+    name = {"index": "__getitem__", "floor_divide": "__floordiv__"}.get(node.operation, node.operation.split()[-1])
+    found = [one for one in doubtful if outermost or one.strip("_") == name.strip("_")]
+    for one in found:
+        del doubtful[one]
+    unknown = isinstance(node.flops, torch.SymInt)
+    notes = tuple(map(_doubt, found))
+    return msgspec.structs.replace(
+        node,
+        seconds=None,
+        shortest_seconds=None,
+        longest_seconds=None,
+        flops=None if unknown else node.flops,
+        flops_formula=str(describe.formula(node.flops)) if unknown else None,
+        moved_nbytes=None if isinstance(node.moved_nbytes, torch.SymInt) else node.moved_nbytes,
+        broadcast=None if getattr(node.result, "sizes", None) else node.broadcast,
+        children=children,
+        notes=(*node.notes, *notes),
+    )
+
+
+def _doubt(name: str) -> str:
+    return f"{_WORDS.get(name, name)} fails for some values"
+
+
+_WORDS = {"__getitem__": "indexing", "__floordiv__": "//", "__mod__": "%", "remainder": "%", "floor_divide": "//"}
