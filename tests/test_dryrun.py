@@ -217,7 +217,7 @@ def test_the_session_stays_as_it_is():
 def test_autograd_and_modules_run_as_they_do():
     setup = "net = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10)); x = torch.rand(64, 784)"
     found = trace("net(x).sum()", setup)
-    assert "0 Linear(in_features=784, out_features=100, bias=True)" in texts(found)
+    assert "0: Linear(784, 100)" in texts(found)
     grads = trace("[p.grad for p in net.parameters()]", setup + "; net(x).sum().backward()").root.result.items
     assert [item.shape for item in grads] == [(100, 784), (100,), (10, 100), (10,)]
     assert trace("net.double()(x.double())", setup).root.result.dtype == "float64"

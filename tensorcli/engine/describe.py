@@ -46,9 +46,7 @@ def describe(
     try:
         with torch.no_grad():
             if isinstance(value, torch.Tensor):
-                if any(isinstance(size, torch.SymInt) for size in _or((), lambda: value.shape)) and (
-                    found := _symbolic(value, name=name)
-                ):
+                if has_unknown_sizes(value) and (found := _symbolic(value, name=name)):
                     return found
                 return tensor(
                     value,
@@ -108,6 +106,13 @@ def tensor(
 def known(size: Any) -> int:
     """A size as a number; one that is not known as the number that stands for it."""
     return int(size.node.hint) if isinstance(size, torch.SymInt) else int(size)
+
+
+def has_unknown_sizes(value: Any) -> bool:
+    """Whether this is a tensor with sizes that are not known."""
+    return isinstance(value, torch.Tensor) and any(
+        isinstance(size, torch.SymInt) for size in _or((), lambda: value.shape)
+    )
 
 
 def formula(size: Any) -> int | str:

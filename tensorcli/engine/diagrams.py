@@ -41,8 +41,10 @@ def of(
 ) -> Diagrams:
     """The pictures of one part of a statement, what says most first; none of what has nothing to show.
 
-    `inputs` are the parts directly below it, each with its value.
+    `inputs` are the parts directly below it, each with its value. Sizes that are not known cannot be drawn.
     """
+    if any(map(describe.has_unknown_sizes, (value, *(item[1] for item in inputs)))):
+        return ()
     try:
         with torch.no_grad(), torch._C.DisableTorchFunction(), _disable_current_modes():
             return tuple(picture for picture in _pictures(site, operation, value, inputs, names, module) if picture)

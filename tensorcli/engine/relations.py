@@ -165,6 +165,8 @@ def _broadcast(operation: str, value: Any, inputs: Sequence[Input]) -> report.Br
     operands = [(site, other) for site, other, _ in inputs if isinstance(other, torch.Tensor)]
     if operation.removeprefix("method ") in _PRODUCTS or not isinstance(value, torch.Tensor) or len(operands) < 2:
         return None
+    if any(map(describe.has_unknown_sizes, (value, *(other for _, other in operands)))):
+        return None
     result, shapes = describe.shape_of(value), [describe.shape_of(other) for _, other in operands]
     if all(shape == result for shape in shapes) or not _align(shapes, result):
         return None
