@@ -6,6 +6,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,77 +26,35 @@ if TYPE_CHECKING:
 def trace(
     session: "Session",
     statement: Statement,
+    request: report.Inspect,
     *,
     number: int,
     emit: Callable[[report.AnyReport], None],
-    depth: int | None = None,
-    whole: bool = False,
-    grad: bool = False,
 ) -> None:
-    """Run a statement once, instrumented, and emit its Trace; where it fails, of what worked, and its Diagnosis.
-
-    `depth`, `whole` and `grad` are as in report.Inspect.
-    """
+    """Run a statement, instrumented, and emit its Trace; where it fails, that of what worked, and its Diagnosis."""
     written = statement.again()
-    instrument = Instrument(into_loops=whole)
-    tree = instrument.wrapped(written)
-    names = session.names
-    seen = session.watch.before(written, names) if session.warn else None
+    seen = session.watch.before(written, session.names) if session.warn else None
     before = torch.get_rng_state()
-    key = f"<input {session.inputs}.{number}>"
-    session.sources[key] = written
-    recorder = Recorder(instrument.sites, session.variables(), key, own=overhead())
-    sink = Sink(emit, source=statement.source, statement=number)
-    limits.limit_memory()
-    error: BaseException | None = None
-    world: dict[str, Any] = {}
-    seconds = 0.0
-    start = time.perf_counter()
-    with warnings.catch_warnings(), redirect_stdout(sink):
-        warnings.simplefilter("ignore")
-        try:
-            code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
-            with _functions_open(session, instrument):
-                world = _copies(session, written)
-                names.update(recorder.scope)
-                with session.modes(), recorder.recording(), interrupts.interruptible():
-                    start = time.perf_counter()
-                    eval(code, names)
-                seconds = time.perf_counter() - start
-        except BaseException as caught:
-            error = caught
-        finally:
-            for name in recorder.scope:
-                names.pop(name, None)
-    seconds = seconds or time.perf_counter() - start
-    sink.finish()
-    end = time.perf_counter() + ENOUGH
-    again = AGAIN if world and error is None and seconds < QUICK else 0
-    while again and (again == AGAIN or time.perf_counter() < end):
-        again -= 1
-        other = Timer(instrument.sites, {}, key, own=overhead())
-        if not _ran_again(code, world, other):
-            break
-        recorder.root.no_slower_than(other.root)
-    drew = not torch.equal(before, torch.get_rng_state())
+    run = _run(session, written, request, number=number, emit=emit)
+    recorder, seconds = run.recorder, run.seconds
     root = next(iter(recorder.root.children.values()), None)
-    if root is not None and (error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
-        builder = _Builder(written, whole=whole, grad=grad)
+    if root is not None and (run.error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
+        wants_grad = request.grad and run.error is None
         emit(
             report.Trace(
                 source=statement.source,
                 statement=number,
                 seconds=seconds,
-                root=builder.node(root, depth),
+                root=_Builder(written, request).node(root, request.depth),
                 total_seconds=seconds,
                 peak_nbytes=recorder.account.peak_nbytes,
-                kept_nbytes=recorder.account.live_nbytes if error is None else None,
+                kept_nbytes=None if run.error else recorder.account.live_nbytes,
                 shared=relations.shared(written.node, session.variables()),
-                all=whole,
+                all=request.all,
                 probe_seconds=overhead().part + overhead().below,
-                seed=session.seed if drew else None,
-                functions=gradients.functions(recorder.value) if grad else (),
-                gradients=_gradients(session, recorder.value, emit) if grad and error is None else (),
+                seed=None if torch.equal(before, torch.get_rng_state()) else session.seed,
+                functions=gradients.functions(recorder.value) if wants_grad else (),
+                gradients=_gradients(session, recorder.value, emit) if wants_grad else (),
                 environment={
                     "torch": str(torch.__version__),
                     "tensorcli": __version__,
@@ -104,14 +63,77 @@ def trace(
                 },
             )
         )
-    if error is not None:
+    if run.error is not None:
         context = session.context(emit)
-        emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
-        failure.let_go(error)
+        emit(session.explained(run.error, written, number, context, seconds=seconds, random_state=before))
+        failure.let_go(run.error)
     elif seen is not None:
         options: dict[str, Any] = {"trust": session.trust, "random_state": before, "seconds": seconds}
-        for note in session.watch.notes(seen, recorder.value, names, **options):
+        for note in session.watch.notes(seen, recorder.value, session.names, **options):
             emit(report.Notice(source=statement.source, statement=number, text=note))
+
+
+@dataclass
+class _Run:
+    """A statement that ran: what was recorded, how long it took, and what it raised."""
+
+    recorder: Recorder
+    seconds: float
+    error: BaseException | None = None
+
+
+def _run(
+    session: "Session",
+    written: Statement,
+    request: report.Inspect,
+    *,
+    number: int,
+    emit: Callable[[report.AnyReport], None],
+) -> _Run:
+    key = f"<input {session.inputs}.{number}>"
+    session.sources[key] = written
+    instrument = Instrument(into_loops=request.all)
+    tree = instrument.wrapped(written)
+    recorder = Recorder(instrument.sites, session.variables(), key, own=overhead())
+    sink = Sink(emit, source=written.source, statement=number)
+    limits.limit_memory()
+    start = time.perf_counter()
+    with warnings.catch_warnings(), redirect_stdout(sink):
+        warnings.simplefilter("ignore")
+        try:
+            code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
+            with _recorded(session, instrument, recorder):
+                world = _copies(session, written)
+                with session.modes(), recorder.recording(), interrupts.interruptible():
+                    start = time.perf_counter()
+                    eval(code, session.names)
+                run = _Run(recorder, time.perf_counter() - start)
+            _time_again(run, code, world, key)
+        except BaseException as error:  # --trust lets people raise anything
+            run = _Run(recorder, time.perf_counter() - start, error)
+    sink.finish()
+    return run
+
+
+@contextmanager
+def _recorded(session: "Session", instrument: Instrument, recorder: Recorder) -> Iterator[None]:
+    """Within it instrumented code finds the recorder, and the session's functions open into what their bodies do."""
+    plain = [(session.names, None, None)]
+    for function in list(session.names.values()):
+        code = _instrumented(function, session, instrument)
+        if code is not None:
+            plain.append((function.__globals__, function, function.__code__))
+            function.__code__ = code
+    for names, _, _ in plain:
+        names.update(recorder.scope)
+    try:
+        yield
+    finally:
+        for names, function, code in plain:
+            for name in recorder.scope:
+                names.pop(name, None)
+            if function is not None:
+                function.__code__ = code
 
 
 # The first time an operator runs costs many times what the others do: what is quick runs again, on copies made before.
@@ -133,31 +155,20 @@ class _Little(apart.Copier):
     limit = 1 << 20
 
 
-def _ran_again(code: types.CodeType, world: dict[str, Any], recorder: Recorder) -> bool:
-    """Whether a statement ran again, on copies, with nothing of it left behind."""
-    world.update(recorder.scope)
-    try:
-        with apart.apart(seconds=QUICK), apart.closed(), interrupts.may_raise(), recorder.recording():
-            eval(code, world)
-    except Exception:  # it changed what it is made of, or takes long now
-        return False
-    return True
-
-
-@contextmanager
-def _functions_open(session: "Session", instrument: Instrument) -> Iterator[None]:
-    """Within it the session's functions are instrumented too: a call of one opens into what its body does."""
-    plain: list[tuple[types.FunctionType, types.CodeType]] = []
-    for function in session.names.values():
-        code = _instrumented(function, session, instrument)
-        if code is not None:
-            plain.append((function, function.__code__))
-            function.__code__ = code
-    try:
-        yield
-    finally:
-        for function, code in plain:
-            function.__code__ = code
+def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], key: str) -> None:
+    """Take the shortest of some more times, where the statement was quick. Nothing of these runs is left behind."""
+    end = time.perf_counter() + ENOUGH
+    for _ in range(AGAIN if world and run.seconds < QUICK else 0):
+        timer = Timer(run.recorder.sites, {}, key, own=overhead())
+        world.update(timer.scope)
+        try:
+            with apart.apart(seconds=QUICK), apart.closed(), interrupts.may_raise(), timer.recording():
+                eval(code, world)
+        except Exception:  # it changed what it is made of, or takes long now
+            return
+        run.recorder.root.no_slower_than(timer.root)
+        if time.perf_counter() > end:
+            return
 
 
 def _instrumented(function: Any, session: "Session", instrument: Instrument) -> types.CodeType | None:
@@ -192,8 +203,8 @@ ENOUGH = 0.01  # or until so much time went by
 class _Builder:
     """Records to a tree of report nodes."""
 
-    def __init__(self, statement: Statement, *, whole: bool, grad: bool) -> None:
-        self._statement, self._whole, self._grad = statement, whole, grad
+    def __init__(self, statement: Statement, request: report.Inspect) -> None:
+        self._statement, self._whole, self._grad = statement, request.all, request.grad
 
     def node(self, record: Record, depth: int | None) -> report.Node:
         """The report of one part and of those below it, `depth` levels of them."""

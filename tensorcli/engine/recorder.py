@@ -104,7 +104,7 @@ class Recorder:
         self.account = Account(self)
         self._own = own
         self._late: dict[int, Record] = {}  # of generators, which run when they are asked
-        self._sites, self._names, self._filename = sites, names, filename
+        self.sites, self._names, self._filename = sites, names, filename
         self._open: list[_Open] = [_Open(None, self.root)]
         self._modules = 0
 
@@ -134,7 +134,7 @@ class Recorder:
 
     def enter(self, number: int) -> int:
         """Called before a part is evaluated."""
-        site = self._sites[number]
+        site = self.sites[number]
         self._begin(number, site, site.text, site.operation)
         return number
 

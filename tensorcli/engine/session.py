@@ -346,15 +346,7 @@ class Session:
         for number, statement in enumerate(statements[:-1], 1):
             if not self._run(statement, number, replace(context, emit=problems_only), shown=False):
                 return
-        trace(
-            self,
-            statements[-1],
-            number=len(statements),
-            emit=emit,
-            depth=request.depth,
-            whole=request.all,
-            grad=request.grad,
-        )
+        trace(self, statements[-1], request, number=len(statements), emit=emit)
 
     # Settings
 
