@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -14,6 +14,8 @@ from tensorcli.report import (
     AnyRequest,
     Configure,
     Diagnosis,
+    Draw,
+    Drawn,
     Evaluate,
     Explain,
     ListDevices,
@@ -66,6 +68,20 @@ def _timeit(call: Call) -> AnyRequest | Diagnosis:
     if not text:
         return _problem("there is nothing to time: write a statement after it, as in %timeit x @ x.T")
     return TimeIt(text=text)
+
+
+# After a variable that is named as a kind of picture is: "line + 1", but not "line -x".
+_INFIX = re.compile(r"$|[-+] |[*/@%=<>!&|^.,]|(?:if|in|is|and|or|not|for)\b")
+
+
+def _plot(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return _problem("there is nothing to draw: write an expression after it, as in %plot torch.randn(1000)")
+    first, _, rest = call.argument.partition(" ")
+    size = (call.width, call.width * 3 // 4)
+    if first in get_args(Drawn) and not _INFIX.match(rest.lstrip()):
+        return Draw(text=rest.strip(), plot=first, plot_size=size)  # type: ignore[arg-type]
+    return Draw(text=call.argument, plot_size=size)
 
 
 def _whos(_call: Call) -> AnyRequest:
@@ -134,6 +150,7 @@ COMMANDS = {
         Command("%%time", "%%time", "on the first line: time all lines below it", _time),
         Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit),
         Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit),
+        Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot),
         Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),
         Command("%device", "%device [NAME]", "show or set the default device: cpu, cuda, cuda:1", _device),
         Command("%dtype", "%dtype [NAME]", "show or set the default dtype: float32, float64", _dtype),

@@ -4,7 +4,6 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
 
 import msgspec
 import torch
@@ -14,21 +13,19 @@ from tensorcli.engine import environment, failure, interrupts, limits
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, overhead
+from tensorcli.engine.session import Gave, Session
 from tensorcli.language import Statement
-
-if TYPE_CHECKING:
-    from tensorcli.engine.session import Session
 
 
 def trace(
-    session: "Session",
+    session: Session,
     statement: Statement,
     *,
     number: int,
     emit: Callable[[report.AnyReport], None],
     depth: int | None = None,
     whole: bool = False,
-) -> None:
+) -> Gave | None:
     """Run a statement once, instrumented, and emit its Trace; where it fails, of what worked, and its Diagnosis."""
     written = statement.again()
     instrument = Instrument(written.node, into_loops=whole)
@@ -84,9 +81,11 @@ def trace(
         context = session.context(emit)
         emit(session.explained(error, written, number, context, seconds=seconds, random_state=before))
         failure.let_go(error)
-    elif seen is not None:
+        return None
+    if seen is not None:
         for note in session.watch.notes(written, seen, recorder.value, names, trust=session.trust):
             emit(report.Notice(source=statement.source, statement=number, text=note))
+    return Gave(recorder.value)
 
 
 class _Builder:
