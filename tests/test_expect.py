@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorcli import report as r
@@ -128,11 +128,13 @@ EXPECTED = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(EXPECTED)
 def test_an_expectation_is_read_as_it_is_written(expected):
     assert parse(str(expected)) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_malformed(text):
     with suppress(Malformed):
@@ -143,12 +145,14 @@ def test_any_text_is_read_or_malformed(text):
 SIZES = st.lists(st.integers(0, 9), max_size=5)
 
 
+@settings(deadline=None)
 @given(SIZES, st.sampled_from(DTYPES), st.sampled_from(["cpu", "cuda:0"]))
 def test_a_result_is_what_it_is(sizes, dtype, device):
     assert said(f"{dtype} {sizes} {device}", *sizes, dtype=dtype, device=device) is None
     assert said(f"[{', '.join('*' * len(sizes))}]", *sizes) is None
 
 
+@settings(deadline=None)
 @given(SIZES, SIZES)
 def test_sizes_are_as_expected_only_where_they_are_equal(wanted, sizes):
     assert (said(str(wanted), *sizes) is None) == (wanted == sizes)
@@ -156,6 +160,7 @@ def test_sizes_are_as_expected_only_where_they_are_equal(wanted, sizes):
     assert (said(f"[{', '.join(['...', *map(str, wanted)])}]", *sizes) is None) == ending
 
 
+@settings(deadline=None)
 @given(SIZES, st.lists(st.sampled_from("AB"), max_size=5))
 def test_a_name_is_one_size(sizes, names):
     one_each = len(set(zip(names, sizes, strict=False))) == len(set(names[: len(sizes)]))

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import NASTY
 from test_render import drawn, lines
@@ -93,11 +93,20 @@ def test_quantised_tensors_and_those_with_gradients_can_be_drawn():
     assert plot(torch.ones(3, 2).T.conj()).cells == ((1.0,) * 3,) * 2
 
 
+@pytest.mark.parametrize("kind", ["line", "histogram", "heatmap", "image"])
+def test_the_default_device_does_not_matter(kind):
+    x = torch.rand(2, 8, 8)
+    expected = plot(x, drawn=kind)
+    with torch.device("meta"):
+        assert plot(x, drawn=kind) == expected
+
+
 # Their numbers.
 
 FLOATS = st.lists(st.floats(width=32), max_size=60)
 
 
+@settings(deadline=None)
 @given(FLOATS, st.integers(1, 40))
 def test_a_line_has_the_least_and_the_greatest_of_each_stretch(values, columns):
     found = plot(torch.tensor(values), drawn="line", size=(columns, 1))
@@ -112,6 +121,7 @@ def test_a_line_has_the_least_and_the_greatest_of_each_stretch(values, columns):
         assert (found.lows[i], found.highs[i]) == ((min(stretch), max(stretch)) if stretch else (None, None))
 
 
+@settings(deadline=None)
 @given(FLOATS)
 def test_a_histogram_counts_every_finite_element(values):
     found = plot(torch.tensor(values, dtype=torch.float64), drawn="histogram")
@@ -179,6 +189,7 @@ def test_of_a_large_batch_the_first_are_drawn():
     assert {len(row) // 6 for row in found.pixels} == {6 * 9 - 1}
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 12), st.sampled_from([(20, 15), (80, 60)]))
 def test_no_picture_is_larger_than_was_asked_for(height, width, tiles, size):
     found = plot(torch.zeros(tiles, 1, 1, 1).expand(tiles, 1, height, width), drawn="heatmap", size=size)
@@ -209,26 +220,33 @@ def test_nothing_large_is_made():
 def test_a_line():
     assert lines(plot(torch.tensor([0.0, 1.0, 0.0]), text="x"), width=20) == [
         "x  float32 [3] cpu",
-        " 1.00 ┤     ⡰⢆",
-        "      │     ⡇⢸",
-        "      │    ⢰⠁⠈⡆",
-        "      │    ⡜  ⢣",
-        "      │    ⡇  ⢸",
-        "      │   ⢰⠁  ⠈⡆",
-        "      │   ⡜    ⢣",
-        "      │   ⡇    ⢸",
-        "      │  ⢰⠁    ⠈⡆",
-        "      │  ⡜      ⢣",
-        "      │  ⡇      ⢸",
-        "    0 ┤ ⢰⠁      ⠈⡆",
-        "      └────────────",
-        "       0          2",
+        " 1.00 ┤     ⢠⢣",
+        "      │     ⡜⠘⡄",
+        "      │    ⢠⠃ ⢣",
+        "      │    ⡜  ⠈⡆",
+        "      │   ⢠⠃   ⢱",
+        "      │   ⡜     ⡇",
+        "      │  ⢠⠃     ⢸",
+        "      │  ⡜       ⢇",
+        "      │ ⢠⠃       ⠸⡀",
+        "      │ ⡜         ⢣",
+        "      │⢠⠃         ⠘⡄",
+        "    0 ┤⡜           ⢣",
+        "      └─────────────",
+        "       0           2",
     ]
 
 
 def test_a_histogram():
     assert lines(plot(torch.tensor([0, 0, 1, 2, 2, 2, 2]), drawn="histogram", text="x"), width=20) == [
         "x  int64 [7] cpu",
+        " 4 ┤          ⣿⣿⣿⣿⣿",
+        *["   │          ⣿⣿⣿⣿⣿"] * 5,
+        *["   │⣿⣿⣿⣿⣿     ⣿⣿⣿⣿⣿"] * 3,
+        *["   │⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿"] * 2,
+        " 0 ┤⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿⣿",
+        "   └───────────────",
+        "    0             2",
     ]
 
 
@@ -275,7 +293,7 @@ def test_on_a_stream_without_dots_there_are_stars():
     Screen(stdout=out, width=20).show(plot(torch.tensor([0.0, 1.0]), text="x"))
     shown = out.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
     assert shown[1] == " 1.00 |           **"
-    assert shown[-2] == "      `------------"
+    assert shown[-2] == "      `-------------"
 
 
 # In a session.

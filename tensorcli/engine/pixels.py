@@ -14,7 +14,7 @@ from tensorcli import report
 from tensorcli.engine import describe, summary
 
 PIECE = 1 << 20  # elements made float64 at a time
-MOST = 1 << 25  # elements looked at: of larger tensors every other one, or every fourth
+MOST = 1 << 24  # elements looked at: of larger tensors every other one, or every fourth
 MOST_OF_TILE = 1 << 22
 TILES = 36  # of a batch, at most
 BINS = 40
@@ -132,18 +132,22 @@ def _real(x: torch.Tensor) -> torch.Tensor:
 
 def _pieces(x: torch.Tensor) -> Iterator[torch.Tensor]:
     """The elements in order, a piece at a time, as plain floats."""
-    for piece in summary.pieces(x, PIECE):
+    for piece in summary.pieces(x, PIECE) if x.numel() else ():
         yield _real(piece).reshape(-1)
 
 
 def _with_range(base: report.Plot, x: torch.Tensor) -> report.Plot:
     low, high, nan, inf = math.inf, -math.inf, 0, 0
     for piece in _pieces(x):
-        nan += int(piece.isnan().sum())
-        inf += int(piece.isinf().sum())
-        finite = piece[piece.isfinite()]
-        if finite.numel():
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        bounds = piece.aminmax()
+        if not all(bound.isfinite() for bound in bounds):
+            nan += int(piece.isnan().sum())
+            inf += int(piece.isinf().sum())
+            piece = piece[piece.isfinite()]
+            if not piece.numel():
+                continue
+            bounds = piece.aminmax()
+        low, high = min(low, float(bounds[0])), max(high, float(bounds[1]))
     found = low <= high
     return msgspec.structs.replace(base, low=low if found else None, high=high if found else None, nan=nan, inf=inf)
 
@@ -202,9 +206,8 @@ def _grid(base: report.Plot, x: torch.Tensor, size: tuple[int, int]) -> report.P
         item = "pixel" if base.drawn == "image" else "cell"
         base = _noted(base, f"each {item} is a mean of about {height / rows:.3g} x {width / columns:.3g} elements")
     gap = 1 if tiles > 1 else 0
-    whole = torch.full(
-        (depth, down * (rows + gap) - gap, across * (columns + gap) - gap), math.nan, dtype=torch.float64
-    )  # on the CPU
+    shape = depth, down * (rows + gap) - gap, across * (columns + gap) - gap
+    whole = torch.full(shape, math.nan, dtype=torch.float64, device="cpu")
     for place, index in enumerate(islice(product(*map(range, batch)), tiles)):
         top, left = place // across * (rows + gap), place % across * (columns + gap)
         whole[:, top : top + rows, left : left + columns] = _reduced(x[index], rows, columns).cpu()
