@@ -1,6 +1,7 @@
 """A tensor in plain numbers for a picture: reduced where it lies, piece by piece, before anything leaves its device."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any
@@ -28,7 +29,8 @@ class Unsuited(ValueError):
 
 def plot(value: object, *, text: str = "", drawn: str = "auto", size: tuple[int, int] = (80, 60)) -> report.Plot:
     """A value as a Plot of at most `size` columns and rows. Raises Unsuited."""
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # complex32 is said to be experimental
         x = _tensor(value)
         kind = _suited(x) if drawn == "auto" else drawn
         base = report.Plot(
