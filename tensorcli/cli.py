@@ -55,6 +55,9 @@ class Picture(StrEnum):
     image = "image"
 
 
+PLOT = f"Draw the result; KIND is {', '.join(Picture)}."
+
+
 class Inspecting(TyperCommand):
     """A command whose `--plot` may stand without its value, also before an argument."""
 
@@ -150,11 +153,13 @@ def inspect(
     grad: Annotated[bool, typer.Option("--grad", help="Show the autograd graph and the gradients.")] = False,
     depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree.", show_default="all")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show numbers, indices and what loops hold too.")] = False,
-    plot: Annotated[Picture | None, typer.Option(help="Draw the result; a kind after it forces one.")] = None,
+    plot: Annotated[Picture | None, typer.Option(metavar="[KIND]", help=PLOT)] = None,
     plot_to: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the result to a .png or .svg file.")
     ] = None,
-    expect: Annotated[str, typer.Option(metavar="RESULT", help='Exit with 1 if it is not "float32 [N, *] cpu".')] = "",
+    expect: Annotated[
+        str | None, typer.Option(metavar="RESULT", help='Exit with 1 if it is not "float32 [N, *] cpu".')
+    ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Save what the screen shows as SVG.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Save what the screen shows as HTML.")] = None,
     seed: Seed = None,
@@ -175,7 +180,7 @@ def inspect(
     if dry_run and (plot or plot_to):
         raise typer.BadParameter("a dry run computes nothing, so there is nothing to draw", param_hint="--plot")
     try:
-        expected = expectations.parse(expect) if expect else None
+        expected = None if expect is None else expectations.parse(expect)
     except expectations.Malformed as problem:
         raise typer.BadParameter(str(problem), param_hint="--expect") from None
     if plot_to and (lack := figure.problem(plot_to)):
@@ -374,7 +379,10 @@ def _must_be_writable(*paths: Path | None, code: int = 1) -> None:
     for path in paths:
         try:
             if path is not None:
+                there = path.exists()
                 path.open("ab").close()
+                if not there:
+                    path.unlink()
         except OSError as error:
             sys.stderr.write(f"error: {path} cannot be written: {error.strerror}\n")
             raise typer.Exit(code) from None

@@ -379,11 +379,19 @@ def test_the_command_line_draws_saves_and_expects(tmp_path):
     assert "not-as-expected" in (tmp_path / "s.html").read_text("utf-8")
 
 
+def test_a_file_is_left_alone_where_there_is_nothing_for_it(tmp_path):
+    done = run("torch.eye(2).to_sparse()", "--plot-to", "a.png", "--plot", "line", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "make it dense with .to_dense() first" in done.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("x", "--svg", "missing/a.svg"), 1, "error: missing/a.svg cannot be written: No such file or directory\n"),
         (("x", "--plot-to", "a.jpg"), 2, "error: a.jpg is neither a .png nor an .svg file\n"),
+        (("x", "--expect", ""), 2, "there is nothing to expect"),
         (("x", "--expect", "[3"), 2, "[ is no dtype, shape or device"),
         (("x", "--plot", "--dry-run"), 2, "a dry run computes nothing, so there is nothing to draw"),
     ],
@@ -393,3 +401,4 @@ def test_what_cannot_be_is_said_before_anything_runs(arguments, code, says, tmp_
     assert done.returncode == code
     assert says in done.stderr
     assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []

@@ -290,3 +290,37 @@ def test_a_saved_picture_has_its_colours_unless_these_were_refused(tmp_path: Pat
 def test_names_that_no_xml_may_hold_are_written_out(tmp_path: Path) -> None:
     text, _ = saved(tmp_path, r.Value(type="str", text="'a\uffff<b>&\x00'"))
     assert "'a\\uffff<b>&\\x00'" in text
+
+
+# Pictures.
+
+
+@pytest.mark.parametrize(
+    ("variables", "red"),
+    [
+        ({"COLORTERM": "truecolor"}, "\x1b[48;2;255;0;0m"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, "\x1b[48;5;196m"),
+    ],
+)
+def test_a_picture_has_the_colours_that_the_terminal_has(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], red: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _, *rows = shown(SAMPLES["plot image"], color=True)[0].splitlines()
+    assert len(rows) == 6
+    assert all(row.startswith(red + " " * 12) for row in rows)
+
+
+def test_a_terminal_of_few_colours_has_shades(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    _, *rows = shown(SAMPLES["plot image"], color=True)[0].splitlines()
+    assert rows == ["-" * 12 + "@" * 12] * 6
+
+
+def test_two_rows_of_pixels_are_one_of_half_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    rows = ["ff0000" * 24, "0000ff" * 24]
+    picture = r.Plot(drawn="image", shape=(3, 2, 24), low=0.0, high=1.0, pixels=tuple(rows))
+    assert "\x1b[38;2;255;0;0;48;2;0;0;255m▀" in shown(picture, color=True)[0]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.color import Color
@@ -229,13 +230,14 @@ def _blocks(pixels: list[list[RGB | None]]) -> list[Text]:
     for i in range(0, len(pixels), 2):
         upper, lower = pixels[i], pixels[i + 1] if i + 1 < len(pixels) else [None] * len(pixels[i])
         line = Text()
-        for above, below in zip(upper, lower, strict=True):
+        for (above, below), alike in groupby(zip(upper, lower, strict=True)):
+            cells = len(list(alike))
             if above == below:
-                line.append(" ", Style(bgcolor=_color(above)))
+                line.append(" " * cells, Style(bgcolor=_color(above)))
             elif above is None:
-                line.append("▄", Style(color=_color(below)))
+                line.append("▄" * cells, Style(color=_color(below)))
             else:
-                line.append("▀", Style(color=_color(above), bgcolor=_color(below)))
+                line.append("▀" * cells, Style(color=_color(above), bgcolor=_color(below)))
         lines.append(line)
     return lines
 
