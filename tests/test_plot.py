@@ -37,7 +37,9 @@ from tensorcli.show import Screen
         (torch.rand(3, 32, 32), "image"),
         (torch.rand(32, 32, 3), "image"),
         (torch.rand(1, 28, 28), "image"),
-        (torch.rand(5, 4, 32, 32), "image"),
+        (torch.rand(5, 1, 32, 32), "image"),
+        (torch.rand(32, 32, 4), "image"),
+        (torch.rand(4, 32, 32), "heatmap"),
         (torch.rand(5, 32, 32, 3), "image"),
         (torch.rand(12, 32, 32), "heatmap"),
         (torch.rand(3, 4, 5), "heatmap"),
@@ -167,7 +169,7 @@ def test_an_image_keeps_the_colours_it_has():
     assert plot(red.permute(1, 2, 0)).pixels == ("ff0000" * 8,) * 9
     assert plot((255 * red).byte().permute(1, 2, 0)).pixels == ("ff0000" * 8,) * 9
     assert plot((100 * red).byte()).pixels == ("640000" * 8,) * 9
-    assert plot(torch.cat([red, red[:1]])).pixels == ("ff0000" * 8,) * 9
+    assert plot(torch.cat([red, red[:1]]).permute(1, 2, 0)).pixels == ("ff0000" * 8,) * 9
     far = plot(3 * red)
     assert far.pixels == ("ff0000" * 8,) * 9
     assert far.notes == ("black is the least and white the greatest element",)

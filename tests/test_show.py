@@ -296,20 +296,19 @@ def test_names_that_no_xml_may_hold_are_written_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "red"),
+    ("variables", "pixel", "code"),
     [
-        ({"COLORTERM": "truecolor"}, "\x1b[48;2;255;0;0m"),
-        ({"COLORTERM": "", "TERM": "xterm-256color"}, "\x1b[48;5;196m"),
+        ({"COLORTERM": "truecolor"}, "fe0102", "\x1b[48;2;254;1;2m"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, "00ff00", "\x1b[48;5;46m"),
     ],
 )
 def test_a_picture_has_the_colours_that_the_terminal_has(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], red: str
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], pixel: str, code: str
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    _, *rows = shown(SAMPLES["plot image"], color=True)[0].splitlines()
-    assert len(rows) == 6
-    assert all(row.startswith(red + " " * 12) for row in rows)
+    picture = r.Plot(drawn="image", shape=(3, 2, 24), low=0.0, high=1.0, pixels=(pixel * 24,) * 2)
+    assert shown(picture, color=True)[0].splitlines()[1] == code + " " * 24 + "\x1b[0m"
 
 
 def test_a_terminal_of_few_colours_has_shades(monkeypatch: pytest.MonkeyPatch) -> None:

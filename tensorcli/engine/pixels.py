@@ -20,7 +20,7 @@ MOST_OF_TILE = 1 << 22
 TILES = 36  # of a batch, at most
 BINS = 40
 LEAST = 8  # rows and columns of what is taken for an image
-CHANNELS = (1, 3, 4)
+FIRST, LAST = (1, 3), (1, 3, 4)  # how many colours may come before, and after, an image's rows and columns
 
 
 class Unsuited(ValueError):
@@ -101,7 +101,7 @@ def _channels(x: torch.Tensor) -> int | None:
     """The dimension of an image's colours, from the end: first as torch has it, or last as most others have it."""
     if x.dim() < 3:
         return None
-    first, last = x.size(-3) in CHANNELS, x.size(-1) in CHANNELS
+    first, last = x.size(-3) in FIRST, x.size(-1) in LAST
     if first and last:
         return -1 if x.dtype is torch.uint8 else -3
     return -3 if first else -1 if last else None
