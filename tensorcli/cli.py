@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from tensorcli import __version__
 
@@ -42,6 +43,29 @@ class Pretended(StrEnum):
     """The devices that can be pretended."""
 
     cuda = "cuda"
+
+
+class Picture(StrEnum):
+    """The pictures that there can be of a tensor."""
+
+    auto = "auto"
+    line = "line"
+    histogram = "histogram"
+    heatmap = "heatmap"
+    image = "image"
+
+
+PLOT = f"Draw the result; KIND is {', '.join(Picture)}."
+
+
+class Inspecting(TyperCommand):
+    """A command whose `--plot` may stand without its value, also before an argument."""
+
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        """The arguments, each such `--plot` with the value that is meant."""
+        kinds = list(Picture)
+        bare = [arg == "--plot" and after not in kinds for arg, after in zip(args, [*args[1:], ""], strict=True)]
+        return super().parse_args(context, ["--plot=auto" if b else arg for arg, b in zip(args, bare, strict=True)])
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
@@ -118,7 +142,9 @@ def repl(
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
-@app.command(epilog='Example: tensorcli inspect "x @ w" -s "x = torch.rand(64, 784); w = torch.rand(784, 10)"')
+@app.command(
+    cls=Inspecting, epilog='Example: tensorcli inspect "x @ w" -s "x = torch.rand(64, 784); w = torch.rand(784, 10)"'
+)
 def inspect(
     expression: Annotated[str, typer.Argument(help="The expression to look into.", metavar="EXPRESSION")],
     setup: Annotated[str, typer.Option("--setup", "-s", help="Statements to run first.")] = "",
@@ -127,6 +153,15 @@ def inspect(
     grad: Annotated[bool, typer.Option("--grad", help="Show the autograd graph and the gradients.")] = False,
     depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree.", show_default="all")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show numbers, indices and what loops hold too.")] = False,
+    plot: Annotated[Picture | None, typer.Option(metavar="[KIND]", help=PLOT)] = None,
+    plot_to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the result to a .png or .svg file.")
+    ] = None,
+    expect: Annotated[
+        str | None, typer.Option(metavar="RESULT", help='Exit with 1 if it is not "float32 [N, *] cpu".')
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Save what the screen shows as SVG.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Save what the screen shows as HTML.")] = None,
     seed: Seed = None,
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
@@ -138,10 +173,35 @@ def inspect(
     width: Width = None,
 ) -> None:
     """Show every sub-expression's shape, dtype, device, memory and time."""
-    from tensorcli.report import Inspect
+    from tensorcli import expect as expectations
+    from tensorcli import figure
+    from tensorcli.report import Inspect, Plot, Trace
 
-    screen = _screen(json=json, no_color=no_color, width=width)
+    if dry_run and (plot or plot_to):
+        raise typer.BadParameter("a dry run computes nothing, so there is nothing to draw", param_hint="--plot")
+    try:
+        expected = None if expect is None else expectations.parse(expect)
+    except expectations.Malformed as problem:
+        raise typer.BadParameter(str(problem), param_hint="--expect") from None
+    if plot_to and (lack := figure.problem(plot_to)):
+        sys.stderr.write(f"error: {lack}\n")
+        raise typer.Exit(2)
+    _must_be_writable(plot_to, svg, html)
+    screen = _screen(json=json, no_color=no_color, width=width, svg=svg, html=html)
     engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
+    size = figure.PIXELS if plot_to else screen.width
+
+    def show(answer: "AnyReport") -> None:
+        if not isinstance(answer, Plot) or plot:
+            screen.show(answer)
+
+    def finish(answers: "list[AnyReport]") -> None:
+        for answer in answers:
+            if isinstance(answer, Plot) and plot_to:
+                figure.save(answer, plot_to)
+            elif isinstance(answer, Trace) and expected and (problem := expectations.problem(expected, answer)):
+                screen.show(problem)
+
     request = Inspect(
         text=expression,
         setup=setup,
@@ -150,8 +210,10 @@ def inspect(
         grad=grad,
         dry_run=dry_run,
         symbols=tuple(symbol or ()),
+        plot=(plot or Picture.auto).value if plot or plot_to else None,
+        plot_size=(size, size * 3 // 4),
     )
-    _answer(engine, request, screen)
+    _answer(engine, request, screen, show=show, finish=finish)
 
 
 @app.command(epilog="Example: tensorcli run tutorial.md --keep-going")
@@ -196,7 +258,7 @@ def bench(
     width: Width = None,
 ) -> None:
     """Measure a Python loop against vectorised variants, on each device, every raw sample kept."""
-    from tensorcli.report import Bench
+    from tensorcli.report import Bench, Benchmark
 
     screen = _screen(json=str(json) == "-", no_color=no_color, width=width)
     if workload == "list":
@@ -213,8 +275,17 @@ def bench(
         min_seconds=min_time,
         seed=_seed(seed),
     )
-    engine = _here(screen, seed=seed)
-    _answer(engine, request, screen, copy=json if json and str(json) != "-" else None)
+    copy = json if json and str(json) != "-" else None
+    _must_be_writable(copy, code=2)
+
+    def finish(answers: "list[AnyReport]") -> None:
+        for answer in answers:
+            if copy is not None and isinstance(answer, Benchmark):
+                from tensorcli.wire import encode
+
+                copy.write_bytes(encode(answer))
+
+    _answer(_here(screen, seed=seed), request, screen, finish=finish)
 
 
 @app.command(epilog="Example: tensorcli explain matmul-inner-sizes")
@@ -244,10 +315,12 @@ def _seed(seed: int | None) -> int:
     return random.SystemRandom().randrange(1, 10_000_000) if seed is None else seed
 
 
-def _screen(*, json: bool, no_color: bool, width: int | None) -> "Screen":
+def _screen(
+    *, json: bool, no_color: bool, width: int | None, svg: Path | None = None, html: Path | None = None
+) -> "Screen":
     from tensorcli.show import Screen
 
-    return Screen(json=json, color=False if no_color else None, width=width)
+    return Screen(json=json, color=False if no_color else None, width=width, svg=svg, html=html)
 
 
 def _here(
@@ -273,34 +346,46 @@ def _here(
         )
         for problem in problems:
             screen.show(problem)
-            _leave(lambda: 1)
+            _leave(screen.close)
     return engine
 
 
-def _answer(engine: "Client", request: "AnyRequest", screen: "Screen", *, copy: Path | None = None) -> NoReturn:
-    """Ask one request, show its reports (and copy the answer to a file), and leave."""
-
-    from tensorcli.report import Benchmark
-
-    if copy is not None:
-        try:
-            copy.open("ab").close()  # before anything is measured for it
-        except OSError as error:
-            sys.stderr.write(f"error: {copy} cannot be written: {error.strerror}\n")
-            raise typer.Exit(2) from None
+def _answer(
+    engine: "Client",
+    request: "AnyRequest",
+    screen: "Screen",
+    *,
+    show: "Callable[[AnyReport], None] | None" = None,
+    finish: "Callable[[list[AnyReport]], None]" = lambda _: None,
+) -> NoReturn:
+    """Ask one request, show each of its reports, do with all of them what is left to do, and leave."""
 
     def ask() -> int:
-        def show(answer: "AnyReport") -> None:
-            screen.show(answer)
-            if copy is not None and isinstance(answer, Benchmark):
-                from tensorcli.wire import encode
+        answers: list[AnyReport] = []
 
-                copy.write_bytes(encode(answer))
+        def emit(answer: "AnyReport") -> None:
+            answers.append(answer)
+            (show or screen.show)(answer)
 
-        engine.ask(request, show)
-        return screen.exit_code
+        engine.ask(request, emit)
+        finish(answers)
+        return screen.close()
 
     _leave(ask)
+
+
+def _must_be_writable(*paths: Path | None, code: int = 1) -> None:
+    """Leave where a file cannot be written, before anything is computed for it."""
+    for path in paths:
+        try:
+            if path is not None:
+                there = path.exists()
+                path.open("ab").close()
+                if not there:
+                    path.unlink()
+        except OSError as error:
+            sys.stderr.write(f"error: {path} cannot be written: {error.strerror}\n")
+            raise typer.Exit(code) from None
 
 
 def _leave(action: Callable[[], int]) -> NoReturn:

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -14,6 +14,8 @@ from tensorcli.report import (
     AnyRequest,
     Configure,
     Diagnosis,
+    Draw,
+    Drawn,
     Evaluate,
     Explain,
     Inspect,
@@ -73,6 +75,20 @@ def _check(call: Call) -> AnyRequest | Diagnosis:
     if not call.argument:
         return _problem("there is nothing to check: write an expression after it, as in %check x @ x.T")
     return Inspect(text=call.argument, dry_run=True)
+
+
+# After a variable that is named as a kind of picture is: "line + 1", but not "line -x".
+_INFIX = re.compile(r"$|[-+] |[*/@%=<>!&|^.,]|(?:if|in|is|and|or|not|for)\b")
+
+
+def _plot(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return _problem("there is nothing to draw: write an expression after it, as in %plot torch.randn(1000)")
+    first, _, rest = call.argument.partition(" ")
+    size = (call.width, call.width * 3 // 4)
+    if first in get_args(Drawn) and not _INFIX.match(rest.lstrip()):
+        return Draw(text=rest.strip(), plot=first, plot_size=size)  # type: ignore[arg-type]
+    return Draw(text=call.argument, plot_size=size)
 
 
 def _whos(_call: Call) -> AnyRequest:
@@ -142,6 +158,7 @@ COMMANDS = {
         Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit),
         Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit),
         Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check),
+        Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot),
         Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),
         Command("%device", "%device [NAME]", "show or set the default device: cpu, cuda, cuda:1", _device),
         Command("%dtype", "%dtype [NAME]", "show or set the default dtype: float32, float64", _dtype),

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+Drawn = Literal["line", "histogram", "heatmap", "image"]
+
 # Numbers that are not finite travel as "nan", "inf" and "-inf", complex ones as "1+2j": JSON has no word for them.
 Number = int | float | str | None
 
@@ -66,16 +68,26 @@ class Inspect(Request, frozen=True, kw_only=True):
 
     Parts below `depth` are added up in the one above; `all` shows those of no interest and those inside loops too.
     `grad` goes through the graph behind the result. With `dry_run` nothing is computed: names in `symbols` stand for
-    sizes that are not known.
+    sizes that are not known. With `plot` a Plot of the result follows, of `plot_size` columns and rows at most.
     """
 
     text: str
     setup: str = ""
+    plot: Drawn | Literal["auto"] | None = None
+    plot_size: tuple[int, int] = (80, 60)
     depth: int | None = None
     all: bool = False
     grad: bool = False
     dry_run: bool = False
     symbols: tuple[str, ...] = ()
+
+
+class Draw(Request, frozen=True, kw_only=True):
+    """Run `text` and report a Plot of its result (`%plot`), of `plot_size` columns and rows at most."""
+
+    text: str
+    plot: Drawn | Literal["auto"] = "auto"
+    plot_size: tuple[int, int] = (80, 60)
 
 
 class Bench(Request, frozen=True, kw_only=True):
@@ -127,7 +139,7 @@ class Complete(Request, frozen=True, kw_only=True):
 
 
 AnyRequest = (
-    Evaluate | Time | TimeIt | Inspect | Bench | ListDevices | ListNames | Configure | Reset | Complete | Explain
+    Evaluate | Time | TimeIt | Inspect | Draw | Bench | ListDevices | ListNames | Configure | Reset | Complete | Explain
 )
 
 
@@ -443,6 +455,31 @@ class Trace(Report, frozen=True, kw_only=True):
     environment: dict[str, Any] = {}
 
 
+class Plot(Report, frozen=True, kw_only=True):
+    """A tensor in plain numbers, few enough for a picture; `text` is what was typed.
+
+    A line has the `lows` and `highs` of equal stretches of its elements, a histogram the `counts` of equal bins from
+    `low` to `high`, a heatmap the means in `cells`, row by row, and an image `pixels`, a text of "rrggbb" for each in a
+    row. What is null has no finite element: NaN and infinities are left out, and counted in `nan` and `inf`.
+    """
+
+    drawn: Drawn
+    text: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    device: str = "cpu"
+    low: float | None = None
+    high: float | None = None
+    nan: int = 0
+    inf: int = 0
+    lows: tuple[float | None, ...] = ()
+    highs: tuple[float | None, ...] = ()
+    counts: tuple[int, ...] = ()
+    cells: tuple[tuple[float | None, ...], ...] = ()
+    pixels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 class Ratio(Data, frozen=True, kw_only=True):
     """How many times faster than the variant `to` this one is, with the 95 % interval."""
 
@@ -583,6 +620,6 @@ class Progress(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Benchmark | Timing | Devices | Names
-    | Settings | Completions | Progress
+    Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Plot | Benchmark | Timing | Devices
+    | Names | Settings | Completions | Progress
 )  # fmt: skip

@@ -4,7 +4,8 @@ import io
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tensorcli import wire
 from tensorcli.report import AnyReport, Diagnosis, Nothing, Output, Progress
@@ -16,6 +17,7 @@ DEFAULT_WIDTH = 80
 
 # What stands for our own drawing on a stream that cannot encode it; sparklines are left out.
 _ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|--+..''#~")
+_DOTS = re.compile("[\u2800-\u28ff]")  # of plots: each is eight, and a star stands for any
 _SPARKLINE = re.compile(r"(?:^| {3})(\x1b\[[\d;]*m)?[▁-█]*[▁-▇][▁-█]*(\x1b\[0m)?$", re.MULTILINE)
 
 
@@ -23,7 +25,8 @@ class Screen:
     """Where reports are shown: results on stdout, diagnoses and progress on stderr, or JSON lines on stdout.
 
     `color` None means: where the stream is a terminal that wants it. `width` None follows the terminal, as it is
-    at each report. BrokenPipeError and other errors of the streams are the caller's.
+    at each report. BrokenPipeError and other errors of the streams are the caller's. `svg` and `html` are files that
+    `close` writes.
     """
 
     def __init__(
@@ -32,6 +35,8 @@ class Screen:
         json: bool = False,
         color: bool | None = None,
         width: int | None = None,
+        svg: Path | None = None,
+        html: Path | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
     ) -> None:
@@ -42,6 +47,8 @@ class Screen:
         self._line_is_open = False  # the last output ended within a line
         self._progress_cells = 0
         self._exit_code = 0
+        self._svg, self._html = svg, html
+        self._shown: list[AnyReport] = []  # what there is to save
 
     @property
     def exit_code(self) -> int:
@@ -58,6 +65,12 @@ class Screen:
         if isinstance(report, Diagnosis):
             code = 130 if report.category == "interrupted" else 1
             self._exit_code = max(self._exit_code, code)
+        if (self._svg or self._html) and not isinstance(report, Progress):
+            last = self._shown[-1] if self._shown else None
+            if isinstance(report, Output) and isinstance(last, Output):  # a line may come in pieces
+                self._shown[-1] = Output(text=last.text + report.text)
+            else:
+                self._shown.append(report)
         if self._json:
             self._show_json(report)
         elif isinstance(report, Progress):
@@ -72,6 +85,30 @@ class Screen:
         if self._line_is_open:
             self._write(self._out, "\n")
         self._line_is_open = False
+
+    def close(self) -> int:
+        """Write the files asked for, each with all that was shown; the exit code. Raises OSError."""
+        if self._svg:
+            # Without Rich's reference to a font on the internet: a saved screen asks nobody for anything.
+            text = self._recorded().export_svg(title="tensorcli", code_format=_without_fonts())
+            self._svg.write_text(text, encoding="utf-8")
+        if self._html:
+            self._html.write_text(self._recorded().export_html(inline_styles=True), encoding="utf-8")
+        return self.exit_code
+
+    def _recorded(self) -> "Console":
+        """A console on which all stands that was shown, as in a terminal of this width."""
+        from rich.console import Console
+
+        from tensorcli.render import render
+
+        colors = {"color_system": "truecolor"} if self._color is not False else {}
+        options = self._options(color=self._color is not False) | colors
+        console = Console(record=True, **options, file=io.StringIO())
+        for report in self._shown:
+            if not isinstance(report, Nothing):
+                console.print(render(report, width=self.width), overflow="fold")
+        return console
 
     def _show_json(self, report: AnyReport) -> None:
         if isinstance(report, Progress):
@@ -124,19 +161,22 @@ class Screen:
         if color not in self._consoles:
             from rich.console import Console
 
-            self._consoles[color] = Console(
-                file=io.StringIO(),
-                force_terminal=color,
-                color_system="standard" if color else None,
-                no_color=not color,
-                legacy_windows=False,
-                markup=False,
-                emoji=False,
-                highlight=False,
-                width=self.width,
-                _environ={},
-            )
+            self._consoles[color] = Console(**self._options(color=color), file=io.StringIO())
         return self._consoles[color]
+
+    def _options(self, *, color: bool) -> dict[str, Any]:
+        """What every console of ours is made with."""
+        return {
+            "force_terminal": color,
+            "color_system": _color_system() if color else None,
+            "no_color": not color,
+            "legacy_windows": False,
+            "markup": False,
+            "emoji": False,
+            "highlight": False,
+            "width": self.width,
+            "_environ": {},
+        }
 
     def _write(self, stream: TextIO, text: str) -> None:
         if not _can_encode(stream, text):
@@ -168,6 +208,12 @@ class Screen:
             self._progress_cells = 0
 
 
+def _without_fonts() -> str:
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    return re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
 def _encoding(stream: TextIO) -> str:
     return getattr(stream, "encoding", None) or "utf-8"
 
@@ -184,7 +230,7 @@ def _drawn_for(stream: TextIO, text: str) -> str:
     """A drawing as it is, or in ASCII where the stream has no boxes and bars."""
     if _can_encode(stream, text):
         return text
-    lines = _SPARKLINE.sub("", text).translate(_ASCII).split("\n")
+    lines = _DOTS.sub("*", _SPARKLINE.sub("", text)).translate(_ASCII).split("\n")
     return "\n".join(line.rstrip(" ") for line in lines)
 
 
@@ -197,6 +243,13 @@ def wants_color(stream: TextIO) -> bool:
 
         return not detect_legacy_windows()
     return True
+
+
+def _color_system() -> str:
+    """How many colours the terminal says it has: of pictures' colours it gets the nearest."""
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit") or sys.platform == "win32":
+        return "truecolor"
+    return "256" if "256" in os.environ.get("TERM", "") else "standard"
 
 
 def _is_terminal(stream: TextIO) -> bool:

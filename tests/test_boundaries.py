@@ -20,7 +20,7 @@ from tensorcli.report import AnyReport, Nothing, Output
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tensorcli"
 FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "numpy", "sympy"}
+HEAVY = {"torch", "numpy", "sympy", "plotille", "matplotlib"}
 
 
 def python(code: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> str:
@@ -107,6 +107,8 @@ CONTRACTS = {
     "Rich only where reports are drawn and shown": ("repl/keys.py", "rich"),
     "prompt_toolkit only in the REPL": ("show.py", "prompt_toolkit"),
     "Typer only in the command line": ("commands.py", "typer"),
+    "plotille only where reports are drawn": ("show.py", "plotille"),
+    "matplotlib only where files are drawn": ("render/text.py", "matplotlib"),
 }
 LINT = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache'])"
 
@@ -160,6 +162,8 @@ def test_each_slow_import_at_the_top_is_found(tmp_path):
         ("commands.py", "rich"),
         ("pieces.py", "prompt_toolkit"),
         ("files.py", "typer"),
+        ("units.py", "plotille"),
+        ("figure.py", "matplotlib"),
     }
     assert ruff(copy_with([(file, f"\nimport {name}\n") for file, name in mistakes], tmp_path)) == mistakes
 

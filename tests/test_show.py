@@ -5,6 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from samples import INTERRUPTED, LARGE, NASTY, SAMPLES, SIZES, TRACE, VIEW, A
@@ -141,7 +144,10 @@ def test_colour_is_for_terminals_that_want_it(
     assert ("\x1b" in out, "\x1b" in err) == (expected, expected)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+MADE_OF_COLOUR = {"plot heatmap", "plot image"}
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES.keys() - MADE_OF_COLOUR))
 def test_colour_adds_only_colour(name: str) -> None:
     plain, bright = shown(SAMPLES[name], color=False), shown(SAMPLES[name], color=True)
     for without, coloured in zip(plain[:2], bright[:2], strict=True):
@@ -163,7 +169,7 @@ def test_the_width_is_the_given_one_else_columns_else_eighty(monkeypatch: pytest
 def test_a_stream_that_cannot_encode_it_is_no_error(name: str, encoding: str) -> None:
     out, err = Stream(encoding=encoding), Stream(encoding=encoding)
     Screen(stdout=out, stderr=err, color=False).show(SAMPLES[name])
-    assert all(character not in out.text + err.text for character in "│└├▁█")
+    assert all(character not in out.text + err.text for character in "│└├▁█⣿")
 
 
 def test_our_drawing_falls_back_to_ascii() -> None:
@@ -233,3 +239,87 @@ def test_names_and_values_reach_the_terminal_harmless() -> None:
     assert "\u202e" not in out + err
     assert "\\x1b[31mred" in out
     assert NASTY not in out
+
+
+# What is saved.
+
+
+def saved(tmp_path: Path, *reports: r.AnyReport, **options: object) -> tuple[str, str]:
+    """What the reports leave in an SVG file, its text alone, and in an HTML file."""
+    svg, html = tmp_path / "a.svg", tmp_path / "a.html"
+    *_, screen = shown(*reports, svg=svg, html=html, **options)
+    screen.close()
+    lines: dict[str, str] = {}
+    for text in ElementTree.fromstring(svg.read_text("utf-8")).iter("{http://www.w3.org/2000/svg}text"):
+        lines[text.get("y", "")] = lines.get(text.get("y", ""), "") + "".join(text.itertext())
+    return "\n".join(lines.values()).replace("\xa0", " "), html.read_text("utf-8")
+
+
+def test_a_saved_screen_says_what_the_screen_says(tmp_path: Path) -> None:
+    text, page = saved(tmp_path, r.Output(text="half a li"), r.Output(text="ne\n"), A, SIZES, r.Nothing(), width=60)
+    out, err, _ = shown(r.Output(text="half a line\n"), A, SIZES, width=60)
+    expected = ["".join(line.split()) for line in (out + err).splitlines() if line.strip()]
+    assert ["".join(line.split()) for line in text.splitlines() if line.strip()] == ["tensorcli", *expected]
+    body = unescape(re.sub(r"<[^>]*>", "", page[page.index("<pre") :]))
+    assert ["".join(line.split()) for line in body.splitlines() if line.strip()] == expected
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("progress")])
+def test_every_report_can_be_saved_and_steers_nothing(name: str, tmp_path: Path) -> None:
+    text, page = saved(tmp_path, SAMPLES[name], json=True)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text + page)
+    assert "<script" not in page
+
+
+def test_a_saved_screen_asks_nobody_for_anything(tmp_path: Path) -> None:
+    saved(tmp_path, A)
+    for name in ("a.svg", "a.html"):
+        assert "url(" not in (tmp_path / name).read_text("utf-8").replace("url(#", "")
+        assert "<script" not in (tmp_path / name).read_text("utf-8")
+
+
+def test_a_saved_picture_has_its_colours_unless_these_were_refused(tmp_path: Path) -> None:
+    saved(tmp_path, SAMPLES["plot image"])
+    assert "#ff0000" in (tmp_path / "a.svg").read_text("utf-8")
+    assert "#ff0000" in (tmp_path / "a.html").read_text("utf-8")
+    text, page = saved(tmp_path, SAMPLES["plot image"], color=False)
+    assert "#ff0000" not in (tmp_path / "a.svg").read_text("utf-8") + page
+    assert "------------@@@@@@@@@@@@" in text
+
+
+def test_names_that_no_xml_may_hold_are_written_out(tmp_path: Path) -> None:
+    text, _ = saved(tmp_path, r.Value(type="str", text="'a\uffff<b>&\x00'"))
+    assert "'a\\uffff<b>&\\x00'" in text
+
+
+# Pictures.
+
+
+@pytest.mark.parametrize(
+    ("variables", "pixel", "code"),
+    [
+        ({"COLORTERM": "truecolor"}, "fe0102", "\x1b[48;2;254;1;2m"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, "00ff00", "\x1b[48;5;46m"),
+    ],
+)
+def test_a_picture_has_the_colours_that_the_terminal_has(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], pixel: str, code: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    picture = r.Plot(drawn="image", shape=(3, 2, 24), low=0.0, high=1.0, pixels=(pixel * 24,) * 2)
+    assert shown(picture, color=True)[0].splitlines()[1] == code + " " * 24 + "\x1b[0m"
+
+
+def test_a_terminal_of_few_colours_has_shades(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    _, *rows = shown(SAMPLES["plot image"], color=True)[0].splitlines()
+    assert rows == ["-" * 12 + "@" * 12] * 6
+
+
+def test_two_rows_of_pixels_are_one_of_half_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    rows = ["ff0000" * 24, "0000ff" * 24]
+    picture = r.Plot(drawn="image", shape=(3, 2, 24), low=0.0, high=1.0, pixels=tuple(rows))
+    assert "\x1b[38;2;255;0;0;48;2;0;0;255m▀" in shown(picture, color=True)[0]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import torch
@@ -17,20 +17,18 @@ from tensorcli.engine import apart, describe, environment, failure, gradients, i
 from tensorcli.engine.instrument import Instrument
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, Timer, overhead
+from tensorcli.engine.session import Gave, Session
 from tensorcli.language import Statement
-
-if TYPE_CHECKING:
-    from tensorcli.engine.session import Session
 
 
 def trace(
-    session: "Session",
+    session: Session,
     statement: Statement,
     request: report.Inspect,
     *,
     number: int,
     emit: Callable[[report.AnyReport], None],
-) -> None:
+) -> Gave | None:
     """Run a statement, instrumented, and emit its Trace; where it fails, that of what worked, and its Diagnosis."""
     written = statement.again()
     seen = session.watch.before(written, session.names) if session.warn else None
@@ -67,10 +65,12 @@ def trace(
         context = session.context(emit)
         emit(session.explained(run.error, written, number, context, seconds=seconds, random_state=before))
         failure.let_go(run.error)
-    elif seen is not None:
+        return None
+    if seen is not None:
         options: dict[str, Any] = {"trust": session.trust, "random_state": before, "seconds": seconds}
         for note in session.watch.notes(seen, recorder.value, session.names, **options):
             emit(report.Notice(source=statement.source, statement=number, text=note))
+    return Gave(recorder.value)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class _Run:
 
 
 def _run(
-    session: "Session",
+    session: Session,
     written: Statement,
     request: report.Inspect,
     *,
@@ -116,7 +116,7 @@ def _run(
 
 
 @contextmanager
-def _recorded(session: "Session", instrument: Instrument, recorder: Recorder) -> Iterator[None]:
+def _recorded(session: Session, instrument: Instrument, recorder: Recorder) -> Iterator[None]:
     """Within it instrumented code finds the recorder, and the session's functions open into what their bodies do."""
     plain = [(session.names, None, None)]
     for function in list(session.names.values()):
@@ -139,7 +139,7 @@ def _recorded(session: "Session", instrument: Instrument, recorder: Recorder) ->
 # The first time an operator runs costs many times what the others do: what is quick runs again, on copies made before.
 
 
-def _copies(session: "Session", statement: Statement) -> dict[str, Any]:
+def _copies(session: Session, statement: Statement) -> dict[str, Any]:
     """Copies of what a statement uses; empty where they would be large, cannot be made, or have no times."""
     if session.predicts:
         return {}
@@ -171,7 +171,7 @@ def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], key: str
             return
 
 
-def _instrumented(function: Any, session: "Session", instrument: Instrument) -> types.CodeType | None:
+def _instrumented(function: Any, session: Session, instrument: Instrument) -> types.CodeType | None:
     """The code of a function that a statement of the session defined, instrumented; None for any other value."""
     if not isinstance(function, types.FunctionType) or function.__closure__:
         return None
@@ -186,7 +186,7 @@ def _instrumented(function: Any, session: "Session", instrument: Instrument) -> 
     return codes[-1] if codes else None
 
 
-def _gradients(session: "Session", value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
+def _gradients(session: Session, value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
     try:
         with session.modes(), interrupts.interruptible():
             return gradients.gradients(value, session.names)

@@ -41,6 +41,13 @@ class _Context:
     statements: tuple[Statement, ...] = ()
 
 
+@dataclass(frozen=True)
+class Gave:
+    """What a statement that did not fail gave."""
+
+    value: Any
+
+
 class Session:
     """One person's names and settings. `ask` answers requests one at a time and never raises."""
 
@@ -104,6 +111,8 @@ class Session:
                 self._timeit(request, emit)
             case report.Inspect():
                 self._inspect(request, emit)
+            case report.Draw():
+                self._draw(request, emit)
             case report.Bench():
                 from tensorcli.engine.bench import bench
 
@@ -133,21 +142,23 @@ class Session:
 
     # Evaluating
 
-    def _evaluate(self, request: report.Evaluate, emit: Emit) -> bool:
-        """Run an input; say whether every statement gave a result."""
+    def _evaluate(self, request: report.Evaluate, emit: Emit) -> Gave | None:
+        """Run an input; what its last statement gave, or None where one failed."""
         context = _Context(
             emit, self.inputs + 1, request.filename, request.first_line, request.width, request.max_values
         )
         statements = self._parse(request.text, context)
         if statements is None:
-            return False
+            return None
         self.inputs += 1
         context = replace(context, statements=tuple(statements))
+        gave: Gave | None = Gave(None)
         for number, statement in enumerate(statements, 1):
             shown = request.echo == "all" or number == len(statements)
-            if not self._run(statement, number, context, shown=shown):
-                return False
-        return True
+            gave = self._run(statement, number, context, shown=shown)
+            if gave is None:
+                break
+        return gave
 
     def _parse(self, text: str, context: _Context) -> list[Statement] | None:
         try:
@@ -165,7 +176,7 @@ class Session:
             del self.sources[next(iter(self.sources))]
         return language.compiled(statement, filename=key, trust=self.trust)
 
-    def _run(self, statement: Statement, number: int, context: _Context, *, shown: bool) -> bool:
+    def _run(self, statement: Statement, number: int, context: _Context, *, shown: bool) -> Gave | None:
         key = f"<input {context.number}.{number}>"
         before = torch.get_rng_state()
         sink = Sink(context.emit, source=statement.source, statement=number)
@@ -199,10 +210,10 @@ class Session:
         if error is not None:
             context.emit(self.explained(error, statement, number, context, seconds=seconds, random_state=before))
             failure.let_go(error)
-            return False
+            return None
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
-        return True
+        return Gave(value)
 
     def modes(self) -> AbstractContextManager[None]:
         """What is around every statement that runs."""
@@ -329,10 +340,7 @@ class Session:
 
             return dryrun.inspect(self, request, emit)
 
-        def problems_only(answer: report.AnyReport) -> None:
-            if isinstance(answer, report.Diagnosis | report.Output | report.Notice):
-                emit(answer)
-
+        problems_only = _without_results(emit)
         if request.setup and not self._evaluate(report.Evaluate(text=request.setup), problems_only):
             return
         context = _Context(emit, self.inputs + 1)
@@ -346,7 +354,32 @@ class Session:
         for number, statement in enumerate(statements[:-1], 1):
             if not self._run(statement, number, replace(context, emit=problems_only), shown=False):
                 return
-        trace(self, statements[-1], request, number=len(statements), emit=emit)
+        gave = trace(self, statements[-1], request, number=len(statements), emit=emit)
+        if request.plot and gave and not self.predicts:
+            self._emit_plot(statements[-1], len(statements), gave.value, request, emit)
+
+    def _draw(self, request: report.Draw, emit: Emit) -> None:
+        statements = self._parse(request.text, _Context(emit, self.inputs + 1))
+        if not statements:
+            return
+        gave = self._evaluate(report.Evaluate(text=request.text, max_values=0), _without_results(emit))
+        if gave:
+            self._emit_plot(statements[-1], len(statements), gave.value, request, emit)
+
+    def _emit_plot(
+        self, statement: Statement, number: int, value: Any, request: report.Inspect | report.Draw, emit: Emit
+    ) -> None:
+        """Draw what a statement gave, or the last variable that it assigned."""
+        from tensorcli.engine import pixels
+
+        if value is None and statement.bound:
+            value = self.names.get(statement.bound[-1])
+        answer: report.AnyReport
+        try:
+            answer = pixels.plot(value, text=statement.source, drawn=request.plot or "auto", size=request.plot_size)
+        except pixels.Unsuited as problem:
+            answer = report.Diagnosis(code="cannot-draw", category="value", title=str(problem))
+        emit(msgspec.structs.replace(answer, source=statement.source, statement=number))
 
     # Settings
 
@@ -417,6 +450,16 @@ class Session:
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))
         np.set_printoptions(linewidth=max(width, 20))
+
+
+def _without_results(emit: Emit) -> Emit:
+    """What passes on all that is said of a statement but its results."""
+
+    def problems_only(answer: report.AnyReport) -> None:
+        if isinstance(answer, report.Diagnosis | report.Output | report.Notice):
+            emit(answer)
+
+    return problems_only
 
 
 def _is_large(value: Any) -> bool:

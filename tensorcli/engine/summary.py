@@ -178,12 +178,13 @@ def _blocks(x: torch.Tensor) -> Iterator[torch.Tensor]:
     plain = x.dtype in (torch.float32, torch.float64) and x.is_contiguous()
     size = GPU_BLOCK if x.device.type != "cpu" else BLOCK if plain else PIECE
     step = max(1, math.ceil(x.numel() / MAX_ELEMENTS))
-    for index, block in enumerate(_pieces(x, size)):
+    for index, block in enumerate(pieces(x, size)):
         if index % step == 0:
             yield block
 
 
-def _pieces(x: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+def pieces(x: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+    """`x` in views of at most `size` elements, in order."""
     if x.numel() <= size:
         yield x
         return
@@ -194,7 +195,7 @@ def _pieces(x: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
             yield x.narrow(0, start, min(rows, x.size(0) - start))
     else:
         for row in x.unbind(0):
-            yield from _pieces(row, size)
+            yield from pieces(row, size)
 
 
 def _histogram(x: torch.Tensor, low: float, high: float) -> tuple[int, ...] | None:

@@ -38,6 +38,10 @@ def render(report: AnyReport, *, width: int) -> "RenderableType":
             return render_explanation(report, width=width)
         case reports.Trace():
             return render_trace(report, width=width)
+        case reports.Plot():
+            from tensorcli.render.plot import render_plot  # rarely needed
+
+            return render_plot(report, width=width)
         case reports.Benchmark() | reports.Timing():
             from tensorcli.render import bench  # rarely needed
 

@@ -2,8 +2,9 @@
 
 import re
 
-# C0 and C1 controls, DEL, line and paragraph separators, bidirectional overrides and isolates, lone surrogates.
-_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+# C0 and C1 controls, DEL, line and paragraph separators, bidirectional overrides and isolates, lone surrogates,
+# and what no XML may hold.
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
 _UNSAFE = re.compile(f"[{_CONTROLS}]")
 _UNSAFE_OR_BREAK = re.compile(f"[{_CONTROLS}\\t\\n]")
 _SHORT = {"\n": "\\n", "\t": "\\t"}

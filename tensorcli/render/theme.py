@@ -16,3 +16,7 @@ ADVICE = "green"
 CHANGED = "bold underline"  # what is new in a line of advice
 WARNING = "yellow"
 PLAIN = ""
+
+# Of a heatmap from its least value to its greatest, as red, green and blue: viridis, which keeps its order in greys.
+HEAT = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+SHADES = ".:-=+*#%@"  # the same where there are no colours
