@@ -359,7 +359,10 @@ def _embedded(failure: Failure) -> tuple[Operand | None, Any, int] | None:
 
 
 def _embedding_edits(failure: Failure, operand: Operand | None, least: int, largest: int, rows: int) -> Iterator[Edit]:
-    if least >= 1 and largest == rows:
+    parts = ast.walk(operand.node) if operand and operand.node and least == largest else ()
+    spelt = [part for part in parts if constant(part) == largest >= rows]  # torch.tensor(5)
+    yield from (change(failure, (part, str(rows - 1)), title="the last row") for part in spelt)
+    if least >= 1 and largest == rows and not spelt:
         yield suffix(failure, operand, " - 1", title="rows begin with 0")
     if least >= 0:
         yield reconstructed(failure, 0, "num_embeddings", largest + 1, title=f"{largest + 1} rows")
