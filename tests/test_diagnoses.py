@@ -186,6 +186,32 @@ SAID = [
         "F.leaky_relu is a function, and nn.LeakyReLU() its layer",
         ["nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())"],
     ),
+    # values and indices
+    ("lst[3]", "lst has 3 items, 0 to 2: there is no item 3", ["lst[-1]", "lst[2]"]),
+    ("[][0]", "[] is empty", []),
+    (
+        "torch.optim.SGD(m.parameters(), lr=-0.1)",
+        "a learning rate cannot be -0.1",
+        ["torch.optim.SGD(m.parameters(), lr=0.1)"],
+    ),
+    (
+        "nn.Dropout(p=2)",
+        "a probability cannot be 2: it lies between 0 and 1",
+        ["nn.Dropout(p=0.2)", "nn.Dropout(p=0.5)"],
+    ),
+    ("F.dropout(x, 50)", "a probability cannot be 50", ["F.dropout(x, 0.5)"]),
+    ("torch.ones(-1, 3)", "a size cannot be -1 here", ["torch.ones(1, 3)"]),
+    ("v[0:3:-1]", "positive steps", ["v[0:3].flip(0)"]),
+    ("v[3:0:-1]", "positive steps", ["v[1:4].flip(0)"]),
+    ("x[0, 2:0:-1]", "positive steps", ["x[0, 1:].flip(0)"]),
+    ("for r in W.sum(): pass", "a single number: it has no elements to loop over", []),
+    ("for r in 3: pass", "3 is a single number: a loop goes over range(3)", ["for r in range(3): pass"]),
+    ("len(5)", "5 is an int: it has no length", []),
+    ("a, b = W", "W gives 3 values", ["a, b, _ = W", "a, b = W[:2]"]),
+    ("rows, cols = W", "W gives 3 values", ["rows, cols = W.shape", "rows, cols, _ = W", "rows, cols = W[:2]"]),
+    ("torch.cat((W, 1))", "1 is no tensor, and stands among the tensors", ["torch.cat((W,), 1)"]),
+    ("torch.kthvalue(v, 0)", "k goes from 1 to 5, and 0 was given", ["torch.kthvalue(v, 1)"]),
+    ("nn.Embedding(5, 3)(5)", "5 is no tensor", ["nn.Embedding(5, 3)(torch.tensor(4))"]),
     # texts that cannot be read
     ("W && W", "& between tensors, not &&", ["torch.logical_and(W, W)"]),
     ("W || W", "| between tensors, not ||", ["torch.logical_or(W, W)"]),
@@ -217,6 +243,7 @@ def test_suggestions_that_differ_in_indentation_are_shown_whole():
 def test_what_is_wrong_is_said_and_nothing_typed_is_dropped(text, sentence, offered):
     session = Session(seed=0)
     ask(session, "x = torch.arange(6.).reshape(2, 3); W = torch.rand(3, 3); v = torch.rand(5); lst = [1, 2, 3]; t = 3")
+    ask(session, "m = nn.Linear(3, 2)")
     problem = ask(session, text)[-1]
     assert isinstance(problem, report.Diagnosis)
     assert sentence in problem.title

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Unknown
 from tensorcli.diagnoses.edits import (
     argument_texts,
@@ -15,6 +16,7 @@ from tensorcli.diagnoses.edits import (
     called_with,
     calling,
     change,
+    constant,
     definite,
     is_tensor,
     or_else,
@@ -875,6 +877,37 @@ def _fills(name: str, missing: list[str], texts: list[str], rank: int, failure: 
         yield from ([v] for v in tensors if v not in texts)
 
 
+# Numbers
+
+
+def number_out_of_range(failure: Failure) -> Finding | None:
+    """A learning rate, a probability or a size that none can be."""
+    found, node = said(failure, "number range"), failure.node
+    if not found or not isinstance(node, ast.Call):
+        return None
+    what, *told = filter(None, found.groups())
+    parts = [part for given in (*node.args, *(k.value for k in node.keywords)) for part in ast.walk(given)]
+    numbers = [part for part in parts if isinstance(constant(part), int | float)]
+    wrong = [part for part in numbers if told and constant(part) == float(told[0])]
+    wrong = wrong or [part for part in numbers if isinstance(part, ast.UnaryOp)]
+    value = text_of(failure, wrong[0]) if wrong else "".join(told)
+    size = what.lower() == "dimension"
+    share = what in ("probability", "beta parameter")
+    title = f"{units.one('size' if size else what)} cannot be {value}{' here' if size else ''}"
+    notes = ("only view, reshape and expand work out a -1",) if size and value == "-1" else ()
+    range_of = "it lies between 0 and 1" if share else "it is 0 or more"
+    edits = (change(failure, (part, text)) for part in wrong for text in _in_range(part, text_of(failure, part)))
+    return Finding(f"{title}: {range_of}", notes, edits)
+
+
+def _in_range(node: ast.AST, text: str) -> Iterator[str]:
+    if isinstance(node, ast.UnaryOp):
+        yield text.lstrip("- ")
+    else:  # 2 or 50 for a share
+        yield f"{float(text) / 10 ** len(str(int(float(text)))):g}"
+        yield "0.5"
+
+
 ENTRIES = (
     Entry(
         "not-callable",
@@ -889,6 +922,13 @@ ENTRIES = (
         forgotten_brackets,
         "x = torch.rand(2, 3)\nx.mean + 1",
         "x.mean is the method itself; x.mean() is what it gives.",
+    ),
+    Entry(
+        "number-out-of-range",
+        "value",
+        number_out_of_range,
+        "nn.Dropout(p=2)",
+        "A probability lies between 0 and 1; a learning rate and a size are never negative.",
     ),
     Entry(
         "dtype-as-text",

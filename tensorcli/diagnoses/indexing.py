@@ -267,6 +267,9 @@ def _top_k(failure: Failure, have: Sizes) -> Finding:
     given = call.argument(1, "k") if call else None
     dim = call.argument(2, "dim") if call else None
     size = have[int(dim.value) if dim and type(dim.value) is int else -1] if have else 0
+    if given and type(given.value) is int and given.value < 1:
+        smallest = change(failure, (given, str(max(-given.value, 1))))
+        return Finding(f"k goes from 1 to {size}, and {given.value} was given", (), [smallest])
     title = f"there are {size} elements, and {given.text if given else 'more'} were asked for"
     edits = []
     for d, other in enumerate(have):
@@ -464,13 +467,50 @@ def negative_step(failure: Failure) -> Finding | None:
         return None
     edits = []
     for d, part in enumerate(_index_parts(failure)):
-        if isinstance(part, ast.Slice) and constant(part.step) == -1 and part.lower is None and part.upper is None:
-            rest = _texts(failure)
+        if not isinstance(part, ast.Slice) or constant(part.step) != -1:
+            continue
+        rest = _texts(failure)
+        if part.lower or part.upper:
+            rest[d] = _forward(part, (shape(owner) or (0,) * (d + 1))[d])
+            gone = sum(not isinstance(other, ast.Slice) for other in _index_parts(failure)[:d])
+            text = f"{suffixed(failure, owner, '')}[{', '.join(rest)}].flip({d - gone})"
+            edits.append(change(failure, (failure.node, text), title="flip turns a dimension round"))
+        else:
             text = f"{suffixed(failure, owner, '')}.flip({d})"
             if any(other != ":" for k, other in enumerate(rest) if k != d):
                 text += f"[{', '.join(':' if k == d else other for k, other in enumerate(rest))}]"
             edits.append(change(failure, (failure.node, text), title="flip turns a dimension round"))
     return Finding("a tensor's slices have positive steps", (), edits)
+
+
+def _forward(part: ast.Slice, size: int) -> str:
+    """The elements of a slice with the step -1, in their own order; those between its ends, where it has none."""
+    lower, upper = (None if end is None else constant(end) for end in (part.lower, part.upper))
+    if not isinstance(lower, int | None) or not isinstance(upper, int | None):
+        return ast.unparse(ast.Slice(part.lower, part.upper))
+    indices = range(size)[lower:upper:-1]
+    if not indices:
+        return f"{'' if lower is None else lower}:{'' if upper is None else upper}"
+    first, last = indices[-1], indices[0]
+    return f"{first or ('' if upper is None else 0)}:{'' if last == size - 1 else last + 1}"
+
+
+# Lists.
+
+
+def list_index(failure: Failure) -> Finding | None:
+    """An index that a list, a tuple or a text does not have."""
+    node = failure.node
+    if not isinstance(failure.error, IndexError) or not isinstance(node, ast.Subscript):
+        return None
+    value, index = failure.value(node.value), failure.value(node.slice)
+    if not isinstance(value, list | tuple | str) or type(index) is not int:
+        return None
+    text, size = text_of(failure, node.value), len(value)
+    if not size:
+        return Finding(f"{text} is empty: there is no item {index}")
+    items = "one item, 0" if size == 1 else f"{size} items, 0 to {size - 1}"
+    return Finding(f"{text} has {items}: there is no item {index}", (), _nearer(failure, node.slice, index, size))
 
 
 # Assigning.
@@ -756,6 +796,13 @@ ENTRIES = (
         negative_step,
         "torch.rand(3)[::-1]",
         "Tensors are turned round with flip: a slice's step is positive.",
+    ),
+    Entry(
+        "index-out-of-range",
+        "index",
+        list_index,
+        "[1, 2, 3][3]",
+        "Indices begin with 0: the last of n items is n - 1, or -1.",
     ),
     Entry(
         "index-shapes",

@@ -9,6 +9,7 @@ from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
     change,
+    constant,
     is_tensor,
     product,
     reconstructed,
@@ -337,7 +338,8 @@ def embedding(failure: Failure) -> Finding | None:
         return None
     operand, values, rows = found
     least, largest = int(values.min()), int(values.max())
-    title = f"the embedding has rows 0 to {rows - 1}, and it was asked for {least} to {largest}"
+    asked = f"{least} to {largest}" if least < largest else str(least)
+    title = f"the embedding has rows 0 to {rows - 1}, and it was asked for {asked}"
     return Finding(title, (), _embedding_edits(failure, operand, least, largest, rows))
 
 
@@ -359,7 +361,10 @@ def _embedded(failure: Failure) -> tuple[Operand | None, Any, int] | None:
 
 
 def _embedding_edits(failure: Failure, operand: Operand | None, least: int, largest: int, rows: int) -> Iterator[Edit]:
-    if least >= 1 and largest == rows:
+    parts = ast.walk(operand.node) if operand and operand.node and least == largest else ()
+    spelt = [part for part in parts if constant(part) == largest >= rows]  # torch.tensor(5)
+    yield from (change(failure, (part, str(rows - 1)), title="the last row") for part in spelt)
+    if least >= 1 and largest == rows and not spelt:
         yield suffix(failure, operand, " - 1", title="rows begin with 0")
     if least >= 0:
         yield reconstructed(failure, 0, "num_embeddings", largest + 1, title=f"{largest + 1} rows")

@@ -187,6 +187,9 @@ PATTERNS: dict[str, str] = {
     r"|only integer tensors of a single element can be converted"
     r"|indices must be integers",
     "unpack": r"values to unpack|cannot unpack non-iterable|iteration over a 0-d (?:tensor|array)",
+    "number range": r"^Invalid ([a-z_ ]+?)(?: value)?(?: at index \d)?: (-?[\d.e+-]+)"
+    r"|(probability) has to be between 0 and 1, but got (\S+)|negative (dimension) (-?\d+)"
+    r"|(Dimension) size must be non-negative|expects (std) >= 0\.0, but found std (-?\S+)",
     "no number": r"cannot be interpreted as an integer|only integer tensors of a single element can be converted"
     r"|slice indices must be integers",
     "no length": r"has no len\(\)|len\(\) of (?:a 0-d tensor|unsized object)",

@@ -32,6 +32,10 @@ def list_for_tensor(failure: Failure) -> Finding | None:
     node = _listed(failure)
     if node is None:
         return None
+    if said(failure, "element type") and isinstance(node, ast.Tuple | ast.List):
+        last = _dimension_inside(failure, node)
+        if last:
+            return last
     value = failure.value(node)
     text = text_of(failure, node)
     short = text if len(text) < 30 else definite(value)
@@ -42,6 +46,18 @@ def list_for_tensor(failure: Failure) -> Finding | None:
         kept = change(failure, (node, text_of(failure, node.func.value)), title=f"without .{node.func.attr}()")
         return Finding(title, (), (kept, *_as_tensor_edits(failure, node, value)))
     return Finding(title, (), _as_tensor_edits(failure, node, value))
+
+
+def _dimension_inside(failure: Failure, node: ast.Tuple | ast.List) -> Finding | None:
+    """`torch.cat((a, b, 1))`: the dimension stands among the tensors."""
+    *tensors, last = node.elts
+    if type(failure.value(last)) is not int or not all(is_tensor(failure.value(part)) for part in tensors):
+        return None
+    texts = [text_of(failure, part) for part in tensors]
+    inside = ", ".join(texts) + ("," if len(texts) == 1 and isinstance(node, ast.Tuple) else "")
+    together = f"[{inside}]" if isinstance(node, ast.List) else f"({inside})"
+    title = f"{text_of(failure, last)} is no tensor, and stands among the tensors: a dimension comes after them"
+    return Finding(title, (), [change(failure, (node, f"{together}, {text_of(failure, last)}"))])
 
 
 def _spells(node: ast.expr) -> bool:
@@ -463,12 +479,10 @@ def _unpack_edits(
             yield change(failure, (source, ", ".join([text] * len(names))))
         yield change(failure, (target, names[0]))
         return
-    if is_tensor(value) and value.ndim == len(names):
+    if is_tensor(value) and value.ndim == len(names) and all(map(_SIZE.fullmatch, names)):
         yield change(failure, (source, f"{atom(failure, source)}.shape"))
     if is_tensor(value) and value.shape[-1] == len(names):
         yield change(failure, (source, f"{atom(failure, source)}.unbind(-1)"))
-    if is_tensor(value) and len(names) <= 3 and isinstance(source, ast.Call):
-        yield change(failure, (target, names[0]))
     if count > len(names):
         extra = count - len(names)
         if type(value).__name__ == "Size":
@@ -481,6 +495,12 @@ def _unpack_edits(
         return
     yield change(failure, (target, ", ".join(names[:count]) + ("," if count == 1 else "")))
     yield change(failure, (target, ", ".join(names[-count:]) + ("," if count == 1 else "")))
+
+
+# How a size is called.
+_SIZE = re.compile(
+    r"[A-Zbcdhkmntw_]|rows|cols|columns|height|width|batch|channels|length|(?:n|num|dim|seq)_?\w*|\w*size"
+)
 
 
 def _grouped(names: list[str], sizes: list[int]) -> Iterator[str]:
@@ -509,12 +529,13 @@ def _sized(failure: Failure) -> Finding | None:
     value = failure.value(inner)
     text = text_of(failure, inner)
     if isinstance(value, int | float) or (is_tensor(value) and value.ndim == 0):
-        edits = [
-            change(failure, (inner, t))
-            for t in ([f"range({text})"] if isinstance(value, int) else []) + [f"range(int({text}))", f"[{text}]"]
-        ]
-        what = "a single number" if is_tensor(value) else definite(value)
-        return Finding(f"{text} is {what}: a loop goes over range({text})", (), edits)
+        whole = not value.is_floating_point() if is_tensor(value) else isinstance(value, int)
+        counted = f"range({text})" if isinstance(value, int) else f"range(int({text}))"
+        texts = [counted] if whole else []
+        if not isinstance(above, ast.For | ast.comprehension):
+            texts.append(f"[{text}]")
+        advice = f"a loop goes over {counted}" if whole else "it has no elements to loop over"
+        return Finding(f"{text} is a single number: {advice}", (), [change(failure, (inner, t)) for t in texts])
     if hasattr(value, "parameters") and not isinstance(value, type) and isinstance(above, ast.For | ast.comprehension):
         return Finding(
             f"{text} is a layer, and its parameters are wanted: {text}.parameters()",
@@ -589,13 +610,10 @@ def _measured(failure: Failure, node: ast.Call) -> Finding | None:
         texts = [f"{atom(failure, part)}.numel()"]
     what = definite(value) if value is not Unknown else "a value without a length"
     if isinstance(value, int | float):
-        what = f"{definite(value)} already"
-        texts = [text, f"len(str({text}))"]
-    return Finding(
-        f"{text} is {what if not is_tensor(value) else 'a single number'}: it has no length",
-        (),
-        [change(failure, (node, t)) for t in texts],
-    )
+        what = units.one(type(value).__name__)
+        texts = [] if constant(part) is not None else [text]
+    told = "a single number" if is_tensor(value) else what
+    return Finding(f"{text} is {told}: it has no length", (), [change(failure, (node, t)) for t in texts])
 
 
 def _counted(failure: Failure) -> Finding | None:
