@@ -8,7 +8,7 @@ import torch
 
 from tensorcli.engine import apart, predict
 from tensorcli.engine.session import Session
-from tensorcli.report import Configure, Evaluate, Output
+from tensorcli.report import Configure, Diagnosis, Evaluate, Output
 
 
 def session_of(text: str) -> Session:
@@ -150,3 +150,85 @@ def test_a_trusted_sessions_files_and_processes_are_out_of_reach_while_edits_are
     assert [s.source for s in said[-1].suggestions] == []
     session.ask(Evaluate(text="A @ A"), said.append)
     assert [s.source for s in said[-1].suggestions][:2] == ["A @ A.T", "A.T @ A"]
+
+
+def explained(session: Session, text: str) -> Diagnosis:
+    """What is said of a text that fails."""
+    said: list[object] = []
+    session.ask(Evaluate(text=text), said.append)
+    assert isinstance(said[-1], Diagnosis), said
+    return said[-1]
+
+
+@pytest.mark.parametrize("name", ["w", "h"])
+def test_no_hook_of_the_sessions_is_called_wherever_it_hangs(name):
+    session = session_of("w = torch.ones(3, requires_grad=True); h = w * 2; loss = h * 1")
+    seen: list[object] = []
+    tensor = session.names[name]
+    (tensor.register_post_accumulate_grad_hook if name == "w" else tensor.register_hook)(seen.append)
+    assert explained(session, "loss.backward()").code == "backward-non-scalar"
+    assert seen == []
+
+
+def test_bound_methods_of_lists_and_dictionaries_are_those_of_copies():
+    session = session_of("log = []; f = log.append; d = {}; up = d.setdefault; a = torch.ones(2, 3)")
+    session.ask(Evaluate(text="def g():\n    f(1)\n    up('k', 1)\n    return a @ a"), lambda _: None)
+    explained(session, "g()")
+    assert session.names["log"] == [1]
+    assert run(session, "f(2)\nlog") == [1, 2]
+    assert session.names["log"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "setting"),
+    [
+        ("torch.set_default_device('meta')", lambda: str(torch.get_default_device())),
+        ("torch.use_deterministic_algorithms(True)", torch.are_deterministic_algorithms_enabled),
+        ("torch.set_float32_matmul_precision('medium')", torch.get_float32_matmul_precision),
+        ("torch.set_printoptions(precision=1)", lambda: torch._tensor_str.PRINT_OPTS.precision),
+        ("torch.set_default_dtype(torch.float64)", torch.get_default_dtype),
+    ],
+)
+def test_a_setting_that_only_a_trial_reached_is_put_back(change, setting):
+    session = session_of("a = torch.ones(2, 3)")
+    before = setting()
+    with apart.apart(seconds=5.0):
+        apart.run(f"(a @ a.T, {change})", session.names, trust=True)
+    assert setting() == before
+
+
+def test_what_writes_running_statistics_is_not_had_again():
+    session = Session(seed=0, warn=True)
+    session.ask(Evaluate(text="x = torch.ones(4, 2); rm, rv = torch.zeros(2), torch.ones(2)"), lambda _: None)
+    explained(session, "torch.batch_norm(x, None, None, rm, rv, True, 0.5, 1e-5, False) @ torch.ones(3, 2)")
+    assert session.names["rm"].tolist() == [0.5, 0.5]
+
+
+def test_the_end_of_the_process_is_not_tried():
+    session = Session(seed=0, trust=True)
+    explained(session, "import sys\nif True:\n    c = torch.ones(2, 3) @ torch.ones(2, 3)\n    sys.exit(3)")
+
+
+def test_no_except_clause_keeps_the_deadline():
+    session = session_of("x = torch.ones(2, 3)")
+    text = "for k in range(10**9):\n    try:\n        for j in range(10**9): pass\n    except Exception: pass"
+    with pytest.raises(TimeoutError):
+        run(session, text, seconds=0.05)
+
+
+def test_an_exception_whose_own_text_fails_is_explained_without_it():
+    session = Session(seed=0, trust=True)
+    text = "class Odd(Exception):\n    def __str__(self): return 1 / 0\nraise Odd()"
+    assert explained(session, text).code != "engine-fault"
+
+
+def test_trusted_code_saves_nothing_and_starts_no_thread_while_edits_are_tried(tmp_path):
+    session = Session(seed=0, trust=True)
+    target = tmp_path / "checkpoint.pt"
+    explained(session, f"if True:\n    c = torch.ones(2, 3) @ torch.ones(2, 3)\n    torch.save(c, {str(target)!r})")
+    explained(
+        session,
+        "import threading\nif True:\n    c = torch.ones(2, 3) @ torch.ones(2, 3)\n"
+        f"    t = threading.Thread(target=lambda: open({str(target)!r}, 'w').close()); t.start(); t.join()",
+    )
+    assert not target.exists()

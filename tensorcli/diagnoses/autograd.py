@@ -205,9 +205,6 @@ def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
     yield from _requiring(failure, leaves, between)
 
 
-_CUTS = ("detach", "data", "item")
-
-
 def _cut_off(failure: Failure, node: ast.AST | None) -> list[ast.AST]:
     """The pieces of an expression that cut it off from its graph: x.detach(), x.data, torch.tensor(x)."""
     found: list[ast.AST] = []

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from tensorcli import language
-from tensorcli.engine import gradients, interrupts, namespace, pretend
+from tensorcli.engine import environment, gradients, interrupts, namespace, pretend
 
 FILENAME = "<apart {}>"  # of the code that is run here, by the statement's position
 MAX_NBYTES = 32 << 20  # of all that is copied
@@ -34,35 +34,63 @@ class NoCopy(Exception):
     """Something cannot be copied, or has no shapes to predict: a generator, for instance."""
 
 
+_PRINT = torch._tensor_str.PRINT_OPTS
+_PRINT_NAMES = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
+
+# What the library keeps for all, which a statement may change: how to get it, and how to put it back.
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (lambda: str(environment.default_device()), environment.set_default_device),
+    (lambda: {name: getattr(_PRINT, name) for name in _PRINT_NAMES}, vars(_PRINT).update),
+    (np.get_printoptions, lambda options: np.set_printoptions(**options)),
+)
+
+
 @contextmanager
-def apart(*, seconds: float, random_state: torch.Tensor | None = None) -> Iterator[None]:
+def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) -> Iterator[None]:
     """Within it nothing is printed or warned of, and random states and torch's settings are put back at its end.
 
     Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
     """
     before = torch.get_rng_state()
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    dtype, enabled, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    settings = [(get, put, get()) for get, put in _SETTINGS]
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         if random_state is not None:
             torch.set_rng_state(random_state)
         try:
-            with interrupts.deadline(seconds):
+            with interrupts.deadline(seconds) if seconds is not None else nullcontext():
                 yield
         finally:
             torch.set_rng_state(before)
             np.random.set_state(numpy_state)
             random.setstate(python_state)
-            torch.set_default_dtype(dtype)
-            torch.set_grad_enabled(enabled)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
+            for get, put, value in settings:
+                if get() != value:
+                    put(value)
 
 
 # Under --trust no gate keeps what is tried from the world outside: Python's audit events do.
 
-_OUTSIDE = ("os.", "subprocess.", "socket.", "shutil.", "urllib.", "ftplib.", "smtplib.", "sqlite3.", "winreg.", "pty.")
+_OUTSIDE = (
+    "os.",
+    "subprocess.",
+    "socket.",
+    "shutil.",
+    "urllib.",
+    "ftplib.",
+    "smtplib.",
+    "sqlite3.",
+    "winreg.",
+    "pty.",
+    "ctypes.",
+)
 _LOOKS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.add_dll_directory")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -81,10 +109,22 @@ def closed() -> Iterator[None]:
         sys.addaudithook(_audit)
         _Closed.hooked = True
     _Closed.thread = threading.get_ident()
+    writer, start = torch._C.PyTorchFileWriter, threading.Thread.start  # these raise no events
+    torch._C.PyTorchFileWriter = _no_file  # type: ignore[misc, assignment]
+    threading.Thread.start = _no_thread  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         _Closed.thread = None
+        torch._C.PyTorchFileWriter, threading.Thread.start = writer, start  # type: ignore[misc, method-assign]
+
+
+def _no_file(*_arguments: Any, **_options: Any) -> Any:
+    raise PermissionError("torch.save is out of reach while an edit is tried")
+
+
+def _no_thread(_thread: threading.Thread) -> None:
+    raise PermissionError("another thread is out of reach while an edit is tried")
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -132,9 +172,9 @@ def copies(
     copier = (kind or Copier)(world)
     reached = reachable(chosen.values())
     copier.check_size(reached)
-    for value in reached:
-        copier.prepare(value)
     try:
+        for value in sorted(reached, key=_is_method):  # a method's owner may hold what else is reached
+            copier.prepare(value)
         world.update((name, copier.copied(value)) for name, value in chosen.items())
     except (TypeError, RuntimeError, ValueError, RecursionError, AttributeError) as error:
         raise NoCopy(str(error)) from None
@@ -166,7 +206,9 @@ def reachable(values: Iterable[Any]) -> list[Any]:
             waiting += [value.grad] if value.is_leaf and value.grad is not None else []
         elif isinstance(value, np.ndarray | types.FunctionType | torch.Generator) or _is_method(value):
             found.append(value)
-            if isinstance(value, types.FunctionType):
+            if _is_method(value):
+                waiting.append(value.__self__)
+            elif isinstance(value, types.FunctionType):
                 waiting += [*(value.__defaults__ or ()), *(cell.cell_contents for cell in value.__closure__ or ())]
         else:
             waiting += gc.get_referents(value)
@@ -175,12 +217,20 @@ def reachable(values: Iterable[Any]) -> list[Any]:
 
 def _refuse_hooks(value: torch.Tensor) -> None:
     """Raise NoCopy for a tensor of the session's graph with hooks: a backward through it would call them."""
-    if getattr(value, "_backward_hooks", None):
+    if _has_hooks(value):
         raise NoCopy("a tensor with hooks")
 
 
+def _has_hooks(value: Any) -> bool:
+    hooks = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return isinstance(value, torch.Tensor) and any(getattr(value, name, None) for name in hooks)
+
+
 def _is_method(value: Any) -> bool:
-    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, torch.Tensor)
+    """Whether this is bound to a value: `log.append`, `x.add_`; and no function of a library."""
+    return isinstance(value, types.BuiltinMethodType) and not isinstance(
+        value.__self__, types.ModuleType | type | types.NoneType
+    )
 
 
 class Copier:
@@ -228,8 +278,7 @@ class Copier:
             case torch.Generator():
                 fresh = torch.Generator(value.device).set_state(value.get_state())
             case _:
-                self.prepare(value.__self__)
-                fresh = getattr(self._memo[id(value.__self__)], value.__name__)
+                fresh = getattr(self.copied(value.__self__), value.__name__)
         self._memo[id(value)] = fresh
 
     def array(self, value: np.ndarray) -> np.ndarray:
@@ -298,12 +347,23 @@ def _has_plain_storage(value: torch.Tensor) -> bool:
 # Evaluating.
 
 
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Within it what would end the process is an exception like others."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, interrupts.Late):
+        raise
+    except BaseException as error:
+        raise NoCopy(f"{type(error).__name__} was raised") from None
+
+
 def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
     """The value of an expression on copies of what it mentions. Raises TooLarge, NoCopy, what it raises itself."""
     tree = ast.Expression(copy.deepcopy(node))
     world = world_of(scope, [tree], trust=trust, kind=kind)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
-    with interrupts.may_raise(), _autograd_kept(world), closed() if trust else nullcontext():
+    with interrupts.may_raise(), _autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
         return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
 
 
@@ -315,7 +375,7 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     statements = language.parse(text, trust=trust)
     world = world_of(scope, [statement.node for statement in statements], trust=trust, kind=kind)
     value: Any = None
-    with interrupts.may_raise(), _autograd_kept(world), closed() if trust else nullcontext():
+    with interrupts.may_raise(), _autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
         for at, statement in enumerate(statements):
             value = eval(language.compiled(statement, filename=FILENAME.format(at), trust=trust), world)
     bound = statements[-1].bound if statements else ()
@@ -333,13 +393,19 @@ def world_of(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: t
 
 
 @contextmanager
-def _autograd_kept(world: Mapping[str, Any]) -> Iterator[None]:
-    """Within it backward keeps the session's graphs, and gives to copies what it would give to their originals."""
+def _autograd_kept(world: Mapping[str, Any], scope: Mapping[str, Any]) -> Iterator[None]:
+    """Within it backward keeps the session's graphs, and gives to copies what it would give to their originals.
+
+    Raises NoCopy where a variable of the session's with hooks stands in these graphs.
+    """
     twins = world.get(TWINS, [])
     roots = [value.grad_fn for value, _ in twins if value.grad_fn is not None]
     if not roots:
         yield
         return
+    hooked = {value.grad_fn for value in scope.values() if _has_hooks(value) and value.grad_fn is not None}
+    if hooked and not hooked.isdisjoint(gradients.graph(roots)):
+        raise NoCopy("a tensor with hooks")
     engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
     torch.autograd._engine_run_backward = _Keeping(engine, twins, roots)  # type: ignore[attr-defined, assignment]
     try:

@@ -21,6 +21,7 @@ from tensorcli.engine import aftermath, apart, calls, describe, environment, nam
 from tensorcli.language import TRUST, Place, Problem, Statement
 
 FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help; and times the same one
+_WORK = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare)  # what may take as long again as it took
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
 
 
@@ -86,13 +87,15 @@ def of_error(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of looking at values: they are ours, not the user's
         entry, code, category, finding = _recognised(failure)
-    try:
-        suggestions = _suggestions(failure, statement, known, code, finding)
-    except Exception:  # a mistake in the explanation must not hide what is explained
-        suggestions = ()
     place = origin.place
     own = place if origin.statement is statement else None
-    notes = aftermath.notes(suggestions, statement, own, known.names) if suggestions else ()
+    suggestions: tuple[report.Suggestion, ...] = ()
+    notes = finding.notes
+    try:
+        suggestions = _suggestions(failure, statement, known, code, finding)
+        notes += tuple(aftermath.notes(suggestions, statement, own, known.names)) if suggestions else ()
+    except Exception:  # a mistake in the explanation must not hide what is explained
+        pass
     line = first_line + statement.line - 1 + (own.line - 1 if own else 0)
     return report.Diagnosis(
         source=statement.source,
@@ -107,7 +110,7 @@ def of_error(
         location=f"{filename}:{line}" if filename else None,
         operands=tuple(_facts(operand) for operand in failure.operands),
         suggestions=suggestions,
-        notes=(*finding.notes, *notes),
+        notes=notes,
         not_run=not_run or None,
         reference=entry.lesson if entry else None,
     )
@@ -197,9 +200,13 @@ def _again(
 
 def let_go(error: BaseException | None) -> None:
     """Drop an exception's frames: they would keep its tensors alive."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__context__
+    waiting, seen = [error], set()
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            waiting += [error.__context__, error.__cause__]
 
 
 def _recognised(failure: diagnoses.Failure) -> tuple[diagnoses.Entry | None, str, str, diagnoses.Finding]:
@@ -238,7 +245,7 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
         lambda statement, node: calls.of(node, statement, value),
         namespace.MODULES.get,
         partial(_history, known.sources, origin.statement),
-        _free_nbytes(error),
+        _free_nbytes(error, message),
     )
 
 
@@ -247,11 +254,11 @@ def _history(sources: Mapping[str, Statement], failing: Statement) -> list[State
     return [statement.again() for statement in sources.values() if statement is not failing]
 
 
-def _free_nbytes(error: BaseException) -> int | None:
+def _free_nbytes(error: BaseException, message: str) -> int | None:
     """What is free of the memory that ran out, in bytes; None for any other error."""
-    if not isinstance(error, MemoryError) and "memory" not in str(error):
+    if not isinstance(error, MemoryError) and "memory" not in message:
         return None
-    return environment.free_nbytes("cuda" if "CUDA" in str(error) else "cpu")
+    return environment.free_nbytes("cuda" if "CUDA" in message else "cpu")
 
 
 class _Values:
@@ -270,6 +277,8 @@ class _Values:
     def _value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             return self._scope.get(node.id, namespace.BUILTINS.get(node.id, Unknown))
+        if self._known.seconds >= remedy.SLOW_SECONDS and any(isinstance(part, _WORK) for part in ast.walk(node)):
+            return self._made_again(node)
         state = torch.get_rng_state()
         try:
             if self._known.random_state is not None:
@@ -281,6 +290,9 @@ class _Values:
             pass
         finally:
             torch.set_rng_state(state)
+        return self._made_again(node)
+
+    def _made_again(self, node: ast.expr) -> Any:
         try:
             with apart.apart(seconds=OPERAND_SECONDS, random_state=self._known.random_state):
                 if self._known.seconds < remedy.SLOW_SECONDS:
@@ -292,9 +304,12 @@ class _Values:
 
 def _message(error: BaseException) -> str:
     """The exception's own words, without the lines that torch adds for its developers."""
-    text = str(error)
-    if isinstance(error, KeyError) and error.args and not isinstance(error.args[0], str):
-        text = repr(error.args[0])
+    try:
+        text = str(error)
+        if isinstance(error, KeyError) and error.args and not isinstance(error.args[0], str):
+            text = repr(error.args[0])
+    except Exception:  # its own text fails
+        return ""
     text = re.split(r"\n(?:Exception raised from|C\+\+ CapturedTraceback|frame #0)", text)[0]
     return describe.cut(text.strip(), limit=4000)
 

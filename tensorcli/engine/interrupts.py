@@ -15,6 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+INSIST_SECONDS = 0.05
+
+
+class Late(BaseException):
+    """The deadline has passed. No `except Exception` of the code that is cut short keeps it."""
+
 
 class _State:
     """What the handlers decide by. Only the main thread writes it, but for `wanted` and `presses`."""
@@ -78,8 +84,8 @@ def deadline(seconds: float) -> Iterator[None]:
         yield
         return
     previous = signal.signal(signal.SIGALRM, _on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     _State.late = False
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
         yield
     finally:
@@ -92,12 +98,15 @@ def may_raise() -> Iterator[None]:
     """Around user code that a deadline may cut short, and Ctrl-C too."""
     if _State.late:
         raise TimeoutError
-    _State.timed = True
     try:
-        with interruptible():
-            yield
-    finally:
-        _State.timed = False
+        _State.timed = True
+        try:
+            with interruptible():
+                yield
+        finally:
+            _State.timed = False
+    except Late:
+        raise TimeoutError from None
 
 
 def _on_alarm(_signum: int, frame: FrameType | None) -> None:
@@ -105,8 +114,8 @@ def _on_alarm(_signum: int, frame: FrameType | None) -> None:
     if _is_importing(frame):  # libraries import more when first used; half a module would stay behind for good
         signal.setitimer(signal.ITIMER_REAL, 0.01)
     elif _State.timed:
-        _State.timed = False
-        raise TimeoutError
+        signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS)  # code that keeps it all the same is told again
+        raise Late
 
 
 def is_answering() -> bool:

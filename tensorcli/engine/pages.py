@@ -6,8 +6,6 @@ from collections.abc import Callable
 from tensorcli import diagnoses, report
 from tensorcli.engine import apart, environment, pretend
 
-SECONDS = 10.0
-
 
 def explain(code: str, emit: Callable[[report.AnyReport], None]) -> None:
     """Emit a page for each entry of this code, or of the only one with this word in it.
@@ -60,7 +58,7 @@ def provoked(entry: diagnoses.Entry) -> report.Diagnosis | None:
 
     device, pretending = environment.default_device(), pretend.active()
     said: list[report.AnyReport] = []
-    with apart.apart(seconds=SECONDS):
+    with apart.apart(seconds=None):
         try:
             if entry.pretend and not pretending:
                 pretend.start()

@@ -14,7 +14,10 @@ from tensorcli.engine import namespace
 MAX_ELEMENTS = 1_000_000  # of an operand that is made again
 
 # What may be called again: native operators, conversions of tensors, and the making of small arrays.
-_OPERATOR_NAMES = frozenset(name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")) | {
+_UPDATES = frozenset("batch_norm native_batch_norm instance_norm batch_norm_update_stats".split())  # running statistics
+_OPERATOR_NAMES = frozenset(
+    name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")
+) - _UPDATES | {
     "tensor",
     "einsum",
     "split",
