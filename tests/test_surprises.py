@@ -10,6 +10,11 @@ from tensorcli.engine import surprises
 from tensorcli.engine.session import Session
 
 TOLD = {
+    "an outer product of a sum": (
+        "a = torch.rand(5); c = torch.rand(5, 1)",
+        "c * (a + a)",
+        "note: c * (a + a) stretches [5, 1] with [5] to [5, 5]: (a + a).unsqueeze(1) pairs them one by one",
+    ),
     "a layer made of a tensor": (
         "x = torch.rand(3)",
         "nn.ReLU(x)",
@@ -153,6 +158,7 @@ TOLD = {
     ),
 }
 NOT_TOLD = {
+    "whole numbers that differ": ("", "torch.tensor([8., 9., 10.], dtype=torch.bfloat16) == 9"),
     "an outer product that is meant": ("p = torch.rand(5, 1); t = torch.rand(1, 5)", "p - t"),
     "a column and its own size": ("p = torch.rand(5, 1); t = torch.rand(5, 1)", "p - t"),
     "a row": ("x = torch.rand(4, 5); t = torch.rand(5)", "x - t"),

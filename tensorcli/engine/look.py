@@ -160,6 +160,11 @@ class Look:
         text = " ".join(self.plan.statement.place_of(node).text.split())
         return text if len(text) <= 60 else text[:57] + "..."
 
+    def atom(self, node: ast.expr) -> str:
+        """The text of a node as an operand or the owner of a method: in brackets where it is an operation."""
+        whole = isinstance(node, ast.Name | ast.Call | ast.Attribute | ast.Subscript | ast.Constant | ast.List)
+        return self.text(node) if whole else f"({self.text(node)})"
+
     def operand(self, node: ast.expr) -> Any:
         """The value of an operand, where having it again is cheap and free of effects; else None."""
         if isinstance(node, ast.Name):

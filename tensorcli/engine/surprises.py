@@ -42,7 +42,7 @@ def outer_product(look: Look, operation: Operation) -> str | None:
         column, row = found[at], found[1 - at]
         n = row.shape[0] if row.dim() == 1 else 0
         if n > 1 and tuple(column.shape) == (n, 1):
-            pairs = f"{look.text(operation.operands[1 - at])}.unsqueeze(1) pairs them one by one"
+            pairs = f"{look.atom(operation.operands[1 - at])}.unsqueeze(1) pairs them one by one"
             return f"{look.text(operation.node)} stretches [{n}, 1] with [{n}] to [{n}, {n}]: {pairs}"
     return None
 
@@ -156,7 +156,7 @@ def rounded_to_zero(look: Look, operation: Operation) -> str | None:
     quotient = torch.div(*sides, rounding_mode=mode)
     if quotient.numel() < 2 or bool(quotient.any()) or not bool(torch.as_tensor(sides[0]).any()):
         return None
-    above, below = (look.text(part) for part in operation.operands)
+    above, below = (look.atom(part) for part in operation.operands)
     rounds = f"it rounds to whole numbers, {above} / {below} keeps the fractions"
     return f"{look.text(operation.node)} gave 0 for all {quotient.numel():,} elements: {rounds}"
 
@@ -202,11 +202,11 @@ def mixed_with_double(look: Look, operation: Operation) -> str | None:
         return None
     for at in (0, 1):
         single, double = look.operand(operation.operands[at]), look.operand(operation.operands[1 - at])
-        name = look.text(operation.operands[1 - at])
+        name, atom = look.text(operation.operands[1 - at]), look.atom(operation.operands[1 - at])
         if not isinstance(single, torch.Tensor) or single.dtype != torch.float32 or "double" in name or "64" in name:
             continue
         if _is_double(double, torch.Tensor) and torch.result_type(single, double) == torch.float64:
-            return f"{look.text(operation.node)} is float64, because {name} is: {name}.float() keeps float32"
+            return f"{look.text(operation.node)} is float64, because {name} is: {atom}.float() keeps float32"
         if _is_double(double, np.ndarray):
             keeps = f"torch.from_numpy({name}).float() keeps float32"
             return f"{look.text(operation.node)} is float64, as NumPy's {name} is: {keeps}"
@@ -223,7 +223,10 @@ def equality(look: Look, operation: Operation) -> str | None:
     if not known or known[0].dtype != known[1].dtype or any(map(_is_meta, known)):
         return None
     one, other = known
-    close = torch.isclose(one, other, rtol=16 * torch.finfo(one.dtype).eps, atol=0)
+    if bool((one == one.round()).all()) and bool((other == other.round()).all()):
+        return None  # whole numbers differ because they are different
+    room = 2 if one.element_size() < 4 else 16  # in units of the last place
+    close = torch.isclose(one, other, rtol=room * torch.finfo(one.dtype).eps, atol=0)
     count = int((close & (one != other)).sum())
     sides_of = f"the sides of {look.text(operation.node)} differ by rounding alone"
     return f"{sides_of}{_among(count, close)}: torch.isclose leaves room for it" if count else None
@@ -363,7 +366,7 @@ def _maker(look: Look) -> tuple[ast.AST, Any] | None:
 def _apart(look: Look, node: ast.expr) -> Any:
     try:
         return apart.value_of(node, {**look.after, **look.before}, trust=look.trust)
-    except Exception:
+    except (Exception, KeyboardInterrupt):  # the statement has succeeded: nothing may take that back
         return None
 
 
