@@ -119,6 +119,7 @@ class DrySession(Session):
                 seed=None,
                 predicted=True,
                 peak_nbytes=None if self._shapes else answer.peak_nbytes,
+                kept_nbytes=None if self._shapes else answer.kept_nbytes,
                 needed_nbytes=needed,
                 free_nbytes=free,
             )
