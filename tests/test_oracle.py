@@ -250,3 +250,20 @@ def test_inspect_gives_the_same_facts():
         assert traced.root.text == text
         if isinstance(plain, report.Tensor):
             assert (result.shape, result.dtype, result.device) == (plain.shape, plain.dtype, plain.device), text
+
+
+def test_inspect_computes_the_same_values():
+    plain, session = plain_names(), Session(seed=0)
+    ask(session, SETUP)
+    compared = 0
+    for text in EXPRESSIONS[4::9]:
+        torch.manual_seed(1)
+        try:
+            expected = eval(text, plain)
+        except Exception:
+            continue
+        torch.manual_seed(1)
+        session.ask(report.Inspect(text=f"inspected = {text}"), lambda _: None)
+        check(ask(session, "inspected"), expected, text)
+        compared += 1
+    assert compared >= 120
