@@ -942,7 +942,7 @@ def number_out_of_range(failure: Failure) -> Finding | None:
     return Finding(f"{title}: {range_of}", notes, edits)
 
 
-def _in_range(node: ast.expr, text: str) -> Iterator[str]:
+def _in_range(node: ast.AST, text: str) -> Iterator[str]:
     if isinstance(node, ast.UnaryOp):
         yield text.lstrip("- ")
     else:  # 2 or 50 for a share

@@ -487,12 +487,14 @@ def negative_step(failure: Failure) -> Finding | None:
 
 def _forward(part: ast.Slice, size: int) -> str:
     """The elements of a slice with the step -1, in their own order; those between its ends, where it has none."""
-    ends = [None if end is None else constant(end) for end in (part.lower, part.upper)]
-    if any(end is not None and not isinstance(end, int) for end in ends):
+    lower, upper = (None if end is None else constant(end) for end in (part.lower, part.upper))
+    if not isinstance(lower, int | None) or not isinstance(upper, int | None):
         return ast.unparse(ast.Slice(part.lower, part.upper))
-    indices = range(size)[slice(*ends, -1)]
-    start, stop = (indices[-1], indices[0] + 1) if indices else ends
-    return f"{start or (0 if start == ends[0] else '')}:{'' if stop is None or stop >= size > 0 and indices else stop}"
+    indices = range(size)[lower:upper:-1]
+    if not indices:
+        return f"{'' if lower is None else lower}:{'' if upper is None else upper}"
+    first, last = indices[-1], indices[0]
+    return f"{first or ('' if upper is None else 0)}:{'' if last == size - 1 else last + 1}"
 
 
 # Lists.

@@ -9,6 +9,7 @@ from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
     change,
+    constant,
     is_tensor,
     product,
     reconstructed,
@@ -337,7 +338,8 @@ def embedding(failure: Failure) -> Finding | None:
         return None
     operand, values, rows = found
     least, largest = int(values.min()), int(values.max())
-    title = f"the embedding has rows 0 to {rows - 1}, and it was asked for {least} to {largest}"
+    asked = f"{least} to {largest}" if least < largest else str(least)
+    title = f"the embedding has rows 0 to {rows - 1}, and it was asked for {asked}"
     return Finding(title, (), _embedding_edits(failure, operand, least, largest, rows))
 
 
