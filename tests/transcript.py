@@ -37,7 +37,7 @@ _FENCE = re.compile(r"(`{3,}|~{3,})\s*([\w+-]*)")
 _PROMPT = {"console": "$ ", "pycon": ">>> "}
 _VARYING = (
     # a time, and the blanks before it that line it up, as they do the head of its column
-    (re.compile(r" *\b\d[\d.,]* (?:ns|us|ms|s)\b| +time$"), " time"),
+    (re.compile(r" *\b\d[\d.,]* (?:ns|us|ms|s)\b| +time\b"), " time"),
     (re.compile(r'seconds":[\d.e+-]+'), 'seconds":0'),
     (re.compile(r"\b(\d+\.\d+\.\d+)\+\w+"), r"\1"),
 )

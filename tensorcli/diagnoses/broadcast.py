@@ -2,13 +2,15 @@
 
 import ast
 from collections.abc import Iterator
-from itertools import combinations, permutations
+from itertools import chain, combinations, permutations
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
     change,
+    counted,
     is_tensor,
+    or_else,
     product,
     renamed,
     resized,
@@ -72,7 +74,8 @@ def broadcast_sizes(failure: Failure) -> Finding | None:
     a, b = shape(left) or (), shape(right) or ()
     dim = next(d for d in range(1, min(len(a), len(b)) + 1) if a[-d] != b[-d] and 1 not in (a[-d], b[-d]))
     title = f"{brackets(a)} and {brackets(b)} do not broadcast: the sizes {a[-dim]} and {b[-dim]} differ, neither is 1"
-    notes = (f"the sizes {a[-dim]} and {b[-dim]} differ by one",) if abs(a[-dim] - b[-dim]) == 1 else ()
+    near = len(a) == len(b) and abs(a[-dim] - b[-dim]) == 1
+    notes = (f"the sizes {a[-dim]} and {b[-dim]} differ by one",) if near else ()
     return Finding(title, notes, _broadcast_edits(failure, left, right, a, b))
 
 
@@ -89,6 +92,21 @@ def _pair(failure: Failure) -> tuple[Operand, Operand] | None:
 
 def _broadcast_edits(failure: Failure, left: Operand, right: Operand, a: Sizes, b: Sizes) -> Iterator[Edit]:
     in_place = failure.call is not None and (failure.call.form == "in place" or failure.call.name.endswith("_"))
+    differ = [d for d in range(1, min(len(a), len(b)) + 1) if a[-d] != b[-d] and 1 not in (a[-d], b[-d])]
+    pairs = len(a) == len(b) <= 2 and differ == [len(a)] and abs(a[0] - b[0]) > 1 and not in_place
+    every = suffix(failure, left, "[:, None]", title="every pair of rows" if len(a) == 2 else "every pair")
+    whole = _with_all(failure, left, right, a, b, in_place=in_place)
+    whole = chain(whole, [every] if pairs and len(a) == 2 else [])
+    others = chain(_sliced(failure, left, right, a, b), [every] if pairs else [], _defined(failure, left, right, a, b))
+    yield from or_else(whole, others)
+    if len(b) > len(a):
+        for dim in range(len(b)):
+            if b[:dim] + b[dim + 1 :] == a:
+                yield suffix(failure, right, f".sum({dim})", title="reduce the larger one")
+
+
+def _with_all(failure: Failure, left: Operand, right: Operand, a: Sizes, b: Sizes, *, in_place: bool) -> Iterator[Edit]:
+    """The two made to broadcast with all that they hold."""
     for operand in (right, left):
         yield from _keepdim(failure, operand)
     yield from _convolved(failure, left, right)
@@ -104,18 +122,6 @@ def _broadcast_edits(failure: Failure, left: Operand, right: Operand, a: Sizes, 
     if not in_place:
         yield from _reordered(failure, left, a, b)
     yield from _flattened(failure, left, right, a, b)
-    differ = [d for d in range(1, min(len(a), len(b)) + 1) if a[-d] != b[-d] and 1 not in (a[-d], b[-d])]
-    pairs = len(a) == len(b) <= 2 and differ == [len(a)] and abs(a[0] - b[0]) > 1 and not in_place
-    if pairs and len(a) == 2:
-        yield suffix(failure, left, "[:, None]", title="every pair of rows")
-    yield from _sliced(failure, left, right, a, b)
-    if pairs:
-        yield suffix(failure, left, "[:, None]", title="every pair")
-    yield from _defined(failure, left, right, a, b)
-    if len(b) > len(a):
-        for dim in range(len(b)):
-            if b[:dim] + b[dim + 1 :] == a:
-                yield suffix(failure, right, f".sum({dim})", title="reduce the larger one")
 
 
 def _convolved(failure: Failure, left: Operand, right: Operand) -> Iterator[Edit]:
@@ -288,7 +294,7 @@ def expand_sizes(failure: Failure) -> Finding | None:
         return None
     if few:
         given = _given_sizes(failure)
-        title = f"expand was given {len(given)} sizes for the {len(have)} dimensions of {brackets(have)}"
+        title = f"expand was given {counted(len(given), 'size')} for the {counted(len(have), 'dimension')} of {brackets(have)}"
         return Finding(title, (), _expand_rank_edits(failure, source, have, given))
     assert match is not None
     wanted = tuple(int(size) for size in match[3].split(","))
@@ -336,7 +342,7 @@ def repeat_dims(failure: Failure) -> Finding | None:
     if call is None or not call.arguments or not said(failure, "repeat"):
         return None
     have, given = shape(call.arguments[0]) or (), call.arguments[1:]
-    title = f"repeat was given {len(given)} numbers for the {len(have)} dimensions of {brackets(have)}"
+    title = f"repeat was given {counted(len(given), 'number')} for the {counted(len(have), 'dimension')} of {brackets(have)}"
     texts = [operand.text for operand in given]
     ones = ["1"] * (len(have) - len(given))
     head = f"{suffixed(failure, call.arguments[0], '')}.repeat("

@@ -4,7 +4,7 @@ import ast
 import builtins
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tensorcli import units
@@ -17,6 +17,7 @@ from tensorcli.diagnoses.edits import (
     calling,
     change,
     constant,
+    counted,
     definite,
     is_tensor,
     or_else,
@@ -409,8 +410,11 @@ def _keyword_edits(
     unknown: list[ast.keyword],
     choices: dict[str | None, list[str]],
     found: tuple[Signature, ...],
-) -> Iterator[Edit]:
+) -> Iterable[Edit]:
     """Other names for the unknown arguments; without these where no other name works."""
+
+    if text_of(failure, node.func) == "torch.Tensor":
+        return [change(failure, (node.func, "torch.tensor"), title="torch.Tensor makes float32 alone")]
 
     def with_names(names: dict[int, str | None]) -> Edit:
         parts = [text_of(failure, part) for part in node.args]
@@ -475,6 +479,24 @@ def wrong_arguments(failure: Failure) -> Finding | None:
     return Finding(_sentence(failure, node, found), (), _argument_edits(failure, node, found))
 
 
+def number_as_text(failure: Failure) -> Finding | None:
+    """`SGD(..., lr="0.1")`: a number in quotes, which a function compares with numbers."""
+    node = failure.node
+    if not isinstance(node, ast.Call) or not said(failure, "operand types"):
+        return None
+    for k in node.keywords:
+        value = failure.value(k.value)
+        if k.arg and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(e-?\d+)?", value):
+            _warm(failure.value(node.func))
+            title = f"{k.arg} is a number, and was given {definite(value)}"
+            return Finding(
+                title,
+                (),
+                [change(failure, (k.value, value if constant(k.value) else f"float({text_of(failure, k.value)})"))],
+            )
+    return None
+
+
 def _swapped(failure: Failure) -> bool:
     """Whether a function's first argument is a number, and a later one a tensor."""
     node = failure.node
@@ -515,14 +537,14 @@ def _sentence(failure: Failure, node: ast.Call, found: tuple[Signature, ...]) ->
         if wrong["other"]:
             return f"{how} takes a list of tensors, and was given a list of other things"
         return f"{how} takes {_kind(wrong['wanted'])} as {wrong['name']}{position} and was given {_kind(wrong['got'])}"
-    counted = len(node.args) + len(node.keywords)
     if said(failure, "too many arguments"):
-        return f"{how} was given {counted} argument{'s' if counted != 1 else ''}"
+        return f"{how} was given {counted(len(node.args) + len(node.keywords), 'argument')}"
     if said(failure, "not parameters"):
         return f"{name} takes a model's parameters, and was given {definite(failure.value(node.args[0]))}"
     if said(failure, "not a layer"):
         return f"{name} takes layers, one after the other"
     values = [definite(failure.value(part)) for part in node.args if failure.value(part) is not Unknown]
+    values += [f"{k.arg}={text_of(failure, k.value)}" for k in node.keywords if k.arg]
     return f"{how} was given {_and(values) or 'nothing'}"
 
 
@@ -583,7 +605,32 @@ def _argument_edits(failure: Failure, node: ast.Call, found: tuple[Signature, ..
     if any(isinstance(part, ast.Starred) for part in node.args):
         return
     args = [(text_of(failure, part), failure.value(part)) for part in node.args]
-    yield from or_else(_mended(failure, node, args, named, found), _fewer(failure, node, args, named))
+    meant = [*_called_twice(failure, node), *_clamped(failure, node, args)]
+    yield from meant
+    if not meant:
+        yield from or_else(_mended(failure, node, args, named, found), _fewer(failure, node, args, named))
+
+
+def _called_twice(failure: Failure, node: ast.Call) -> Iterator[Edit]:
+    """`F.relu(x)` for `F.relu()(x)`: a function that is called as a layer is."""
+    outer = calling(failure, node)
+    if outer and outer.args and not isinstance(failure.value(node.func), type) and said(failure, "missing arguments"):
+        arguments = [*argument_texts(failure, outer), *argument_texts(failure, node)]
+        yield change(failure, (outer, f"{text_of(failure, node.func)}({', '.join(arguments)})"))
+
+
+def _clamped(failure: Failure, node: ast.Call, args: Given) -> Iterator[Edit]:
+    """`a.clamp(min=0.5)` for `torch.max(a, 0.5)`: the larger of each element and a number."""
+    call = failure.call
+    if call is None or call.name not in ("max", "min") or len(call.arguments) != 2 or not args:
+        return
+    text, value = args[-1]
+    if is_tensor(call.arguments[0].value) and isinstance(value, float) and isinstance(node.func, ast.Attribute):
+        owner = text_of(failure, node.func.value)
+        first = [text for text, _ in args[:-1]]
+        bound = f"{'min' if call.name == 'max' else 'max'}={text}"
+        title = f"{call.name} takes a dimension here, clamp a bound"
+        yield change(failure, (node, f"{owner}.clamp({', '.join([*first, bound])})"), title=title)
 
 
 def _fewer(failure: Failure, node: ast.Call, args: Given, named: list[str]) -> Iterator[Edit]:
@@ -799,10 +846,6 @@ def _special(failure: Failure, node: ast.Call, args: Given, named: list[str]) ->
         yield called_with(failure, node, [f"[{', '.join(texts)}]", *named])
     if call.name == "clamp" and not args:
         yield called_with(failure, node, ["min=0"])
-    if call.name == "Tensor" and named:
-        func = node.func
-        if isinstance(func, ast.Attribute):
-            yield change(failure, (func, f"{text_of(failure, func.value)}.tensor"))
     if call.name in ("mean", "sum", "max", "min", "prod") and len(args) > 1 and all(is_tensor(v) for _, v in args):
         yield change(failure, (node, f"{text_of(failure, node.func)}(torch.stack([{', '.join(texts)}]))"))
     if call.name == "normal" and len(texts) == 2:
@@ -844,7 +887,6 @@ def _fills(name: str, missing: list[str], texts: list[str], rank: int, failure: 
         yield ["(" + ", ".join(str(dim) for dim in reversed(range(rank))) + ")"]
     if missing == ["dim0", "dim1"]:
         yield ["0", "1"] if rank == 2 else ["-2", "-1"]
-        yield ["1", "2"]
     elif missing == ["dim1"]:
         given_dim = texts[-1] if texts else "0"
         yield (
@@ -943,6 +985,13 @@ ENTRIES = (
         unknown_argument,
         "nn.Linear(in_feature=3, out_features=2)",
         "A keyword has exactly the name that the function's signature gives it.",
+    ),
+    Entry(
+        "wrong-arguments",
+        "name",
+        number_as_text,
+        'torch.optim.SGD([torch.rand(2, requires_grad=True)], lr="0.1")',
+        "Each argument has its place or its name, and its type: sizes are whole numbers, cat takes a list of tensors.",
     ),
     Entry(
         "wrong-arguments",

@@ -9,6 +9,7 @@ from tensorcli.diagnoses.edits import (
     change,
     constant,
     constructor,
+    counted,
     is_tensor,
     renamed,
     shape,
@@ -174,7 +175,7 @@ def permute_dims(failure: Failure) -> Finding | None:
         return Finding(title, (), [renamed(failure, "permute", title="permute orders all dimensions")])
     if said(failure, "permute"):
         written = _order(failure)
-        title = f"permute was given {len(written)} dimensions for the {len(have)} of {brackets(have)}"
+        title = f"permute was given {counted(len(written), 'dimension')} for the {len(have)} of {brackets(have)}"
         return Finding(title, (), _permute_edits(failure, source, have, written))
     if said(failure, "repeated dim"):
         written = _doubled(failure)

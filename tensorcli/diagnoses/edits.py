@@ -141,6 +141,11 @@ def brackets(sizes: tuple[int, ...]) -> str:
     return "[" + ", ".join(map(str, sizes)) + "]"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 dimension", "2 dimensions"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def product(sizes: tuple[int, ...]) -> int:
     """The number of elements of a shape."""
     return math.prod(sizes)

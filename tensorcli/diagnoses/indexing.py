@@ -11,6 +11,7 @@ from tensorcli.diagnoses.edits import (
     brackets,
     change,
     constant,
+    counted,
     dtype_of,
     is_tensor,
     product,
@@ -299,9 +300,9 @@ def dtype(failure: Failure) -> Finding | None:
     ]
     if not wrong and call.form not in ("index", "assign"):
         return None
-    what = wrong[0].text if wrong else "this"
-    kind = str(getattr(wrong[0].value, "dtype", type(wrong[0].value).__name__)).removeprefix("torch.") if wrong else ""
-    title = f"an index is a whole number or a mask, and {what} is {kind}"
+    shown = [*wrong, *(Operand(text_of(failure, bound), failure.value(bound)) for bound in _broken_bounds(failure))]
+    given = f", and {shown[0].text} is {dtype_of(shown[0].value)}" if shown else ""
+    title = f"an index is a whole number or a mask{given}"
     return Finding(title, (), _dtype_edits(failure, wrong))
 
 
@@ -323,15 +324,16 @@ def _is_no_index(value: Any, *, masks: bool) -> bool:
     return "bool" not in kind and (masks or "int64" not in kind)
 
 
+def _broken_bounds(failure: Failure) -> list[ast.expr]:
+    """The bounds of slices that are no whole numbers."""
+    slices = [part for part in _index_parts(failure) if isinstance(part, ast.Slice)]
+    bounds = [bound for part in slices for bound in (part.lower, part.upper, part.step)]
+    return [bound for bound in bounds if bound is not None and type(failure.value(bound)) is float]
+
+
 def _dtype_edits(failure: Failure, wrong: list[Operand]) -> Iterator[Edit]:
     masks = failure.call is not None and "mask" in failure.call.name
-    bounds = [
-        bound
-        for part in _index_parts(failure)
-        if isinstance(part, ast.Slice)
-        for bound in (part.lower, part.upper, part.step)
-        if bound is not None and type(failure.value(bound)) is float
-    ]
+    bounds = _broken_bounds(failure)
     if bounds:
         halves = [b for b in bounds if isinstance(b, ast.BinOp) and isinstance(b.op, ast.Div)]
         if len(halves) == len(bounds):
@@ -425,7 +427,7 @@ def too_many(failure: Failure) -> Finding | None:
         ]
         return Finding(title, (), edits)
     parts = _texts(failure)
-    title = f"{len(parts)} indices were given, and {brackets(have)} has {len(have)} dimension{'s' * (len(have) != 1)}"
+    title = f"{len(parts)} indices were given, and {brackets(have)} has {counted(len(have), 'dimension')}"
     return Finding(title, (), _fewer_edits(failure, owner, have, parts))
 
 

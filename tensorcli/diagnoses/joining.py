@@ -188,7 +188,7 @@ def _stack_edits(failure: Failure, items: list[Operand], shapes: list[Sizes]) ->
             yield from _padded(failure)
         if 0 in _joinable(shapes):
             yield renamed(failure, "cat", title="one after the other")
-        for dim in _joinable(shapes):
+        for dim in filter(None, _joinable(shapes)):
             node = failure.node
             given = call.argument(0, "tensors")
             if isinstance(node, ast.Call) and given is not None:

@@ -381,6 +381,9 @@ _DTYPES = {
 def dtype_names(failure: Failure, node: ast.expr) -> Iterator[str]:
     """`torch.float32` for a dtype that was given as text, as NumPy's, or as one of Python's types."""
     torch: Any = failure.place("torch")
+    if isinstance(node, ast.Attribute) and isinstance(failure.value(node), torch.dtype):
+        yield text_of(failure, node)
+        return
     match node:
         case ast.Constant(value=str(word)):
             written = word.rpartition(".")[2]

@@ -114,7 +114,7 @@ def _corrected(failure: Failure, written: list[ast.expr], have: Sizes, sizes: Si
         for dim in fixed:
             for size in have:
                 others = product(tuple(sizes[k] for k in fixed if k != dim))
-                if size > 1 and others and numel % (others * size) == 0 and size != sizes[dim]:
+                if 1 < size < numel and others and numel % (others * size) == 0 and size != sizes[dim]:
                     yield change(failure, (written[dim], str(size)), title=f"{size} divides {numel:,}")
 
 
@@ -135,9 +135,8 @@ def _fewer(failure: Failure, written: list[ast.expr], sizes: Sizes, numel: int) 
             continue
         others = product(tuple(size for k, size in enumerate(sizes) if k != dim and size > 0)) or 1
         near = [n for n in range(1, min(numel, 4096) + 1) if numel % (n * others) == 0]
-        if near:
-            best = min(near, key=lambda n: abs(n - sizes[dim]))
-            yield change(failure, (written[dim], str(best)), title=f"{best} divides {numel:,}")
+        near.sort(key=lambda n: (n in (1, numel), abs(n - sizes[dim])))
+        yield from (change(failure, (written[dim], str(n)), title=f"{n} divides {numel:,}") for n in near[:2])
 
 
 def two_inferred(failure: Failure) -> Finding | None:
@@ -173,7 +172,6 @@ def not_contiguous(failure: Failure) -> Finding | None:
         (
             renamed(failure, "reshape", title="reshape copies where it must"),
             suffix(failure, source, ".contiguous()", title="a contiguous copy first"),
-            renamed(failure, "flatten", title="flatten copies where it must"),
         ),
     )
 

@@ -129,7 +129,8 @@ def _from_schema(name: str, *, method: bool) -> tuple[Signature, ...]:
     found = []
     for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
         arguments = schema.arguments[1:] if method else schema.arguments
-        if _SCRIPT.match(schema.overload_name) or "Dimname" in str(schema) or not _is_operator(schema):
+        scripts = schema.overload_name != "int" and _SCRIPT.match(schema.overload_name)  # softmax.int is torch's own
+        if scripts or "Dimname" in str(schema) or not _is_operator(schema):
             continue
         found.append(tuple(_argument(one) for one in arguments))
     return tuple(found)

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from tensorcli import units
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding
 from tensorcli.diagnoses.edits import text_of
+from tensorcli.diagnoses.words import distance
 from tensorcli.language import Place
 
 MAX_CANDIDATES = 12  # that parse, of each text
@@ -140,7 +142,7 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
     (
         r"cannot assign to (function call|expression|literal|comparison|True|False|None|operator)",
         "",
-        "= assigns to a name, and this is a {1}; a comparison is written ==",
+        "= assigns to a name, and this is {one}; a comparison is written ==",
     ),
     (r"illegal expression for augmented assignment", "", "only a name or a part of something can be changed in place"),
     (r"Perhaps you forgot a comma", "", "a comma or an operator is missing"),
@@ -187,8 +189,29 @@ def _unfinished(problem: Broken) -> str | None:
     return found["sign"] if found and found["sign"] not in ("++", "--") and problem.source[:1] != "<" else None
 
 
+_STARTS = "return for import from while else elif def class with try except print assert break continue pass".split()
+
+
+def _misspelt(problem: Broken) -> tuple[str, str, str] | None:
+    """A word of Python's that is misspelt where a statement begins: both words, and the line with it mended."""
+    found = re.match(r"(\s*)([A-Za-z_]{3,})\b(?=\s*:|\s+[^\s=.,)\]]|\s*$)(.*)", problem.source)
+    for word in _STARTS if found else ():
+        indent, wrong, rest = found.groups() if found else ("", "", "")
+        line = f"{indent}print({rest.strip()})" if word == "print" else f"{indent}{word}{rest}"
+        if not keyword.iskeyword(wrong) and distance(wrong, word) == 1 and _parses(problem.with_line(line)):
+            return wrong, word, line
+    return None
+
+
+def _by_misspelt(problem: Broken) -> Iterator[str]:
+    if found := _misspelt(problem):
+        yield problem.with_line(found[2])
+
+
 def _title(problem: Broken) -> str:
     said, line = problem.message, problem.source
+    if found := _misspelt(problem):
+        return f"{found[0]} is no word of Python: did you mean {found[1]}?"
     if _unfinished(problem):
         return f"this line is not finished: something is missing after {_unfinished(problem)}"
     for pattern, inside, title in _TITLES:
@@ -198,7 +221,8 @@ def _title(problem: Broken) -> str:
             character = parts[1] if len(parts) > 1 else ""
             wanted = _CHARACTERS.get(character)
             instead = f": write {wanted.strip()}" if wanted and wanted.strip() else ""
-            return title.format(*parts, at=line[problem.start : problem.start + 1], instead=instead)
+            one = character if character[:1].isupper() else units.one(character)
+            return title.format(*parts, one=one, at=line[problem.start : problem.start + 1], instead=instead)
     return _plain_title(problem)
 
 
@@ -234,6 +258,8 @@ _WRONG = re.compile(
 
 def _span(problem: Broken, line: str) -> tuple[int, int]:
     start, end, said = problem.start, max(problem.end, problem.start), problem.message
+    if found := _misspelt(problem):
+        return line.index(found[0]), line.index(found[0]) + len(found[0])
     if re.search("unexpected indent|unindent|inconsistent use of tabs|indented block", said):
         return len(line) - len(line.lstrip()), len(line.rstrip())
     if "Missing parentheses" in said:
@@ -802,6 +828,8 @@ def repairs(problem: Broken) -> Iterator[str]:
         likely.insert(0, _colons)
     if re.match(r"\s*torch(?:\.\w+)+(?:\(.*\))?:", problem.source):
         likely.insert(0, _with)
+    if _misspelt(problem):
+        likely = [_by_misspelt]
     if _PROMPT.match(problem.source):
         likely.insert(0, _without_prompts)
     twice: list[str] = []

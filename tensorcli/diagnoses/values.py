@@ -16,6 +16,7 @@ from tensorcli.diagnoses.edits import (
     definite,
     is_tensor,
     parent,
+    renamed,
     text_of,
 )
 from tensorcli.diagnoses.indexing import assigned
@@ -42,6 +43,11 @@ def list_for_tensor(failure: Failure) -> Finding | None:
     what = definite(value) if short != definite(value) else ""
     made = f"torch.tensor({'...' if len(text) > 30 else text}) makes one"
     title = f"{short} is {f'{what} and ' if what and not _spells(node) else ''}no tensor: {made}"
+    call = failure.call
+    if call and call.name.endswith("_like") and isinstance(value, list | tuple) and all(type(n) is int for n in value):
+        plain = call.name.removesuffix("_like")
+        title = f"{call.name} takes the size of a tensor, and {short} is a size: {plain} takes it"
+        return Finding(title, (), [renamed(failure, plain, title="of this size")])
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("item", "tolist"):
         kept = change(failure, (node, text_of(failure, node.func.value)), title=f"without .{node.func.attr}()")
         return Finding(title, (), (kept, *_as_tensor_edits(failure, node, value)))
@@ -454,6 +460,10 @@ def _loop_edits(failure: Failure, source: ast.expr, value: Any, wanted: int) -> 
     text = text_of(failure, source)
     if isinstance(value, Mapping):
         yield change(failure, (source, f"{atom(failure, source)}.items()"))
+    match source:
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Call(func=ast.Name(id="len"), args=[part])]):
+            yield change(failure, (source, f"enumerate({text_of(failure, part)})"))
+            return
     yield change(failure, (source, f"enumerate({text})"))
     if isinstance(source, ast.Tuple):
         yield change(failure, (source, f"zip({', '.join(text_of(failure, part) for part in source.elts)})"))

@@ -152,14 +152,22 @@ def data_table() -> Table:
     return pick(data, "TensorDataset Subset ConcatDataset random_split default_collate") | {"DataLoader": data_loader}
 
 
-def data_loader(
-    dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False, **options: Any
-) -> Any:
+_LOADER = inspect.signature(torch.utils.data.DataLoader)
+_LOADED = "dataset batch_size shuffle sampler batch_sampler collate_fn drop_last generator".split()
+
+
+def data_loader(*arguments: Any, **options: Any) -> Any:
     """torch.utils.data.DataLoader without worker processes."""
-    if options.get("num_workers", 0):
+    try:
+        given = _LOADER.bind(*arguments, **options).arguments
+    except TypeError:
+        return torch.utils.data.DataLoader(*arguments, **options)  # in its own words
+    if given.get("num_workers", 0):
         raise ValueError("a DataLoader here runs without worker processes: leave num_workers out, or use --trust")
-    options = {name: options[name] for name in ("generator", "collate_fn", "sampler") if name in options}
-    return torch.utils.data.DataLoader(dataset, batch_size, shuffle, drop_last=drop_last, **options)
+    return torch.utils.data.DataLoader(**{name: given[name] for name in _LOADED if name in given})
+
+
+data_loader.__signature__ = _LOADER  # type: ignore[attr-defined]
 
 
 def set_printoptions(*, precision: int | None = None, sci_mode: bool | None = None) -> None:

@@ -129,6 +129,12 @@ def _few_names(part: ast.Tuple | ast.List) -> bool:
     return len(part.elts) <= 8 and not any(isinstance(item, ast.Constant) for item in part.elts)
 
 
+def parameters(function: ast.FunctionDef | ast.Lambda) -> list[str]:
+    """The names of a function's parameters, in the order of their places."""
+    given = function.args
+    return [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+
+
 # The layer inside a model.
 
 

@@ -4,7 +4,7 @@ import ast
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ import torch
 
 from tensorcli import diagnoses, language, report
 from tensorcli.diagnoses import Unknown, general, syntax
-from tensorcli.diagnoses.edits import suffix
+from tensorcli.diagnoses.edits import change, keyword, suffix
 from tensorcli.engine import aftermath, apart, calls, describe, environment, namespace, predict, pure, remedy
 from tensorcli.language import TRUST, Place, Problem, Statement
 
@@ -122,7 +122,7 @@ def _suggestions(
     """The entry's edits that run; else those that mend many failures; else those that leave a second one to mend."""
     end = time.monotonic() + remedy.SECONDS
     again = partial(_again, code, known)
-    found = remedy.suggestions(failure, finding.edits, statement, known, again, FURTHER)
+    found = remedy.suggestions(failure, _thawed(finding.edits), statement, known, again, FURTHER)
     if time.monotonic() > end:  # what is tried takes long: enough
         return found
     if not found and (code.endswith("-error") or general.category_of(failure) in ("shape", "index")):
@@ -131,13 +131,36 @@ def _suggestions(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             edits = _recognised(failure)[3].edits
-        found = remedy.suggestions(failure, edits, statement, known, partial(_again, None, known))
+        found = remedy.suggestions(failure, _thawed(edits), statement, known, partial(_again, None, known))
     if len(found) < remedy.MAX_SHOWN and failure.statement and failure.statement.source != statement.source:
         outer = replace(failure, statement=statement.again(), node=None)
         edits = _at_the_call(failure, outer, known)
         others = remedy.suggestions(outer, edits, statement, known, again, FURTHER)
         found = (*found, *others)[: remedy.MAX_SHOWN]
     return found
+
+
+def _thawed(edits: Iterable[diagnoses.Edit]) -> Iterator[diagnoses.Edit]:
+    """The edits that leave a function's parameters where they stand in its body."""
+    yield from (edit for edit in edits if not any(_frozen(*change) for change in edit.changes))
+
+
+def _frozen(written: Statement, node: ast.AST, text: str) -> str | None:
+    """The parameter that an edit would replace by a constant in its function's body: the call gives it."""
+    if not isinstance(node, ast.Name) or not re.fullmatch(r"-?[\d.]+", text):
+        return None
+    functions = [one for one in ast.walk(written.node) if isinstance(one, ast.FunctionDef | ast.Lambda)]
+    around = [one for one in functions if any(part is node for part in ast.walk(one))]
+    return node.id if any(node.id in calls.parameters(one) for one in around) else None
+
+
+def _given_for(outer: ast.Call, written: Statement, name: str) -> ast.expr | None:
+    """What a call gives for a parameter of the function that a statement defines."""
+    named = getattr(written.node, "name", None)
+    if not isinstance(written.node, ast.FunctionDef) or not isinstance(outer.func, ast.Name) or outer.func.id != named:
+        return None
+    places = dict(zip(calls.parameters(written.node), outer.args, strict=False))
+    return keyword(outer, name) or places.get(name)
 
 
 def _at_the_call(failure: diagnoses.Failure, outer: diagnoses.Failure, known: Known) -> Iterator[diagnoses.Edit]:
@@ -152,6 +175,10 @@ def _at_the_call(failure: diagnoses.Failure, outer: diagnoses.Failure, known: Kn
             continue
         written, node, text = edit.changes[0]
         if not isinstance(node, ast.expr):
+            continue
+        if name := _frozen(written, node, text):
+            given = [part for call in calls_there if (part := _given_for(call, written, name))]
+            yield from (change(outer, (part, text), title=edit.title) for part in given)
             continue
         old = written.place_of(node).text
         start = next((start for start in (old, f"({old})") if text.startswith(start) and text != start), None)
@@ -305,7 +332,7 @@ class _Values:
 def _message(error: BaseException) -> str:
     """The exception's own words, without the lines that torch adds for its developers."""
     try:
-        text = str(error)
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
         if isinstance(error, KeyError) and error.args and not isinstance(error.args[0], str):
             text = repr(error.args[0])
     except Exception:  # its own text fails
