@@ -64,7 +64,7 @@ class Inspecting(TyperCommand):
     def parse_args(self, context: Any, args: list[str]) -> list[str]:
         """The arguments, each such `--plot` with the value that is meant."""
         kinds = list(Picture)
-        bare = [arg == "--plot" and after not in kinds for arg, after in zip(args, [*args[1:], ""], strict=True)]
+        bare = [arg == "--plot" and after not in kinds for arg, after in zip(args, [*args, ""][1:], strict=True)]
         return super().parse_args(context, ["--plot=auto" if b else arg for arg, b in zip(args, bare, strict=True)])
 
 
