@@ -83,7 +83,8 @@ def deadline(seconds: float) -> Iterator[None]:
     if not _on_main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
-    previous = signal.signal(signal.SIGALRM, _on_alarm)
+    previous, unraisable = signal.signal(signal.SIGALRM, _on_alarm), sys.unraisablehook
+    sys.unraisablehook = lambda args: None if args.exc_type is Late else unraisable(args)  # in a finalizer: told again
     _State.late = False
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
@@ -91,6 +92,7 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        sys.unraisablehook = unraisable
 
 
 @contextmanager
