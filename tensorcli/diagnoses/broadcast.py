@@ -294,7 +294,8 @@ def expand_sizes(failure: Failure) -> Finding | None:
         return None
     if few:
         given = _given_sizes(failure)
-        title = f"expand was given {counted(len(given), 'size')} for the {counted(len(have), 'dimension')} of {brackets(have)}"
+        sizes = f"{counted(len(given), 'size')} for the {counted(len(have), 'dimension')}"
+        title = f"expand was given {sizes} of {brackets(have)}"
         return Finding(title, (), _expand_rank_edits(failure, source, have, given))
     assert match is not None
     wanted = tuple(int(size) for size in match[3].split(","))
@@ -342,7 +343,8 @@ def repeat_dims(failure: Failure) -> Finding | None:
     if call is None or not call.arguments or not said(failure, "repeat"):
         return None
     have, given = shape(call.arguments[0]) or (), call.arguments[1:]
-    title = f"repeat was given {counted(len(given), 'number')} for the {counted(len(have), 'dimension')} of {brackets(have)}"
+    numbers = f"{counted(len(given), 'number')} for the {counted(len(have), 'dimension')}"
+    title = f"repeat was given {numbers} of {brackets(have)}"
     texts = [operand.text for operand in given]
     ones = ["1"] * (len(have) - len(given))
     head = f"{suffixed(failure, call.arguments[0], '')}.repeat("
