@@ -281,3 +281,51 @@ def test_each_thing_mended_is_named():
     [(edit, reason)] = _shown(setup, "conv(image)")
     assert edit == "conv(image.float().permute(2, 0, 1))"
     assert reason == "floating-point numbers, channels first"
+
+
+@pytest.mark.parametrize(
+    ("setup", "text", "title"),
+    [
+        ("A = torch.rand(5, 2)", "A[:len(A)/2]", "an index is a whole number or a mask, and len(A)/2 is float"),
+        ("a = torch.rand(4, 3)", 'a.mean(dim="batch")', 'mean(dim, keepdim=False) was given dim="batch"'),
+        ("x = torch.rand(3)", "x.len()", "a Tensor has no len: did you mean len(x)?"),
+        ("x = torch.rand(3)", "x.copy()", "a Tensor has no copy: did you mean clone?"),
+        ("None", "loss.backward()", "there is no variable loss"),
+        ("None", "attn", "there is no variable attn"),
+        ("None", "model(torch.rand(3))", "there is no variable model"),
+        ("None", "flor = torch.rand(3) * 2 + floor", "there is no variable floor"),
+        ("a = 1", "a + 1 = 3", "= assigns to a name, and this is an expression; a comparison is written =="),
+        ("x = torch.rand(2, 2)", "x.expand(5)", "expand was given 1 size for the 2 dimensions of [2, 2]"),
+    ],
+)
+def test_the_sentence_is_whole_and_says_what_is_offered(setup, text, title):
+    session = Session(seed=0)
+    ask(session, setup)
+    [diagnosis] = ask(session, text)
+    assert diagnosis.title == title
+    assert "copy_" not in str(diagnosis.suggestions)
+
+
+@pytest.mark.parametrize(
+    ("setup", "text", "edits"),
+    [
+        (
+            "def f(x, n): return x.reshape(n, -1)",
+            "f(torch.rand(10), 3)",
+            ["f(torch.rand(10), 2)", "f(torch.rand(10), 5)"],
+        ),
+        ("def f(x, n=3): return x.reshape(n, -1)", "f(torch.rand(10))", []),
+        ("x = torch.rand(10, 3); m = x.mean(dim=1)", "x - m", ["x - m.unsqueeze(1)", "x.T - m"]),
+        ("x = torch.rand(4, 6)", "x.T.view(-1)", ["x.T.reshape(-1)", "x.T.contiguous().view(-1)"]),
+    ],
+)
+def test_nothing_is_offered_only_to_fill_the_list(setup, text, edits):
+    session = Session(seed=0)
+    ask(session, setup)
+    [diagnosis] = ask(session, text)
+    assert [suggestion.edit for suggestion in diagnosis.suggestions] == edits
+
+
+def test_a_return_outside_a_function_is_told_without_the_name_of_its_input():
+    [diagnosis] = ask(Session(seed=0), "return 3")
+    assert "<input" not in str(diagnosis.torch)

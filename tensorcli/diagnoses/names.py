@@ -66,11 +66,27 @@ def unknown_name(failure: Failure) -> Finding | None:
         return Finding(f"{found[1] if found else 'a variable'} is used before this function gives it a value")
     name = failure.error.name or ""
     node = failure.node if isinstance(failure.node, ast.Name) else _name_node(failure, name)
+    if dotted := _after_comma(failure, name, node):
+        return dotted
     texts = list(dict.fromkeys(_texts_for_name(failure, name, node)))
     hint = next((text for text in texts if len(text) < 40), None)
     advice = f": import {name} first" if failure.place(name) and name != "numpy" else f": did you mean {hint}?"
     title = f"there is no variable {name}{advice if hint or failure.place(name) else ''}"
     return Finding(title, (), _name_edits(failure, name, node, texts))
+
+
+def _after_comma(failure: Failure, name: str, node: ast.AST | None) -> Finding | None:
+    """`torch,zeros(3)` and `x,mean()`: a comma where a dot is meant."""
+    last = calling(failure, node) or node
+    pair = parent(failure, last)
+    if not isinstance(pair, ast.Tuple) or len(pair.elts) != 2 or pair.elts[1] is not last:
+        return None
+    owner, text = pair.elts[0], text_of(failure, pair)
+    first, second = text_of(failure, owner), text_of(failure, pair.elts[1])
+    if f"{first},{second}" not in text or name not in failure.attributes(failure.value(owner)):
+        return None
+    title = f"there is no variable {name}: {first}.{name} is written with a dot"
+    return Finding(title, (), [change(failure, (pair, f"{first}.{second}"))])
 
 
 def _name_node(failure: Failure, name: str) -> ast.AST | None:
@@ -116,11 +132,12 @@ def _texts_for_name(failure: Failure, name: str, node: ast.AST | None) -> Iterat
     if len(name) == 1:
         yield from _kin(name, variables)
         return
-    exact = list(_in_libraries(failure, name))
+    exact = [text for text in _in_libraries(failure, name) if called or _could_stand(failure, node, text)]
     usual = [word for word in near(name, _PYTHON, habits=False) if _is_slip(name, word)]
+    usual = [word for word in usual if called or _could_stand(failure, node, word)]
     certain = [word for word in usual if folded(word) == folded(name)]
     own = [text for text in exact if not text.startswith(("np.", "math."))]
-    misspelt = [] if own or other or certain else list(_misspelt(failure, name))
+    misspelt = [] if own or other or certain else list(_misspelt(failure, name, node))
     if own or other:  # a library has it: words that are only near it are not meant
         usual = certain
     else:
@@ -147,7 +164,10 @@ def _named(failure: Failure, text: str) -> Any:
 
 
 def _local_names(failure: Failure) -> Iterator[str]:
-    for node in ast.walk(failure.statement.node) if failure.statement else ():
+    tree = failure.statement.node if failure.statement else ast.Pass()
+    if isinstance(tree, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return  # what it assigns is not there yet
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):
@@ -186,15 +206,33 @@ def _in_libraries(failure: Failure, name: str) -> Iterator[str]:
         yield from (f"{_LIBRARIES[place]}.{known}" for known in same)
 
 
-def _misspelt(failure: Failure, name: str) -> Iterator[str]:
-    if len(name) < 3:
+# What people call their own variables: these are not torch.less, torch.atan and torch.mode misspelt.
+_ORDINARY = frozenset(
+    "loss losses attn model models data net mask masks head heads label labels batch pred preds logits target test "
+    "targets output outputs inputs input hidden feature features score scores weights bias step steps acc".split()
+)
+
+
+def _could_stand(failure: Failure, node: ast.AST | None, text: str) -> bool:
+    """Whether what a library has can stand in the place of a name: no function where a value is computed with."""
+    value, above = _named(failure, text) or getattr(builtins, text, None), parent(failure, node)
+    if isinstance(above, ast.Subscript | ast.Attribute) and isinstance(value, type):
+        return True
+    computed = isinstance(above, ast.BinOp | ast.UnaryOp | ast.Compare | ast.Subscript | ast.Attribute)
+    return not computed or not callable(value)
+
+
+def _misspelt(failure: Failure, name: str, node: ast.AST | None) -> Iterator[str]:
+    if len(name) < 3 or name in _ORDINARY:
         return
+    used = calling(failure, node) is not None or isinstance(parent(failure, node), ast.keyword)
     words: dict[str, str] = {}
     for place in ("torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.linalg"):
         space = failure.place(place)
         for word in failure.attributes(space) if space else ():
             words.setdefault(word, f"{_LIBRARIES[place]}.{word}")
-    yield from (words[word] for word in list(near(name, words))[:4])
+    found = [word for word in near(name, words) if used or distance(name.lower(), word.lower()) <= 1]
+    yield from (words[word] for word in found[:4] if used or _could_stand(failure, node, words[word]))
 
 
 # Attributes
@@ -223,9 +261,12 @@ def unknown_attribute(failure: Failure) -> Finding | None:
 def _hint(failure: Failure, owner: Any, name: str, edits: list[Edit]) -> str | None:
     if owner is None:
         return None
-    if not _is_space(failure, owner):
+    changed = [edit.changes[0] for edit in edits if edit.changes]
+    if not changed and not _is_space(failure, owner):
         return did_you_mean(name, failure.attributes(owner))
-    first = next((edit.changes[0][2] for edit in edits if edit.changes and edit.changes[0][1] is failure.node), "")
+    if _is_space(failure, owner):
+        changed = [one for one in changed if one[1] is failure.node]
+    first = changed[0][2] if changed else ""
     inside = isinstance(failure.node, ast.Attribute) and text_of(failure, failure.node.value)
     return first.removeprefix(f"{inside}.") or None
 
@@ -403,7 +444,37 @@ def dtype_names(failure: Failure, node: ast.expr) -> Iterator[str]:
     yield from found.values()
 
 
+# Imports
+
+
+def unknown_import(failure: Failure) -> Finding | None:
+    """`import torch.nn.functionnal`, `from torch.nn import functionnal`: a name that a module does not have."""
+    error, tree = failure.error, failure.statement.node if failure.statement else None
+    for node in ast.walk(tree) if isinstance(error, ImportError) and tree else ():
+        aliases = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        names = [f"{module}.{name}" for name in aliases] if failure.place(module) else [str(getattr(error, "name", ""))]
+        for name in names if aliases else ():
+            holder, _, last = name.rpartition(".")
+            space = failure.place(holder)
+            known = failure.attributes(space) if space else ()
+            if last in known or not space:
+                continue
+            close = list(near(last, known))[:3]
+            title = f"{holder} has no {last}{f': did you mean {holder}.{close[0]}?' if close else ''}"
+            texts = (re.sub(rf"\b{last}\b", word, text_of(failure, node)) for word in close)
+            return Finding(title, (), [change(failure, (node, text)) for text in texts])
+    return None
+
+
 ENTRIES = (
+    Entry(
+        "unknown-import",
+        "name",
+        unknown_import,
+        "import torch.nn.functionnal as F",
+        "An import names modules, and the names in them, exactly as they are spelt: torch.nn.functional.",
+    ),
     Entry(
         "refused",
         "refused",

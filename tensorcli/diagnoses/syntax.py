@@ -132,6 +132,7 @@ _TITLES: tuple[tuple[str, str, str], ...] = (
     (r"invalid syntax", r"\bnew\s+\w", "Python makes objects without `new`"),
     (r"invalid syntax", r"//", "a comment begins with #, not //"),
     (r"invalid syntax", r"\.\^|\.\*|\./", "tensors multiply element by element with * and / and **, without a dot"),
+    (r"invalid syntax", r"\w\{", "an index stands in [ ], and what a function is given in ( )"),
     (r"Maybe you meant '==' or ':='", r"\{", 'a dictionary is written with colons: {{"a": 1}}'),
     (r"expression cannot contain assignment", "", "a keyword is a plain name, without quotes or dots"),
     (
@@ -665,6 +666,8 @@ def _quotes(problem: Broken) -> Iterator[str]:
     mark = re.search(r"[\"']", line[problem.start :])
     if mark is None:
         return
+    if re.search(r"\w'\s*(?:[*@+.,)-]|$)", line) and line.count("'") == 1:
+        yield problem.with_line(re.sub(r"(\w)'", r"\1.T", line))
     quote, other = mark[0], '"' if mark[0] == "'" else "'"
     opened = problem.start + mark.start()
     if other in line[opened + 1 :]:
@@ -776,6 +779,8 @@ def _reserved(problem: Broken) -> Iterator[str]:
 def _braces(problem: Broken) -> Iterator[str]:
     """C's blocks: if (x > 3) { y = 1; }."""
     text = problem.text
+    if not re.search(r"\b(?:if|for|while|else|def)\b", text):
+        return
     loop = re.sub(r"for\s*\(\s*(?:int\s+)?(\w+)\s*=\s*(\w+)\s*;\s*\w+\s*<\s*([^;]+?)\s*;[^)]*\)", _range, text)
     plain = re.sub(r";?\s*\}\s*", "\n", re.sub(r"\s*\{\s*", ": ", loop))
     yield re.sub(r"\n\s*else", "\nelse", plain).strip()

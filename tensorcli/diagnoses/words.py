@@ -196,9 +196,10 @@ def near(word: str, known: Iterable[str], *, habits: bool = True) -> Iterator[st
     found = [(slips, name) for name in table if (slips := _slips(word, name)) is not None]
     found.sort(key=lambda pair: (pair[0], _PLACE.get(pair[1], 999), abs(len(pair[1]) - len(word)), pair[1]))
     same = [name for slips, name in found if slips < 1]
+    meant = [*(name for name in same if name != f"{word}_"), *meant]  # copy is clone before it is copy_
     one = [name for slips, name in found if 1 <= slips < 1.1]
     guessed = [name for name in _nearly_meant(word) if name in table] if habits and not one else []
-    yield from dict.fromkeys([*same, *meant, *one, *guessed, *(name for slips, name in found if slips >= 1)])
+    yield from dict.fromkeys([*meant, *same, *one, *guessed, *(name for slips, name in found if slips >= 1)])
 
 
 def _meant(word: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Which names and attributes user code has: read-only namespaces in place of modules, and the gate's guards."""
 
 import builtins
+import importlib.util
 import math
 import string
 import sys
@@ -182,6 +183,8 @@ def settable(value: Any, name: str) -> Any:
 def module(name: str, bound: str) -> Namespace:
     """The namespace that `import name` binds, `bound` being the part of it that is bound. Raises Refused."""
     if name not in MODULES:
+        if name.rpartition(".")[0] in MODULES and importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         raise Refused(f"{name} is not among the modules that do tensor work ({_module_list()})")
     return MODULES[bound]
 

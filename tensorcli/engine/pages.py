@@ -36,7 +36,7 @@ def listing(word: str = "") -> str:
 
 def _unknown(code: str) -> report.Diagnosis:
     near = difflib.get_close_matches(code, {entry.code for entry in diagnoses.entries()}, n=1)
-    advice = f"did you mean {near[0]}?" if near else "%explain lists them"
+    advice = f"did you mean {near[0]}?" if near else "explain without a code lists them"
     title = f"there is no kind of mistake called {code[:40]}: {advice}"
     return report.Diagnosis(code="unknown-code", category="name", title=title, source=code)
 
