@@ -9,6 +9,7 @@ from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
     brackets,
     change,
+    constant,
     is_tensor,
     product,
     reconstructed,
