@@ -286,6 +286,8 @@ def test_each_thing_mended_is_named():
 TITLES = {
     "(x > 0.5).float().sum().backward()": "x > 0.5 is bool, and only floating-point numbers have gradients",
     "x.argmax().backward()": "x.argmax() is int64, and only floating-point numbers have gradients",
+    "with torch.no_grad():\n    y = (x * 2).sum()\n    y.backward()": "y has no gradient: it is computed without "
+    "gradients here",
     "cut.backward()": "cut has no gradient: .detach() cut it off from what requires_grad",
     "plain.sum().backward()": "nothing it was computed from has requires_grad=True",
     "mha(q, q, q)": "MultiheadAttention takes 8 features, and the last size of its input [2, 5, 6] is 6",

@@ -260,6 +260,12 @@ def _why_cut(failure: Failure, output: Operand | None) -> str:
                 return (
                     f"{text if len(text) < 40 else 'a step'} is {kind}, and only floating-point numbers have gradients"
                 )
+    if (
+        failure.statement
+        and any(_without_no_grad(failure, failure.node))
+        and _requires(failure, failure.statement.node)
+    ):
+        return "it is computed without gradients here"
     if output is not None and output.node is not None and _requires(failure, output.node):
         return "it was computed without gradients, or cut off from what requires_grad"
     return "nothing it was computed from has requires_grad=True"
