@@ -43,6 +43,10 @@ SETUP = "x, seen, n = torch.rand(2, 3), [], 0; xs = [torch.rand(3, 2), x]"
         ("for p in iter(xs):\n    x @= x", None),
         ("while n < 1:\n    x = x + 1\n    x @ x; n += 1", "x = x + 1"),
         ("if n == 0:\n    y = x @ x; n += 1", None),
+        ("for i, row in x:\n    n += 1", None),
+        ("for i in range(2):\n    if i:\n        n += 1\n    x @ x", None),
+        ("for i in range(2):\n    if i:\n        n += 1\n    else:\n        x @ x", None),
+        ("while n < 1:\n    x @ x; n += 1", None),
     ],
 )
 def test_what_a_suggestion_does_a_second_time_is_named(loop, done):

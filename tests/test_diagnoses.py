@@ -329,3 +329,38 @@ def test_nothing_is_offered_only_to_fill_the_list(setup, text, edits):
 def test_a_return_outside_a_function_is_told_without_the_name_of_its_input():
     [diagnosis] = ask(Session(seed=0), "return 3")
     assert "<input" not in str(diagnosis.torch)
+
+
+TITLES = {
+    "(x > 0.5).float().sum().backward()": "x > 0.5 is bool, and only floating-point numbers have gradients",
+    "x.argmax().backward()": "x.argmax() is int64, and only floating-point numbers have gradients",
+    "with torch.no_grad():\n    y = (x * 2).sum()\n    y.backward()": "y has no gradient: it is computed without "
+    "gradients here",
+    "cut.backward()": "cut has no gradient: .detach() cut it off from what requires_grad",
+    "plain.sum().backward()": "nothing it was computed from has requires_grad=True",
+    "mha(q, q, q)": "MultiheadAttention takes 8 features, and the last size of its input [2, 5, 6] is 6",
+    "gru(q, torch.zeros(5, 4))": "for an input [2, 5, 6] the hidden state is (layers, batch, hidden), and "
+    "torch.zeros(5, 4) is [5, 4]",
+    "outs.shape": "outs is a list of 2 tensors and no tensor: torch.stack(outs) makes one",
+}
+
+
+@pytest.mark.parametrize("text", TITLES)
+def test_a_title_is_true_of_what_was_given(text):
+    session, said = Session(seed=0), []
+    setup = """x = torch.rand(3, requires_grad=True); cut = (x * 2).sum().detach(); plain = torch.rand(3) * 2
+q = torch.rand(2, 5, 6); mha = nn.MultiheadAttention(8, 2, batch_first=True); gru = nn.GRU(6, 4); outs = [q, q]"""
+    session.ask(report.Evaluate(text=setup), lambda _: None)
+    session.ask(report.Evaluate(text=text), said.append)
+    (diagnosis,) = [answer for answer in said if isinstance(answer, report.Diagnosis)]
+    assert diagnosis.title.endswith(TITLES[text])
+
+
+@pytest.mark.parametrize("text", ["m.weight[0] = 0", "row[:] = torch.rand(3)", "m.weight[0] += 1"])
+def test_nothing_is_assigned_to_a_copy_that_is_lost(text):
+    session, said = Session(seed=0), []
+    session.ask(report.Evaluate(text="m = nn.Linear(3, 2); row = torch.ones(1).expand(3)"), lambda _: None)
+    session.ask(report.Evaluate(text=text), said.append)
+    (diagnosis,) = [answer for answer in said if isinstance(answer, report.Diagnosis)]
+    assert diagnosis.suggestions
+    assert not any("clone()[" in suggestion.source for suggestion in diagnosis.suggestions)

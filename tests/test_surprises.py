@@ -151,6 +151,33 @@ TOLD = {
         "y = x.log() + 1",
         "note: x.log() + 1 made 1,000,001 infinities of 1,000,001 elements",
     ),
+    "a layer's method without its brackets": (
+        "m = nn.Linear(2, 2)",
+        "m.eval",
+        "note: m.eval is not called, and nothing is done: m.eval()",
+    ),
+    "results repeated": (
+        "x = torch.rand(3, 4)",
+        "torch.max(x, dim=1) * 2",
+        "note: torch.max(x, dim=1) * 2 repeats the two results of torch.max(x, dim=1): torch.max(x, dim=1).values is "
+        "the tensor",
+    ),
+    "a fraction among whole numbers": (
+        "a = torch.tensor([1, 2, 3])",
+        "a[1] = 2.7",
+        "note: a[1] = 2.7: a is int64, and the fractions are cut off; a = a.float() keeps them",
+    ),
+    "softmax before cross_entropy": (
+        "p = torch.rand(4, 3).softmax(1); t = torch.tensor([0, 1, 2, 0])",
+        "F.cross_entropy(p, t)",
+        "note: F.cross_entropy(p, t) applies softmax itself, and p is probabilities already, which sum to 1: "
+        "give it the scores",
+    ),
+    "softmax before a loss layer": (
+        "p = torch.rand(4, 3).softmax(1); t = torch.tensor([0, 1, 2, 0]); loss = nn.CrossEntropyLoss()",
+        "loss(p, t)",
+        "note: loss(p, t) applies softmax itself, and p is probabilities already, which sum to 1: give it the scores",
+    ),
     "a block": (
         "x = torch.tensor([1.0, 1e38])",
         "for _ in range(2):\n    x = x * 10",
@@ -175,6 +202,13 @@ NOT_TOLD = {
     "a call": ("", 'device = "cuda" if torch.cuda.is_available() else "cpu"'),
     "float32 from NumPy": ("a = np.ones(3, dtype=np.float32)", "x = torch.from_numpy(a)"),
     "float64 that is asked for": ("a = np.ones(3)", "x = torch.tensor(a, dtype=torch.float64)"),
+    "an outer product that was prepared": ("pos = torch.arange(5).unsqueeze(1); div = torch.rand(5)", "pos * div"),
+    "a table of pairs": ("i = torch.arange(8)[:, None]; j = torch.arange(8)", "i >= j"),
+    "a table that is written": ("", "torch.arange(5).view(-1, 1) * torch.arange(1, 6)"),
+    "scores": ("x = torch.rand(4, 3); t = torch.tensor([0, 1, 2, 0])", "F.cross_entropy(x, t)"),
+    "a whole number among whole numbers": ("a = torch.tensor([1, 2, 3])", "a[1] = 2"),
+    "a property of a layer": ("m = nn.Linear(2, 2)", "m.weight"),
+    "a function that is named": ("", "torch.relu"),
     "one that is written": ("x = torch.rand(5)", "x[:, None] - x"),
     "a branch that did not run": ("p = torch.rand(5, 1); t = torch.rand(5)", "p - t if p.dim() == 1 else p"),
     "a function's own name": ("p = torch.rand(5, 1); t = torch.rand(5)", "f = lambda p: p - t"),

@@ -604,12 +604,16 @@ def _one_truth(failure: Failure, about: ast.expr) -> Iterator[Edit]:
     everything = equal or asserted
     if about is not failure.node and isinstance(failure.node, ast.Call) and failure.node.func is about:
         return
+    whole = []
+    if equal and isinstance(about, ast.Compare):
+        pair = f"{text_of(failure, about.left)}, {text_of(failure, about.comparators[0])}"
+        if all(is_tensor(failure.value(side)) for side in (about.left, about.comparators[0])):
+            whole = [change(failure, (about, f"torch.equal({pair})"), title="whether the two are equal")]
+    yield from whole if asserted else ()
     for end in (".all()", ".any()") if everything else (".any()", ".all()"):
         word = "all are" if end == ".all()" else "one is"
         yield change(failure, (about, test + end), title=f"whether {word}")
-    if equal and isinstance(about, ast.Compare):
-        pair = f"{text_of(failure, about.left)}, {text_of(failure, about.comparators[0])}"
-        yield change(failure, (about, f"torch.equal({pair})"), title="whether the two are equal")
+    yield from whole
     value = failure.value(about)
     if is_tensor(value) and not compared:
         yield change(failure, (about, f"{test}.numel() > 0"), title="whether it has elements")

@@ -4,7 +4,7 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -98,6 +98,11 @@ def _again_edits(failure: Failure) -> Iterator[Edit]:
     node = failure.node
     if not isinstance(node, ast.Call) or failure.statement is None:
         return
+    loop = _loop_around(failure, node)
+    if loop is not None:
+        yield from _each_round(failure, loop, node)
+    if loop is not None and _trains(loop):
+        return  # a kept graph, or one made before the loop, is of weights that are no more
     retained = _retaining(failure, node)
     earlier = [
         part
@@ -112,9 +117,49 @@ def _again_edits(failure: Failure) -> Iterator[Edit]:
         return
     for depth in (1, 2, 3, 4):
         again = _computed_again(failure, output.node, depth)
-        for kept in (True, False) if _is_repeated(failure, node) else (False,):
+        for kept in (True, False) if loop else (False,):
             changed = ((failure.statement, node, retained),) if kept else ()
             yield Edit(again + changed, "computed again") if again else Edit(())
+
+
+def _each_round(failure: Failure, loop: ast.For | ast.While, node: ast.Call) -> Iterator[Edit]:
+    """What a loop computes once computed at each of its steps, and what goes on from step to step detached."""
+    inner = innermost(failure)
+    stored = {part.id for part in _names_in(loop.body) if isinstance(part.ctx, ast.Store)}
+    carried = [
+        part
+        for step in ast.walk(loop)
+        if isinstance(step, ast.Assign)
+        for part in _names_in([step.value])
+        if part.id in {target.id for target in _names_in(step.targets)} and _is_made(failure, part.id)
+    ]
+    if carried:
+        yield change(failure, *[(part, f"{part.id}.detach()") for part in carried], title="each step by itself")
+    output = _differentiated(failure)
+    if output is None or output.node is None or inner is None or inner.lineno == loop.lineno:
+        return
+    for depth in (1, 2, 3, 4):
+        texts = [text for written, _, text in _computed_again(failure, output.node, depth)]
+        if texts and not any(name in stored for name in _bound_by(texts)):
+            lines = f"\n{' ' * inner.col_offset}".join([*texts, text_of(failure, inner)])
+            yield change(failure, (inner, lines), title="computed at each step")
+
+
+def _names_in(parts: Iterable[ast.AST]) -> Iterator[ast.Name]:
+    return (name for part in parts for name in ast.walk(part) if isinstance(name, ast.Name))
+
+
+def _bound_by(texts: list[str]) -> Iterator[str]:
+    return (name.id for name in _names_in(map(ast.parse, texts)) if isinstance(name.ctx, ast.Store))
+
+
+def _trains(loop: ast.For | ast.While) -> bool:
+    """Whether a loop changes what its loss is computed from: it calls an optimizer's step, or changes in place."""
+    return any(
+        isinstance(part, ast.AugAssign)
+        or (isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "step")
+        for part in ast.walk(loop)
+    )
 
 
 def _is_backward(call: ast.Call) -> bool:
@@ -126,13 +171,11 @@ def _retaining(failure: Failure, call: ast.Call) -> str:
     return text if keyword(call, "retain_graph") else with_keyword(text, "retain_graph=True")
 
 
-def _is_repeated(failure: Failure, node: ast.AST) -> bool:
+def _loop_around(failure: Failure, node: ast.AST) -> ast.For | ast.While | None:
     above = parent(failure, node)
-    while above is not None:
-        if isinstance(above, ast.For | ast.While | ast.ListComp | ast.GeneratorExp):
-            return True
+    while above is not None and not isinstance(above, ast.For | ast.While):
         above = parent(failure, above)
-    return False
+    return above
 
 
 Changes = tuple[tuple[Statement, ast.AST, str], ...]
@@ -165,9 +208,7 @@ def no_graph(failure: Failure) -> Finding | None:
         return None
     output = _differentiated(failure)
     named = output.text if output and len(output.text) < 40 else "this"
-    title = f"{named} has no gradient: nothing it was computed from has requires_grad=True"
-    if _cut_off(failure, failure.node) or (output and _cut_definitions(failure, output.node)):
-        title = f"{named} has no gradient: it was cut off from what requires_grad"
+    title = f"{named} has no gradient: {_why_cut(failure, output)}"
     asked = _asked(failure)
     if "not have been used" in failure.message:
         title = f"{asked} took no part in {named}: there is no gradient with respect to it"
@@ -205,6 +246,70 @@ def _graph_edits(failure: Failure, output: Operand | None) -> Iterator[Edit]:
     yield from _requiring(failure, leaves, between)
 
 
+def _why_cut(failure: Failure, output: Operand | None) -> str:
+    """The step at which what was computed lost its graph."""
+    here = [(failure.statement, failure.node)] if failure.statement and failure.node else []
+    pairs = [*here, *_definitions_behind(failure, output.node if output else None)]
+    for written, node in pairs:
+        for part in ast.walk(node):
+            text = " ".join(written.place_of(part).text.split()) if isinstance(part, ast.expr) else ""
+            cut = _last_step(text) if part in _cut_off(failure, node) else ""
+            if cut and _requires(failure, part):
+                return f"{cut} cut it off from what requires_grad"
+            if isinstance(part, ast.Compare | ast.Call) and (kind := _counts(failure, part)):
+                return (
+                    f"{text if len(text) < 40 else 'a step'} is {kind}, and only floating-point numbers have gradients"
+                )
+    if (
+        failure.statement
+        and any(_without_no_grad(failure, failure.node))
+        and _requires(failure, failure.statement.node)
+    ):
+        return "it is computed without gradients here"
+    if output is not None and output.node is not None and _requires(failure, output.node):
+        return "it was computed without gradients, or cut off from what requires_grad"
+    return "nothing it was computed from has requires_grad=True"
+
+
+def _last_step(text: str) -> str:
+    """`.detach()` of `(x * 2).detach()`; all of `torch.tensor(x)`."""
+    found = re.search(r"\.\w+(?:\(\))?$", text)
+    return found[0] if found else text
+
+
+def _counts(failure: Failure, part: ast.expr) -> str:
+    """The dtype of whole numbers or truth values that an operation gave for numbers that require gradients."""
+    value = failure.value(part)
+    if not is_tensor(value) or value.is_floating_point() or value.is_complex() or not _requires(failure, part):
+        return ""
+    inner = [child for child in ast.walk(part) if child is not part and isinstance(child, ast.Compare | ast.Call)]
+    return "" if any(_counts(failure, child) for child in inner) else dtype_of(value)
+
+
+def _requires(failure: Failure, node: ast.AST) -> bool:
+    """Whether something that an expression is computed from requires gradients: a tensor or a layer's parameter."""
+    nodes = [node, *(inner for _, inner in _definitions_behind(failure, node))]
+    values = [failure.value(ast.Name(name.id, ast.Load())) for name in _names_in(nodes)]
+    tensors = chain.from_iterable(
+        value.parameters() if hasattr(value, "parameters") and not isinstance(value, type) else [value]
+        for value in values
+    )
+    return any(is_tensor(value) and value.requires_grad for value in tensors)
+
+
+def _definitions_behind(failure: Failure, node: ast.AST | None) -> Iterator[tuple[Statement, ast.AST]]:
+    """The definitions of the variables behind an expression that have no graph, the last first."""
+    waiting, seen = [node] if node is not None else [], set()
+    while waiting:
+        for name in _names_in([waiting.pop(0)]):
+            value: Any = None if name.id in seen else failure.value(ast.Name(name.id, ast.Load()))
+            seen.add(name.id)
+            if is_tensor(value) and not value.requires_grad and (written := failure.definition(name.id)):
+                inner = getattr(written.node, "value", written.node)
+                waiting.append(inner)
+                yield written, inner
+
+
 def _cut_off(failure: Failure, node: ast.AST | None) -> list[ast.AST]:
     """The pieces of an expression that cut it off from its graph: x.detach(), x.data, torch.tensor(x)."""
     found: list[ast.AST] = []
@@ -240,20 +345,7 @@ def _without_cut(failure: Failure, node: ast.AST | None) -> Iterator[Edit]:
 
 def _cut_definitions(failure: Failure, node: ast.AST | None) -> list[tuple[Statement, list[ast.AST]]]:
     """The definitions behind an expression, first to last, and where they cut it off from its graph."""
-    found: dict[str, tuple[Statement, list[ast.AST]]] = {}
-
-    def visit(part: ast.AST) -> None:
-        for name in ast.walk(part):
-            if isinstance(name, ast.Name) and name.id not in found:
-                value = failure.value(ast.Name(name.id, ast.Load()))
-                if is_tensor(value) and not value.requires_grad and (written := failure.definition(name.id)):
-                    inner = getattr(written.node, "value", written.node)
-                    found[name.id] = (written, _cut_off(failure, inner))
-                    visit(inner)
-
-    if node is not None:
-        visit(node)
-    pairs = list(reversed(found.values()))
+    pairs = [(written, _cut_off(failure, inner)) for written, inner in _definitions_behind(failure, node)][::-1]
     return pairs if any(pieces for _, pieces in pairs) else []
 
 
@@ -462,7 +554,7 @@ def _leaf_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
     if isinstance(owner, ast.Name) and inner is failure.statement.node and not trains:
         text = f"{owner.id} = {owner.id}.clone()\n{failure.statement.source}"
         yield change(failure, (inner, text), title="on a copy")
-    if not isinstance(inner, ast.Expr):
+    if isinstance(failure.node, ast.Call) and not isinstance(inner, ast.Expr):
         yield suffix(failure, target, ".clone()", title="on a copy")
 
 
@@ -552,7 +644,7 @@ def _view_edits(failure: Failure, target: Operand) -> Iterator[Edit]:
 
         left = text_of(failure, inner.target)
         yield change(failure, (inner, f"{left} = {right_side(failure, inner, left)}"), title="a new tensor")
-    else:
+    elif isinstance(failure.node, ast.Call):  # a part of a copy that is assigned would be lost with the copy
         yield suffix(failure, target, ".clone()", title="on a copy")
     found = made_by(failure, target)
     if found is not None:
@@ -687,8 +779,52 @@ def not_yet(failure: Failure) -> Finding | None:
             owner = failure.value(part.value)
             if is_tensor(owner) and _grad(owner) is None:
                 text = text_of(failure, part.value)
-                return Finding(_why(text, owner), (), _gradient_edits(failure, part, owner, text))
+                title = _why(text, owner)
+                if owner.grad_fn is not None and (step := _own_step(failure, text)):
+                    made = f"{' '.join(step[0].place_of(step[1]).text.split())} made a new tensor"
+                    title = f"{text}.grad is None: {text} is no leaf any more, as {made}; only leaves keep gradients"
+                return Finding(title, (), _gradient_edits(failure, part, owner, text))
     return None
+
+
+def _own_step(failure: Failure, name: str) -> tuple[Statement, ast.Assign] | None:
+    """Where a parameter was stepped to a new tensor, `w = w - 0.1 * w.grad`: in this statement, or one before."""
+    statements = [*([failure.statement] if failure.statement else []), *reversed(list(failure.history()))]
+    for written in statements:
+        for part in ast.walk(written.node) if not isinstance(written.node, ast.FunctionDef) else ():
+            match part:
+                case ast.Assign(
+                    targets=[ast.Name(id=target)],
+                    value=ast.BinOp(left=ast.Name(id=left), op=ast.Add() | ast.Sub(), right=right),
+                ) if target == left == name and any(getattr(one, "attr", "") == "grad" for one in ast.walk(right)):
+                    return written, part
+    return None
+
+
+def _stepped(failure: Failure, name: str, written: Statement, step: ast.Assign) -> Edit:
+    """The step made in place, and all that is computed of the parameter from where it was made on, again."""
+    from tensorcli.diagnoses.dtypes import sign_of
+
+    assert isinstance(step.value, ast.BinOp)
+    indent = " " * step.col_offset
+    text = f"{name} {sign_of(step.value.op)}= {written.place_of(step.value.right).text}"
+    changed = (written, step, f"with torch.no_grad():\n{indent}    {text}")
+    before = [one for one in failure.history() if any(part.id == name for part in _names_in([one.node]))]
+    first = next((k for k in reversed(range(len(before))) if _makes(before[k], name)), None)
+    if first is None:
+        return Edit(())
+    again = [(one, one.node, one.source) for one in before[first:]]
+    again = [changed if one.source == written.source else (one, node, text) for one, node, text in again]
+    return Edit(tuple(again if changed in again else [*again, changed]), "a step in place")
+
+
+def _makes(statement: Statement, name: str) -> bool:
+    """Whether a statement assigns a variable, and not from itself."""
+    return (
+        isinstance(statement.node, ast.Assign)
+        and name in statement.bound
+        and name not in {part.id for part in _names_in([statement.node.value])}
+    )
 
 
 def _grad(tensor: Any) -> Any:
@@ -712,6 +848,9 @@ def _gradient_edits(failure: Failure, part: ast.Attribute, owner: Any, text: str
     if whole is None or inner is None:
         return
     indent = " " * inner.col_offset
+    if owner.grad_fn is not None and isinstance(part.value, ast.Name) and (step := _own_step(failure, text)):
+        yield _stepped(failure, text, *step)
+        return
     if isinstance(failure.node, ast.Attribute) and failure.node.attr in ("zero_", "data", "detach_"):
         guarded = f"if {text}.grad is not None:\n{indent}    {text_of(failure, inner)}"
         yield change(failure, (inner, guarded), title="where there is one")
@@ -751,6 +890,29 @@ def _losses(failure: Failure) -> list[str]:
 def _plain_results(failure: Failure) -> list[str]:
     found = [n for n, v in failure.names.items() if n[0] not in "_." and is_tensor(v) and v.numel() == 1]
     return found[::-1]
+
+
+def asked_of_a_tensor(failure: Failure) -> Finding | None:
+    """`loss.zero_grad()`: what optimizers and models do, asked of a tensor."""
+    node = failure.node
+    if not isinstance(failure.error, AttributeError) or not isinstance(node, ast.Attribute):
+        return None
+    owner = failure.value(node.value)
+    if node.attr not in ("zero_grad", "step") or not is_tensor(owner):
+        return None
+    values = {name: value for name, value in failure.names.items() if name[0] not in "_."}
+    kinds = ("param_groups", "named_parameters")
+    able = [name for kind in kinds for name, value in values.items() if _has(value, kind) and _has(value, node.attr)]
+    who = "optimizers and models have" if node.attr == "zero_grad" else "optimizers have"
+    title = f"{text_of(failure, node.value)} is a tensor: {who} a {node.attr}, tensors have none"
+    edits = [change(failure, (node.value, name)) for name in able]
+    if node.attr == "zero_grad" and owner.is_leaf and not able:
+        edits = [change(failure, (node, f"{text_of(failure, node.value)}.grad.zero_"))]
+    return Finding(title, (), edits)
+
+
+def _has(value: Any, name: str) -> bool:
+    return hasattr(value, name) and not isinstance(value, type)
 
 
 # Leaves and inference tensors.
@@ -836,6 +998,13 @@ ENTRIES = (
         not_yet,
         "w = torch.ones(3, requires_grad=True)\n0.1 * w.grad",
         "x.grad is None until backward() has reached x; computed tensors keep theirs after retain_grad().",
+    ),
+    Entry(
+        "no-optimizer",
+        "autograd",
+        asked_of_a_tensor,
+        "w = torch.ones(3, requires_grad=True)\nw.sum().zero_grad()",
+        "loss.backward() fills the gradients, optimizer.step() uses them, optimizer.zero_grad() forgets them.",
     ),
     Entry(
         "not-a-leaf",

@@ -397,8 +397,6 @@ def _grad_edits(failure: Failure, whole: list[Operand]) -> Iterator[Edit]:
     inner = innermost(failure)
     if call.name == "requires_grad_" or call.name == "requires_grad":
         yield from list(_literal_floats(failure, owner))[:1]
-    if call.name == "requires_grad_":
-        yield suffix(failure, owner, ".float()", title="as float32")
     sets = call.name in ("requires_grad_", "requires_grad")
     if sets and isinstance(inner, ast.Expr) and isinstance(owner.node, ast.Name) and inner.value is node:
         yield change(failure, (inner, f"{owner.text} = {owner.text}.float().requires_grad_()"), title="as float32")

@@ -511,6 +511,9 @@ def list_index(failure: Failure) -> Finding | None:
     text, size = text_of(failure, node.value), len(value)
     if not size:
         return Finding(f"{text} is empty: there is no item {index}")
+    if type(value).__name__ == "Size":
+        title = f"{text} has as many sizes as there are dimensions, {size}: there is no size {index}"
+        return Finding(title, (), _nearer(failure, node.slice, index, size))
     items = "one item, 0" if size == 1 else f"{size} items, 0 to {size - 1}"
     return Finding(f"{text} has {items}: there is no item {index}", (), _nearer(failure, node.slice, index, size))
 

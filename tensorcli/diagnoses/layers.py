@@ -32,9 +32,10 @@ def _input(failure: Failure) -> tuple[Operand | None, Sizes]:
     """The operand to edit, where the layer was called directly, and the shape that the failing layer was given."""
     call, layer = failure.call, failure.layer
     operand = call.argument(0, "input", "x") if call and not (layer and layer.path) else None
-    if layer is not None and layer.inputs:
+    known = shape(operand)  # a layer may have turned its input by now
+    if layer is not None and layer.inputs and not known:
         return operand, tuple(int(size) for size in layer.inputs[0].shape)
-    return operand, shape(operand) or ()
+    return operand, known or ()
 
 
 def _first(failure: Failure) -> tuple[Operand | None, Sizes]:
@@ -416,7 +417,7 @@ def _norm_rank_edits(failure: Failure, operand: Operand | None, have: Sizes) -> 
 def _evaluated(failure: Failure) -> Iterator[Edit]:
     node = failure.node
     if isinstance(node, ast.Call) and failure.call and failure.call.form == "module":
-        yield change(failure, (node.func, f"{text_of(failure, node.func)}.eval()"), title="evaluation, not training")
+        yield change(failure, (node.func, f"{text_of(failure, node.func)}.eval()"), title="evaluation, until .train()")
 
 
 # Recurrent layers and attention.
@@ -438,6 +439,12 @@ def recurrent(failure: Failure) -> Finding | None:
     if match := said(failure, "cell batch"):
         title = f"the input is a batch of {match[1]}, and the hidden state one of {match[2]}"
         return Finding(title, (), _cell_edits(failure))
+    hidden = failure.call.argument(1, "hx") if failure.call and not layer.path else None
+    if "hx should" in failure.message and hidden is not None and is_tensor(hidden.value):
+        state = "(layers, batch, hidden)" if len(have) == 3 else "(layers, hidden)"
+        own = f"{hidden.text} is {_shapes((hidden.value,))}"
+        title = f"for an input {brackets(have)} the hidden state is {state}, and {own}"
+        return Finding(title, (), _rnn_rank_edits(failure, operand, have))
     if said(failure, "rnn rank"):
         title = f"{_named(failure)} takes (length, batch, features), and its input is {brackets(have)}"
         return Finding(title, (), _rnn_rank_edits(failure, operand, have))

@@ -149,6 +149,22 @@ def _weight_edits(
     yield from resized(failure, right, a[-1], b[-1], dim=len(b) - 1)
 
 
+def all_reversed(failure: Failure) -> Finding | None:
+    """`q @ k.T` of more than two dimensions, all of which .T reverses."""
+    for side in _factors(failure) or ():
+        sizes = shape(side)
+        if isinstance(side.node, ast.Attribute) and side.node.attr == "T" and sizes and len(sizes) > 2:
+            owner = text_of(failure, side.node.value)
+            title = (
+                f"{owner}.T reverses all {len(sizes)} dimensions, to {brackets(sizes)}: {owner}.mT swaps the last two"
+            )
+            return Finding(title, (), [change(failure, (side, f"{owner}{end}")) for end in _LAST_TWO])
+    return None
+
+
+_LAST_TWO = (".mT", ".transpose(-2, -1)")
+
+
 def batch_sizes(failure: Failure) -> Finding | None:
     """Batches of matrices of different numbers."""
     factors, call = _factors(failure), failure.call
@@ -329,6 +345,13 @@ def _contracted_edits(failure: Failure, a: tuple[int, ...], b: tuple[int, ...]) 
 
 
 ENTRIES = (
+    Entry(
+        "transpose-all",
+        "shape",
+        all_reversed,
+        "q = torch.rand(2, 8, 16)\nk = torch.rand(2, 8, 16)\nq @ k.T",
+        ".T is for matrices: x.mT, or x.transpose(-2, -1), transposes each matrix of a batch.",
+    ),
     Entry(
         "linear-features",
         "shape",

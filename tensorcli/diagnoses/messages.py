@@ -192,6 +192,9 @@ PATTERNS: dict[str, str] = {
     r"|(Dimension) size must be non-negative|expects (std) >= 0\.0, but found std (-?\S+)",
     "no number": r"cannot be interpreted as an integer|only integer tensors of a single element can be converted"
     r"|slice indices must be integers",
+    "no iterator": r"object is not an iterator",
+    "no items": r"object is not subscriptable",
+    "no parameter": r"cannot assign '.*' as parameter",
     "no length": r"has no len\(\)|len\(\) of (?:a 0-d tensor|unsized object)",
     "not iterable": r"object is not iterable|iteration over a 0-d|argument of type '\w+' is not iterable",
     "none": r"NoneType",

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from tensorcli.diagnoses import Edit, Entry, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import (
@@ -242,12 +243,18 @@ def missing_piece(failure: Failure) -> Finding | None:
     return Finding(title, (), (*_other_count(failure, cut, pieces), *_other_cuts(failure, cut, sizes)))
 
 
-def _other_count(failure: Failure, cut: ast.Call, pieces: tuple[object, ...]) -> Iterator[Edit]:
+def _other_count(failure: Failure, cut: ast.Call, pieces: tuple[Any, ...]) -> Iterator[Edit]:
     """As many pieces as there are names for them."""
     match = said(failure, "pieces")
     for part in (*cut.args, *(k.value for k in cut.keywords if k.arg == "chunks")):
         if match and constant(part) == len(pieces) != int(match[1]):
             yield change(failure, (part, match[1]), title=f"{match[1]} pieces")
+    wanted = int(match[1]) if match and isinstance(cut.func, ast.Attribute) and cut.func.attr == "split" else 0
+    for part in cut.args if wanted else ():
+        for dim in range(pieces[0].ndim):
+            whole = sum(piece.shape[dim] for piece in pieces)
+            if constant(part) == pieces[0].shape[dim] < whole and whole % wanted == 0:
+                yield change(failure, (part, str(whole // wanted)), title=f"{wanted} pieces")
 
 
 def _other_cuts(failure: Failure, cut: ast.Call, sizes: Sizes) -> Iterator[Edit]:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from tensorcli import units
@@ -14,6 +15,7 @@ from tensorcli.diagnoses.edits import (
     change,
     constant,
     definite,
+    innermost,
     is_tensor,
     parent,
     renamed,
@@ -22,6 +24,7 @@ from tensorcli.diagnoses.edits import (
 from tensorcli.diagnoses.indexing import assigned
 from tensorcli.diagnoses.messages import said
 from tensorcli.diagnoses.words import near
+from tensorcli.language import Statement
 
 # Lists for tensors
 
@@ -41,17 +44,57 @@ def list_for_tensor(failure: Failure) -> Finding | None:
     text = text_of(failure, node)
     short = text if len(text) < 30 else definite(value)
     what = definite(value) if short != definite(value) else ""
-    made = f"torch.tensor({'...' if len(text) > 30 else text}) makes one"
-    title = f"{short} is {f'{what} and ' if what and not _spells(node) else ''}no tensor: {made}"
     call = failure.call
     if call and call.name.endswith("_like") and isinstance(value, list | tuple) and all(type(n) is int for n in value):
         plain = call.name.removesuffix("_like")
         title = f"{call.name} takes the size of a tensor, and {short} is a size: {plain} takes it"
         return Finding(title, (), [renamed(failure, plain, title="of this size")])
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("item", "tolist"):
-        kept = change(failure, (node, text_of(failure, node.func.value)), title=f"without .{node.func.attr}()")
-        return Finding(title, (), (kept, *_as_tensor_edits(failure, node, value)))
-    return Finding(title, (), _as_tensor_edits(failure, node, value))
+    if together := _looped(failure, node, value):
+        return together
+    maker, of = "tensor", ""
+    if isinstance(value, list | tuple) and value and all(map(is_tensor, value)):
+        maker, of = "stack", f" of {units.plural(len(value), 'tensor')}"
+    made = f"torch.{maker}({'...' if len(text) > 30 else text}) makes one"
+    edits = _as_tensor_edits(failure, node, value)
+    number = _taken_out(failure, node)
+    if number is not None:
+        written, taking, owner = number
+        step = f".{taking.func.attr}()" if isinstance(taking.func, ast.Attribute) else ""
+        made = f"{step} made it one" if taking is not node else made
+        edits = chain([Edit(((written, taking, owner),), f"without {step}")], edits)
+    title = f"{short} is {f'{what}{of} and ' if what and not _spells(node) else ''}no tensor: {made}"
+    return Finding(title, (), edits)
+
+
+def _taken_out(failure: Failure, node: ast.expr) -> tuple[Statement, ast.Call, str] | None:
+    """The call that made a number or a list of a tensor, here or in a variable's definition, and that tensor."""
+    written = failure.definition(node.id) if isinstance(node, ast.Name) else failure.statement
+    made = getattr(written.node, "value", None) if written and isinstance(node, ast.Name) else node
+    match made:
+        case ast.Call(func=ast.Attribute(value=owner, attr="item" | "tolist")) if written:
+            return written, made, written.place_of(owner).text
+    return None
+
+
+def _looped(failure: Failure, node: ast.expr, value: Any) -> Finding | None:
+    """`for xb in loader` of pairs: one name for several tensors."""
+    parts = ast.walk(failure.statement.node) if failure.statement else ()
+    loops = [part for part in parts if isinstance(part, ast.For | ast.comprehension)]
+    loop = next((loop for loop in loops if isinstance(node, ast.Name) and _is_named(loop.target, node.id)), None)
+    if loop is None or not isinstance(node, ast.Name) or not isinstance(value, list | tuple) or len(value) < 2:
+        return None
+    if not all(map(is_tensor, value)) or is_tensor(failure.value(loop.iter)):
+        return None
+    name, source = node.id, text_of(failure, loop.iter)
+    other = f"y{name[1:]}" if name.startswith("x") else "target" if name != "target" else "other"
+    names = f"{name}, {other}" if len(value) == 2 else f"{name}, *_"
+    title = f"{source} gives {len(value)} tensors a step, and {name} is all of them: for {names} in {source}"
+    edits = [change(failure, (loop.target, names)), change(failure, (node, f"{name}[0]"))]
+    return Finding(title, (), edits)
+
+
+def _is_named(target: ast.expr, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name
 
 
 def _dimension_inside(failure: Failure, node: ast.Tuple | ast.List) -> Finding | None:
@@ -336,6 +379,8 @@ def type_conversion(failure: Failure) -> Finding | None:
     if failure.node is None:
         return None
     for recogniser in (
+        _parameter,
+        _one_step,
         _results,
         _unpacked,
         _sized,
@@ -359,11 +404,44 @@ def _results(failure: Failure) -> Finding | None:
     if node is None:
         return None
     value = failure.value(node)
+    if together := _looped(failure, node, value):
+        return together
     names = [name for name in getattr(type(value), "__match_args__", ()) if hasattr(value, name)]
     text = text_of(failure, node)
     listed = f": {' and '.join(names)}" if names else ""
     title = f"{text if len(text) < 40 else 'this'} holds {len(value)} results{listed}, and one is needed"
     return Finding(title, (), _result_edits(failure, node, value, names))
+
+
+def _parameter(failure: Failure) -> Finding | None:
+    """`model.weight = torch.zeros(1, 3)`: a tensor in the place of a parameter."""
+    inner = innermost(failure)
+    if not said(failure, "no parameter") or not isinstance(inner, ast.Assign):
+        return None
+    text = text_of(failure, inner.value)
+    title = f"{text_of(failure, inner.targets[0])} is a parameter of the layer, and takes an nn.Parameter"
+    return Finding(title, (), [change(failure, (inner.value, f"nn.Parameter({text})"))])
+
+
+def _one_step(failure: Failure) -> Finding | None:
+    """`next(loader)`, `loader[0]`: a step of what can only be gone over."""
+    node = failure.node
+    if isinstance(node, ast.Call) and len(node.args) == 1 and said(failure, "no iterator"):
+        part, text = node.args[0], text_of(failure, node.args[0])
+        title = f"next steps an iterator, and {text} is {definite(failure.value(part))}: iter({text}) makes one"
+        return Finding(title, (), [change(failure, (part, f"iter({text})"))])
+    if isinstance(node, ast.Subscript) and said(failure, "no items"):
+        text = text_of(failure, node.value)
+        if not hasattr(failure.value(node.value), "__iter__"):
+            return None
+        first = f"next({text})" if hasattr(failure.value(node.value), "__next__") else f"next(iter({text}))"
+        edits = [change(failure, (node, first), title="the first step")] if constant(node.slice) == 0 else []
+        edits += [change(failure, (node.value, f"{atom(failure, node.value)}.dataset"), title="an item of its data")]
+        edits += [change(failure, (node.value, f"list({text})"), title="all steps as a list")]
+        return Finding(
+            f"{text} is {definite(failure.value(node.value))}: it has no items, a loop goes over it", (), edits
+        )
+    return None
 
 
 def _tuple_node(failure: Failure) -> ast.expr | None:
@@ -388,6 +466,8 @@ def _tuple_node(failure: Failure) -> ast.expr | None:
             return None
     elif isinstance(failure.node, ast.Subscript) and said(failure, "list index"):
         parts = [failure.node.value]
+    elif isinstance(failure.node, ast.Subscript) and isinstance(failure.error, IndexError):
+        parts = [failure.node.slice] if hasattr(failure.value(failure.node.slice), "indices") else []
     else:
         return None
     return next((part for part in parts if _is_results(failure.value(part)) and not isinstance(part, ast.Tuple)), None)
@@ -395,6 +475,10 @@ def _tuple_node(failure: Failure) -> ast.expr | None:
 
 def _result_edits(failure: Failure, node: ast.expr, value: Any, names: list[str]) -> Iterator[Edit]:
     text = atom(failure, node)
+    if isinstance(failure.node, ast.Subscript) and failure.node.slice is node:
+        yield change(failure, (node, f"{text}.indices"))
+        yield change(failure, (failure.node, f"{text}.values"))
+        return
     if "values" in names:
         yield change(failure, (node, f"{text}.values"))
         if isinstance(node, ast.Call) and "keepdim" not in text:
@@ -777,9 +861,21 @@ def _why_none(failure: Failure, node: ast.expr) -> str:
         name = made.func.attr if isinstance(made.func, ast.Attribute) else made.func.id
         if name in _GIVES_NOTHING:
             return f": {name}() changes things and gives nothing"
+        if _forgotten(failure, made):
+            return f": {name} has no return"
     if isinstance(node, ast.Attribute) and node.attr == "grad":
         return ": no backward() has put a gradient there"
     return ""
+
+
+def _forgotten(failure: Failure, made: ast.Call) -> tuple[Statement, ast.FunctionDef] | None:
+    """The session's function that a call calls, where it has no return."""
+    for written in reversed(list(failure.history())):
+        node = written.node
+        if isinstance(node, ast.FunctionDef) and isinstance(made.func, ast.Name) and node.name == made.func.id:
+            returns = any(isinstance(part, ast.Return | ast.Yield | ast.YieldFrom) for part in ast.walk(node))
+            return None if returns else (written, node)
+    return None
 
 
 def _made_by(failure: Failure, node: ast.expr) -> ast.Call | None:
@@ -796,6 +892,15 @@ def _none_edits(failure: Failure, node: ast.expr) -> Iterator[Edit]:
     written = failure.definition(node.id) if isinstance(node, ast.Name) else failure.statement
     if made is None or written is None:
         return
+    if function := _forgotten(failure, made):
+        source, last = function[0], function[1].body[-1]
+        text, indent = source.place_of(last).text, " " * last.col_offset
+        again = () if written is failure.statement else ((written, written.node, written.source),)
+        match last:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+                yield Edit(((source, last, f"{text}\n{indent}return {name}"), *again))
+            case ast.Expr():
+                yield Edit(((source, last, f"return {text}"), *again))
     if isinstance(made.func, ast.Attribute) and made.func.attr in _GIVES_NOTHING:
         owner = written.place_of(made.func.value).text
         if made.func.attr == "sort":

@@ -27,19 +27,40 @@ def notes(
 
 
 def _done(failed: Statement, place: Place | None, names: Mapping[str, Any]) -> str | None:
-    """The text of the first part of a compound statement that changed something before the place where it failed."""
+    """The text of the first part of a compound statement that surely changed something before it failed."""
     if not isinstance(failed.node, _COMPOUND) or place is None:
         return None
-    loops = [loop for loop in ast.walk(failed.node) if isinstance(loop, ast.For | ast.While)]
-    for part in ast.walk(failed.node):
-        if isinstance(part, ast.stmt) and _changes(part):
-            where = failed.place_of(part)
-            before = (where.end_line, where.end_column) <= (place.line, place.column)
-            after = (where.line, where.column) > (place.line, place.column)
-            around = [_is_on(loop, names) for loop in loops if part in ast.walk(loop)]
-            if before or any(is_on or (is_on is None and after) for is_on in around):
-                return where.text
-    return None
+    parts = (part for part in _ran([failed.node], failed, place, names) if _changes(part))
+    return next((failed.place_of(part).text for part in parts), None)
+
+
+def _ran(block: list[ast.stmt], failed: Statement, place: Place, names: Mapping[str, Any]) -> Iterator[ast.stmt]:
+    """The simple statements of a block that ran before the one at `place` failed, as far as that is sure."""
+    holds = [_holds(failed.place_of(part), place) for part in block]
+    for part, here in zip(block, holds, strict=True):
+        if isinstance(part, ast.For | ast.While) and here and _is_on(part, names):
+            yield from _simple(part.body)
+        if here:
+            for name in ("body", "orelse", "handlers", "finalbody"):
+                inner = [one for one in getattr(part, name, ()) if isinstance(one, ast.stmt)]
+                if any(_holds(failed.place_of(one), place) for one in inner):
+                    yield from _ran(inner, failed, place, names)
+            return
+        yield from _simple([part])
+
+
+def _simple(block: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a block that run whatever the values are."""
+    for part in block:
+        if isinstance(part, ast.With):
+            yield from _simple(part.body)
+        elif not isinstance(part, _COMPOUND):
+            yield part
+
+
+def _holds(outer: Place, inner: Place) -> bool:
+    begins = (outer.line, outer.column) <= (inner.line, inner.column)
+    return begins and (inner.end_line, inner.end_column) <= (outer.end_line, outer.end_column)
 
 
 def _changes(part: ast.stmt) -> bool:

@@ -425,7 +425,7 @@ class _Keeping:
             _refuse_hooks(leaf)
         self._copies = {id(original): twin for original, twin in twins}
         self._originals = {id(twin): original for original, twin in twins}
-        self._gone: set[int] = set()
+        self._gone: set[Any] = set()
 
     def __call__(
         self, tensors: Any, gradients: Any, retain: bool, create: bool, inputs: Any, *rest: Any, **options: Any
@@ -448,13 +448,11 @@ class _Keeping:
 
     def _free(self, tensors: Any, retain: bool) -> None:
         """Remember what a backward without retain_graph would free, and raise where it is gone already."""
-        walked = {
-            id(n) for n in gradients.graph([t.grad_fn for t in tensors if t.grad_fn is not None]) if id(n) in self._real
-        }
+        walked = set(gradients.graph([tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]))
         if walked & self._gone:
             raise RuntimeError("Trying to backward through the graph a second time")
         if not retain:
-            self._gone.update(number for number in walked if not hasattr(self._real[number], "variable"))
+            self._gone.update(filter(_saves, walked))
 
     def _accumulated(self, run: Callable[[], Any]) -> Any:
         """Run backward; what the session's leaves get is their copies', and they are as they were."""
@@ -475,3 +473,8 @@ class _Keeping:
 
 def _sum(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
     return b if a is None else a if b is None else a + b
+
+
+def _saves(node: Any) -> bool:
+    """Whether a node of a graph keeps tensors for backward: those are what backward frees."""
+    return hasattr(node, "saved_tensors") or any(name.startswith("_raw_saved_") for name in dir(node))

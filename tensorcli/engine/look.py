@@ -118,6 +118,10 @@ def _operation(node: ast.AST) -> Operation | None:
             return Operation(node, _SAME.get(name, name), inside, tuple(keywords), attribute.endswith("_"))
         case ast.Call(args=args, keywords=keywords):
             return Operation(node, "call", tuple(args), tuple(keywords))
+        case ast.Assign(targets=[ast.Subscript(value=owner)], value=value):
+            return Operation(node, "assigned", (owner, value))
+        case ast.Expr(value=ast.Attribute(value=owner)):
+            return Operation(node, "named", (owner,))
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
             return Operation(node, "truth", (test,))
         case ast.BoolOp(values=values):
@@ -139,6 +143,7 @@ class Look:
     trust: bool = False
     random_state: torch.Tensor | None = None  # of torch's generator, before the statement
     seconds: float = 0.0  # that the statement took
+    stretched: frozenset[str] = frozenset()  # the variables that were given a dimension where they were made
     _found: dict[int, Any] = field(default_factory=dict)
     _kept: ExitStack = field(default_factory=ExitStack)
 

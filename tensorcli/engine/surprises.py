@@ -37,6 +37,8 @@ def outer_product(look: Look, operation: Operation) -> str | None:
     """[n, 1] with [n] gives [n, n]."""
     if len(operation.operands) != 2 or operation.in_place or any(map(_is_stretched, operation.operands)):
         return None
+    if any(isinstance(part, ast.Name) and part.id in look.stretched for part in operation.operands):
+        return None
     found = look.tensors(operation) or ()
     for at in range(len(found)):
         column, row = found[at], found[1 - at]
@@ -247,6 +249,64 @@ def uncalled(look: Look, operation: Operation) -> str | None:
     return None
 
 
+def not_called(look: Look, operation: Operation) -> str | None:
+    """A statement that names what a layer, an optimizer or a tensor does, and does not do it: m.eval."""
+    owner = look.operand(operation.operands[0])
+    if not isinstance(owner, torch.nn.Module | torch.optim.Optimizer | torch.Tensor):
+        return None
+    if not isinstance(look.value, _CALLABLE) or isinstance(look.value, types.FunctionType):
+        return None
+    text = look.text(operation.node)
+    return f"{text} is not called, and nothing is done: {text}()"
+
+
+def repeated(look: Look, operation: Operation) -> str | None:
+    """A tuple of results times a whole number: it is repeated, and its tensors are not multiplied."""
+    for part, other in zip(operation.operands, operation.operands[::-1], strict=True):
+        value = look.operand(part)
+        if hasattr(value, "values") and isinstance(value, tuple) and isinstance(look.operand(other), int):
+            text = look.text(part)
+            return f"{look.text(operation.node)} repeats the two results of {text}: {text}.values is the tensor"
+    return None
+
+
+def cut_to_whole(look: Look, operation: Operation) -> str | None:
+    """A fraction stored in a tensor of whole numbers."""
+    owner, value = (look.operand(part) for part in operation.operands)
+    if (
+        not isinstance(owner, torch.Tensor)
+        or owner.dtype not in _INTEGERS
+        or not isinstance(value, float | torch.Tensor)
+    ):
+        return None
+    fractions = torch.as_tensor(value)
+    if (
+        not fractions.is_floating_point()
+        or fractions.numel() > MAX_ELEMENTS
+        or bool((fractions == fractions.trunc()).all())
+    ):
+        return None
+    name = look.text(operation.operands[0])
+    what = f"{name} is {describe.dtype_name(owner.dtype)}, and the fractions are cut off"
+    return f"{look.text(operation.node)}: {what}; {name} = {name}.float() keeps them"
+
+
+def softmax_twice(look: Look, operation: Operation) -> str | None:
+    """cross_entropy of probabilities: it applies softmax itself."""
+    if operation.name == "call":
+        assert isinstance(operation.node, ast.Call)
+        if not isinstance(look.operand(operation.node.func), torch.nn.CrossEntropyLoss):
+            return None
+    scores = look.operand(operation.operands[0]) if len(operation.operands) > 1 else None
+    if not isinstance(scores, torch.Tensor) or scores.dim() < 2 or not 0 < scores.numel() <= MAX_ELEMENTS:
+        return None
+    sums = scores.sum(1)
+    if not scores.is_floating_point() or bool((scores < 0).any()) or not torch.allclose(sums, torch.ones_like(sums)):
+        return None
+    given = f"{look.text(operation.operands[0])} is probabilities already, which sum to 1"
+    return f"{look.text(operation.node)} applies softmax itself, and {given}: give it the scores"
+
+
 def dimless(look: Look, operation: Operation) -> str | None:
     """argmax of a batch without a dimension."""
     if len(operation.operands) != 1 or any(keyword.arg in ("dim", "axis", None) for keyword in operation.keywords):
@@ -414,6 +474,10 @@ KINDS = (
     Kind("float64", _ARITHMETIC, mixed_with_double),
     Kind("equality", _of("eq ne"), equality, by_value=True),
     Kind("uncalled", _of("truth"), uncalled, everywhere=True),
+    Kind("not called", _of("named"), not_called),
+    Kind("repeated", _of("mul"), repeated),
+    Kind("cut to whole", _of("assigned"), cut_to_whole, by_value=True),
+    Kind("softmax twice", _of("cross_entropy call"), softmax_twice, by_value=True),
     Kind("dimless", _of("argmax argmin"), dimless),
     Kind("no log", _of("nll_loss"), no_log, by_value=True),
     Kind("not finite", _of("statement"), not_finite),
@@ -439,6 +503,7 @@ class Seen:
     plan: Plan
     looks: tuple[tuple[Kind, Operation], ...]
     values: dict[str, Any]
+    stretched: frozenset[str]
 
 
 class Watch:
@@ -447,6 +512,7 @@ class Watch:
     def __init__(self) -> None:
         self._said: set[str] = set()
         self._plans: dict[str, tuple[Plan, tuple[tuple[Kind, Operation], ...]]] = {}
+        self._stretched: frozenset[str] = frozenset()
 
     def before(self, statement: Statement, names: Mapping[str, Any]) -> Seen | None:
         """The values of the names that a statement mentions, before it runs; None where nothing could be said of it.
@@ -455,13 +521,15 @@ class Watch:
         """
         try:
             plan, looks = self._planned(statement)
+            stretched = self._stretched
+            self._stretched = (stretched - set(plan.stored)) | _stretched(plan)
             if all(kind.name in self._said for kind, _ in looks):
                 return None
             values = {name: names[name] for name in plan.names if name in names}
             values.update((name, _kept(values[name])) for name in plan.changed if name in values)
         except Exception:
             return None
-        return Seen(plan, looks, values)
+        return Seen(plan, looks, values, stretched)
 
     def _planned(self, statement: Statement) -> tuple[Plan, tuple[tuple[Kind, Operation], ...]]:
         found = self._plans.get(statement.source)
@@ -475,7 +543,7 @@ class Watch:
     def notes(self, seen: Seen, value: Any, names: Mapping[str, Any], **known: Any) -> list[str]:
         """What is surprising in a statement that succeeded, each kind once. Never raises."""
         found = []
-        with Look(seen.plan, seen.values, names, value, **known) as look:
+        with Look(seen.plan, seen.values, names, value, stretched=seen.stretched, **known) as look:
             for kind, operation in seen.looks:
                 if kind.name in self._said:
                     continue
@@ -487,6 +555,15 @@ class Watch:
                     self._said.add(kind.name)
                     found.append(f"note: {note}")
         return found
+
+
+def _stretched(plan: Plan) -> set[str]:
+    """The variables that a statement gives a dimension, on purpose: `pos = torch.arange(9).unsqueeze(1)`."""
+    match plan.statement.node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            parts = (part for part in ast.walk(value) if isinstance(part, ast.expr))
+            return {name} if any(map(_is_stretched, parts)) else set()
+    return set()
 
 
 def _kept(value: Any) -> Any:
