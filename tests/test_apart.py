@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tensorcli.engine import apart, predict
+from tensorcli.engine import apart, environment, predict
 from tensorcli.engine.session import Session
 from tensorcli.report import Configure, Diagnosis, Evaluate, Output
 
@@ -182,7 +182,7 @@ def test_bound_methods_of_lists_and_dictionaries_are_those_of_copies():
 @pytest.mark.parametrize(
     ("change", "setting"),
     [
-        ("torch.set_default_device('meta')", lambda: str(torch.get_default_device())),
+        ("torch.set_default_device('meta')", environment.default_device),
         ("torch.use_deterministic_algorithms(True)", torch.are_deterministic_algorithms_enabled),
         ("torch.set_float32_matmul_precision('medium')", torch.get_float32_matmul_precision),
         ("torch.set_printoptions(precision=1)", lambda: torch._tensor_str.PRINT_OPTS.precision),
