@@ -58,6 +58,8 @@ SETUP = "x = torch.rand(8, 5); w = torch.rand(5, 3); b = torch.rand(3); i = 2; x
         ("a, c = x.max(1)", ["x.max(1)", "x"]),
         ("x += 1", ["x += 1", "x"]),
         ("x[0] = b.sum()", ["x[0] = b.sum()", "x", "b.sum()", "b"]),
+        ("a = c = x * 2", ["x * 2", "x"]),
+        ("y = x[0] = b.sum()", ["y = x[0] = b.sum()", "x", "b.sum()", "b"]),
         ("for t in xs: t.sum()", ["for t in xs: t.sum()", "xs"]),
         ("if i > 1: x.exp()", ["if i > 1: x.exp()", "i > 1", "x.exp()", "x"]),
         ("with torch.no_grad(): net(x)", ["with torch.no_grad(): net(x)", "torch.no_grad()", "net(x)", "x"]),
@@ -333,3 +335,14 @@ def test_large_values_are_not_copied_for_another_look(session):
     ask(session, "x = torch.zeros(1000, 1000)")
     statement = session.sources[next(reversed(session.sources))].again()
     assert probe._copies(session, statement) == {}
+
+
+def test_kinds_of_tensors_that_cannot_be_counted_are_no_failure(session):
+    trace = traced(session, "torch.nested.nested_tensor([torch.rand(2), torch.rand(3)])")
+    assert trace.root.result.layout == "strided"
+    assert traced(session, "torch.eye(3).to_sparse()").root.result.layout == "sparse_coo"
+
+
+def test_a_model_made_of_copies_of_a_layer_is_predicted(session):
+    trace = traced(session, "nn.Transformer(8, 2, 1, 1, 16)(q, q)", setup="q = torch.rand(5, 2, 8)", dry_run=True)
+    assert trace.root.result.shape == (5, 2, 8)

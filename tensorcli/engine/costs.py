@@ -100,7 +100,7 @@ def tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
 
 def _nbytes(x: torch.Tensor) -> int:
     """The bytes of a tensor's elements; of one that was expanded, those that are there."""
-    if x.layout is not torch.strided:
+    if x.layout is not torch.strided or x.is_nested:
         return 0
     there = math.prod(size for size, stride in zip(x.shape, x.stride(), strict=True) if stride)
     return there * x.element_size() if x.numel() else 0

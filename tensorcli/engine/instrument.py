@@ -66,12 +66,14 @@ class Instrument(ast.NodeTransformer):
 
     def _whole(self, node: ast.stmt) -> ast.stmt:
         match node:
-            case ast.Expr() | ast.Assign(targets=[ast.Name() | ast.Tuple()]) | ast.AnnAssign(value=ast.expr()):
+            case ast.Assign() if any(isinstance(target, ast.Subscript | ast.Attribute) for target in node.targets):
+                return _block(node, self._change(node))
+            case ast.Expr() | ast.Assign() | ast.AnnAssign(value=ast.expr()):
                 node.value = self._expression(node.value)  # type: ignore[arg-type]
                 return node
             case ast.For() | ast.While():
                 return _block(node, self._loop(node))
-            case ast.AugAssign() | ast.Assign():
+            case ast.AugAssign():
                 return _block(node, self._change(node))
         site = self._site(node)
         inside = node if isinstance(node, _CLOSED) else self.generic_visit(node)
@@ -129,7 +131,8 @@ class Instrument(ast.NodeTransformer):
     def _change(self, node: ast.AugAssign | ast.Assign) -> list[ast.stmt]:
         """`x += y`, `x[0] = y`: what is changed is looked at before and after."""
         site = self._site(node)
-        target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+        targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets
+        target = next((part for part in targets if isinstance(part, ast.Subscript | ast.Attribute)), targets[0])
         while isinstance(target, ast.Subscript | ast.Attribute):
             target = target.value
         before: list[ast.stmt] = []

@@ -114,7 +114,9 @@ def _kind() -> Any:
 
 def mode(shapes: Any = None) -> Any:
     """A mode in which torch makes fake tensors; `shapes` is the environment of sizes that are not known."""
-    return _kind()(allow_non_fake_inputs=False, shape_env=shapes)
+    made = _kind()(allow_non_fake_inputs=False, shape_env=shapes)
+    made.__deepcopy__ = lambda _memo: made  # a copy of a layer stays in the mode of its tensors
+    return made
 
 
 def unknown_sizes(numbers: Mapping[str, int]) -> Any:

@@ -283,19 +283,26 @@ class Account(TorchDispatchMode):
         result = operator(*arguments, **options)
         before = time.perf_counter()
         opened = self._recorder.current
-        record = opened.record
+        try:
+            self._count(opened.record, operator, arguments, options, result)
+        except Exception:  # a kind of tensor that is not known here: looking must not be what fails
+            opened.record.uncounted.add(_name(operator))
+        opened.operators += 1
+        opened.below += time.perf_counter() - before
+        return result
+
+    def _count(
+        self, record: Record, operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], result: Any
+    ) -> None:
         record.drew |= torch.Tag.nondeterministic_seeded in operator.tags
         spent = costs.cost(operator, arguments, options, result)
         record.moved_nbytes += spent.nbytes
         if spent.flops is None:
-            record.uncounted.add(str(operator.overloadpacket).split(".")[-1])
+            record.uncounted.add(_name(operator))
         else:
             record.flops += spent.flops
         if not operator.is_view:
             self._note_memory((*arguments, *options.values()), result)
-        opened.operators += 1
-        opened.below += time.perf_counter() - before
-        return result
 
     def _note_memory(self, arguments: tuple[Any, ...], result: Any) -> None:
         taken = {_storage(x) for x in costs.tensors(arguments)}
@@ -311,6 +318,10 @@ class Account(TorchDispatchMode):
 
     def _free(self, key: int) -> None:
         self.live_nbytes -= self._live.pop(key, 0)
+
+
+def _name(operator: Any) -> str:
+    return str(operator.overloadpacket).split(".")[-1]
 
 
 def _storage(x: torch.Tensor) -> torch.UntypedStorage | None:
