@@ -237,6 +237,9 @@ def test_products_count_as_torch_counts_them(session, text):
         ("w @ b", 2 * 5 * 3),
         ("x.T", 0),
         ("x.clone()", 0),
+        ("torch.ones_like(x)", 0),
+        ("torch.empty_like(x)", 0),
+        ("x.clone().squeeze_()", 0),
         ("torch.rand(3)", 0),
         ("F.scaled_dot_product_attention(q, q, q)", 2 * 2 * 2 * 4 * 4 * 8),
         ("x.sort()", None),
@@ -346,3 +349,9 @@ def test_kinds_of_tensors_that_cannot_be_counted_are_no_failure(session):
 def test_a_model_made_of_copies_of_a_layer_is_predicted(session):
     trace = traced(session, "nn.Transformer(8, 2, 1, 1, 16)(q, q)", setup="q = torch.rand(5, 2, 8)", dry_run=True)
     assert trace.root.result.shape == (5, 2, 8)
+
+
+def test_what_is_chosen_is_not_stretched(session):
+    ask(session, "a = torch.rand(3); b = torch.rand(3)")
+    assert traced(session, "a if a.sum() > 0 else b").root.broadcast is None
+    assert traced(session, "a[:1] + b").root.broadcast.result == (3,)

@@ -80,7 +80,9 @@ def _formula(operator: Any) -> _Formula:
     if name in _PER_ELEMENT:
         each = _PER_ELEMENT[name]
         return lambda _arguments, _options, taken, *_: each * taken[0].numel()
-    if name in _MOVES:
+    if name in _MOVES or name.endswith("_like") or name.startswith(("new_", "empty")):
+        return lambda *_: 0
+    if torch.Tag.inplace_view in operator.tags:
         return lambda *_: 0
     if name in _REDUCTIONS:
         return lambda _arguments, _options, taken, *_: taken[0].numel()

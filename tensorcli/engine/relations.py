@@ -163,7 +163,9 @@ def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
 def _broadcast(operation: str, value: Any, inputs: Sequence[Input]) -> report.Broadcast | None:
     """The alignment of an element-wise operation that stretched an operand."""
     operands = [(site, other) for site, other, _ in inputs if isinstance(other, torch.Tensor)]
-    if operation.removeprefix("method ") in _PRODUCTS or not isinstance(value, torch.Tensor) or len(operands) < 2:
+    if operation.removeprefix("method ") in _PRODUCTS or operation in ("ifexp", "boolop"):  # these choose
+        return None
+    if not isinstance(value, torch.Tensor) or len(operands) < 2:
         return None
     if any(map(describe.has_unknown_sizes, (value, *(other for _, other in operands)))):
         return None
