@@ -264,3 +264,25 @@ def test_what_works_for_no_size_fails():
     assert problem("x @ x", "x = torch.empty(2, B, 3)", symbols=["C"]).code == "unknown-name"
     assert problem("x @ w", "x = torch.empty(B, 3); w = torch.empty(4, 2)", symbols=["B"]).code == "matmul-inner-sizes"
     assert problem("x", symbols=["no name"]).code == "bad-argument"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "nn.Linear(4, 4).half().cuda()",
+        "nn.Linear(4, 4).cuda().half()",
+        "nn.Linear(4, 4).to('cuda', torch.float16)",
+        "nn.Linear(4, 4, device='cuda', dtype=torch.float16)",
+    ],
+)
+def test_a_converted_model_on_a_pretended_device_is_predicted(model):
+    pretend.start()
+    try:
+        session, said = Session(seed=0), []
+        setup = f"model = {model}; x = torch.empty(6, 4, device='cuda', dtype=torch.float16)"
+        session.ask(report.Inspect(text="model(x)", setup=setup, dry_run=True), said.append)
+    finally:
+        pretend.stop()
+    assert isinstance(said[0], report.Trace), said
+    result = said[0].root.result
+    assert (result.shape, result.dtype, result.device) == ((6, 4), "float16", "cuda:0")

@@ -109,7 +109,18 @@ def _kind() -> Any:
 
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it logs what is raised anyway
     _fake_class()
-    return FakeTensorMode
+
+    class Mode(FakeTensorMode):
+        """torch's mode; what it makes is on the CPU for it, whatever device is pretended."""
+
+        def dispatch(self, *arguments: Any, **options: Any) -> Any:
+            before, _Inside.mode = _Inside.mode, True
+            try:
+                return super().dispatch(*arguments, **options)
+            finally:
+                _Inside.mode = before
+
+    return Mode
 
 
 def mode(shapes: Any = None) -> Any:
@@ -295,7 +306,11 @@ def _fake_class() -> Any:
     plain: Any = FakeTensor.device
 
     def device(x: torch.Tensor) -> torch.device:
-        asked = torch._C._is_torch_function_enabled() and torch._C._get_dispatch_mode(_FAKE) is not None
+        asked = (
+            not _Inside.mode
+            and torch._C._is_torch_function_enabled()
+            and torch._C._get_dispatch_mode(_FAKE) is not None
+        )
         return pretend.DEVICE if asked and pretend.active() and pretend.is_pretended(x) else plain.fget(x)
 
     FakeTensor.device = property(device, plain.fset)  # type: ignore[assignment, method-assign]
@@ -303,6 +318,12 @@ def _fake_class() -> Any:
 
 
 _FAKE = torch._C._TorchDispatchModeKey.FAKE
+
+
+class _Inside:
+    """Whether torch's own mode is at work: it would make tensors on the device that is read then."""
+
+    mode = False
 
 
 def twin(fake: torch.Tensor, *, small: bool, values: "_Fill" = _HARMLESS) -> torch.Tensor:
