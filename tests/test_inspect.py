@@ -355,3 +355,18 @@ def test_what_is_chosen_is_not_stretched(session):
     ask(session, "a = torch.rand(3); b = torch.rand(3)")
     assert traced(session, "a if a.sum() > 0 else b").root.broadcast is None
     assert traced(session, "a[:1] + b").root.broadcast.result == (3,)
+
+
+def test_a_function_with_several_names_is_put_back(session):
+    ask(session, "def f(x): return x + 1")
+    ask(session, "g = f")
+    ask(session, "f")
+    traced(session, "f(1)")
+    assert [answer.text for answer in ask(session, "f(2)")] == ["3"]
+
+
+def test_times_are_not_taken_again_of_what_reaches_a_graph():
+    session = Session(seed=0)
+    ask(session, "w = torch.ones(2, requires_grad=True); y = w.sum()")
+    traced(session, "y.backward()")
+    assert session.names["w"].grad.tolist() == [1, 1]

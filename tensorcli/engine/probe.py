@@ -118,35 +118,42 @@ def _run(
 @contextmanager
 def _recorded(session: Session, instrument: Instrument, recorder: Recorder) -> Iterator[None]:
     """Within it instrumented code finds the recorder, and the session's functions open into what their bodies do."""
-    plain = [(session.names, None, None)]
-    for function in list(session.names.values()):
-        code = _instrumented(function, session, instrument)
-        if code is not None:
-            plain.append((function.__globals__, function, function.__code__))
-            function.__code__ = code
-    for names, _, _ in plain:
-        names.update(recorder.scope)
+    functions = {id(value): value for value in session.names.values()}  # a function may have several names
+    plain: list[tuple[types.FunctionType, types.CodeType]] = []
+    worlds = [session.names]
     try:
+        for function in functions.values():
+            code = _instrumented(function, session, instrument)
+            if code is not None:
+                plain.append((function, function.__code__))
+                worlds.append(function.__globals__)
+                function.__code__ = code
+        for names in worlds:
+            names.update(recorder.scope)
         yield
     finally:
-        for names, function, code in plain:
+        for function, code in plain:
+            function.__code__ = code
+        for names in worlds:
             for name in recorder.scope:
                 names.pop(name, None)
-            if function is not None:
-                function.__code__ = code
 
 
 # The first time an operator runs costs many times what the others do: what is quick runs again, on copies made before.
 
 
 def _copies(session: Session, statement: Statement) -> dict[str, Any]:
-    """Copies of what a statement uses; empty where they would be large, cannot be made, or have no times."""
-    if session.predicts:
+    """Copies of what a statement uses; empty where they would be large, cannot be made, or have no times.
+
+    None are made where running again could reach what is not copied: an autograd graph, or what --trust lets in.
+    """
+    if session.predicts or session.trust:
         return {}
     try:
-        return apart.world_of(session.names, [statement.node], trust=session.trust, kind=_Little)
+        world = apart.world_of(session.names, [statement.node], trust=False, kind=_Little)
     except (apart.TooLarge, apart.NoCopy):
         return {}
+    return {} if any(original.grad_fn is not None for original, _ in world[apart.TWINS]) else world
 
 
 class _Little(apart.Copier):
@@ -162,9 +169,9 @@ def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], key: str
         timer = Timer(run.recorder.sites, {}, key, own=overhead())
         world.update(timer.scope)
         try:
-            with apart.apart(seconds=QUICK), apart.closed(), interrupts.may_raise(), timer.recording():
+            with apart.apart(seconds=QUICK), apart.closed(), timer.recording(), interrupts.may_raise():
                 eval(code, world)
-        except Exception:  # it changed what it is made of, or takes long now
+        except (Exception, KeyboardInterrupt):  # it changed what it is made of, or takes long now
             return
         run.recorder.root.no_slower_than(timer.root)
         if time.perf_counter() > end:
