@@ -57,9 +57,9 @@ SETUP = "x = torch.rand(8, 5); w = torch.rand(5, 3); b = torch.rand(3); i = 2; x
         ("y = x * 2", ["x * 2", "x"]),
         ("a, c = x.max(1)", ["x.max(1)", "x"]),
         ("x += 1", ["x += 1", "x"]),
-        ("x[0] = b.sum()", ["x[0] = b.sum()", "x", "b.sum()", "b"]),
+        ("x[0] = b.sum()", ["x[0] = b.sum()", "b.sum()", "b", "x"]),
         ("a = c = x * 2", ["x * 2", "x"]),
-        ("y = x[0] = b.sum()", ["y = x[0] = b.sum()", "x", "b.sum()", "b"]),
+        ("y = x[0] = b.sum()", ["y = x[0] = b.sum()", "b.sum()", "b", "x"]),
         ("for t in xs: t.sum()", ["for t in xs: t.sum()", "xs"]),
         ("if i > 1: x.exp()", ["if i > 1: x.exp()", "i > 1", "x.exp()", "x"]),
         ("with torch.no_grad(): net(x)", ["with torch.no_grad(): net(x)", "torch.no_grad()", "net(x)", "x"]),
@@ -370,3 +370,135 @@ def test_times_are_not_taken_again_of_what_reaches_a_graph():
     ask(session, "w = torch.ones(2, requires_grad=True); y = w.sum()")
     traced(session, "y.backward()")
     assert session.names["w"].grad.tolist() == [1, 1]
+
+
+def notes_of(trace: report.Trace) -> dict[str, tuple[str, ...]]:
+    return {node.text: node.notes for node in walk(trace.root) if node.notes}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x[:, 0] += 1", {"x[:, 0] += 1": ("changes x, left in place",)}),
+        ("x[x > 0.5] = 0", {"x[x > 0.5] = 0": ("changes x, left, right in place",)}),
+        ("right[0] = 2", {"right[0] = 2": ("changes x, right in place",)}),
+        ("shift(x)", {"a[:, 1] += 1": ("changes x, right in place",)}),
+        ("for i in range(2): x[i] += i", {"for i in range(2): x[i] += i": ("changes x, left, right in place",)}),
+        ("opt.step()", {"opt.step()": ("changes net.weight, net.bias in place",)}),
+        ("torch.add(x, 1, out=x)", {"torch.add(x, 1, out=x)": ("changes x, left, right in place",)}),
+        ("a += 1", {"a += 1": ("changes a, t in place",)}),
+        ("t.zero_()", {"t.zero_()": ("changes a, t in place",)}),
+        ("pair[1] += 1", {"pair[1] += 1": ("changes pair[1] in place",)}),
+        ("pair += [x]", {"pair += [x]": ("changes pair in place",)}),
+        ("torch.ones(3).add_(1)", {}),
+        ("x = x + 1", {}),
+    ],
+)
+def test_what_a_part_changes_in_place(session, text, expected):
+    ask(session, "x = torch.zeros(4, 2); left = x[:, 0]; right = x[:, 1]; a = np.ones(3); t = torch.from_numpy(a)")
+    ask(session, "net = nn.Linear(2, 1); opt = torch.optim.SGD(net.parameters(), 0.1); net(x).sum().backward()")
+    ask(session, "pair = [torch.ones(1), torch.ones(1)]\ndef shift(a):\n    a[:, 1] += 1\n    return a")
+    assert notes_of(traced(session, text)) == expected
+
+
+def test_training_changes_running_statistics_and_evaluating_does_not(session):
+    ask(session, "norm = nn.BatchNorm1d(2); x = torch.rand(3, 2)")
+    assert notes_of(traced(session, "norm(x)")) == {
+        "norm(x)": ("changes norm.running_mean, norm.running_var, norm.num_batches_tracked in place",)
+    }
+    assert notes_of(traced(session, "norm.eval()(x)")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "drew"),
+    [
+        ("F.scaled_dot_product_attention(q, q, q)", False),
+        ("F.dropout(q, 0.0)", False),
+        ("F.dropout(q, 0.5)", True),
+        ("F.dropout(q, 0.5, training=False)", False),
+        ("nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)(q[0])", True),  # its weights are drawn
+        ("layer(q[0])", False),
+        ("torch.bernoulli(q)", True),
+        ("q.bernoulli_(0.0)", True),
+    ],
+)
+def test_what_leaves_nothing_out_draws_nothing(session, text, drew):
+    ask(session, "q = torch.rand(1, 2, 8); layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)")
+    state = torch.get_rng_state()
+    trace = traced(session, text)
+    said = [getattr(node.result, "drew_random", "random" in node.notes) for node in walk(trace.root)]
+    assert any(said) == drew
+    assert torch.equal(state, torch.get_rng_state()) == (not drew)
+
+
+def test_what_was_there_before_is_not_new(session):
+    ask(session, "d = {'a': torch.rand(3)}; l = [torch.rand(3)]; net = nn.Linear(2, 1)")
+    for text in ("d.get('a')", "l.pop()", "next(net.parameters())", "d['a']"):
+        root = traced(session, text).root
+        assert (root.relation, root.new_nbytes) == (None, None), text
+    assert traced(session, "torch.tensor([1.0, 2.0])").root.relation == "new"
+
+
+def test_the_peak_under_all_is_that_of_a_plain_look(session):
+    text = "for _ in range(4): t = torch.zeros(256)"
+    assert traced(session, text).peak_nbytes == traced(session, text, all=True).peak_nbytes == 2048
+    assert traced(session, "torch.tensor([1.0, 2.0]) + 1").peak_nbytes == 16
+    assert traced(session, "torch.ones(4).resize_(256)").peak_nbytes == 1024
+
+
+def test_a_part_left_by_return_or_by_an_error_has_come_to_its_end(session):
+    ask(session, "x = torch.ones(3)")
+    ask(session, "def first(x):\n    while True:\n        for j in range(4):\n            if j == 2: return x + j")
+    ask(session, "def none(x):\n    try:\n        for j in range(4): x + torch.ones(2)\n    except RuntimeError: pass")
+    left = [node for node in walk(traced(session, "first(x)").root) if node.operation in ("while", "for")]
+    assert [(node.count, node.failed) for node in left] == [(1, False)]
+    left = [node for node in walk(traced(session, "first(x)", all=True).root) if node.operation in ("while", "for")]
+    assert [(node.count, node.failed) for node in left] == [(1, False), (3, False)]
+    (failed,) = [node for node in walk(traced(session, "none(x)").root) if node.operation == "for"]
+    assert (failed.count, failed.failed) == (1, True)
+
+
+@pytest.mark.parametrize("text", ["x" + " + x" * 180, "-" * 180 + "x", "deep(x)"])
+def test_what_is_nested_too_deeply_for_looking_is_one_part(session, text):
+    ask(session, f"x = torch.ones(3)\ndef deep(x): return {'-' * 180}x")
+    trace = traced(session, text)
+    assert len(texts(trace)) == (2 if text == "deep(x)" else 1)
+    assert trace.root.flops == 3 * 180
+
+
+def test_what_outlives_its_statement_runs_on(session):
+    ask(session, "x = torch.ones(3)")
+    traced(session, "g = (x * i for i in range(3))")
+    assert [answer.text for answer in ask(session, "sum(g).tolist()")] == ["[3.0, 3.0, 3.0]"]
+
+
+def test_generators_and_globals_of_a_trusted_session_see_nothing_of_it():
+    session = Session(seed=0, trust=True)
+    ask(session, "def pairs(n):\n    for i in range(n):\n        yield torch.ones(i).sum()\np = pairs(4)")
+    assert traced(session, "sum(pairs(3)) + next(p)").root.result.shape == ()
+    assert [answer.text for answer in ask(session, "sum(p).item()")] == ["6.0"]
+    names = set(session.names)
+    assert traced(session, "seen = set(globals())").root.result.type == "set"
+    assert session.names["seen"] <= names
+
+
+def test_a_module_that_cannot_print_itself_is_no_failure():
+    session = Session(seed=0, trust=True)
+    ask(
+        session,
+        "class Odd(nn.Module):\n    def extra_repr(self): raise KeyError\n    def forward(self, x): return x + 1",
+    )
+    ask(session, "net = nn.Sequential(Odd())")
+    assert texts(traced(session, "net(torch.ones(2))"))[-1] == "0: Odd"
+
+
+def test_a_name_that_hides_a_library_is_a_name(session):
+    ask(session, "F = torch.rand(4, 3); np = torch.rand(2)")
+    assert texts(traced(session, "F.T")) == ["F.T", "F"]
+    assert traced(session, "np.sum()").root.operation == "method sum"
+
+
+def test_a_module_called_often_is_one_part(session):
+    ask(session, "net = nn.Sequential(nn.Linear(2, 2)); x = torch.rand(1, 2)")
+    root = traced(session, f"for _ in range({recorder.MAX_MODULES + 100}): net(x)").root
+    assert [(node.text, node.count) for node in walk(root)][2:] == [("0: Linear(2, 2)", recorder.MAX_MODULES + 100)]

@@ -1,10 +1,11 @@
 """What every part of a statement gave: its value's facts, its own time and cost, and what is new memory."""
 
 import ast
+import inspect
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from tensorcli import __version__, language, report
 from tensorcli.engine import apart, describe, environment, failure, gradients, interrupts, limits, relations
-from tensorcli.engine.instrument import Instrument
+from tensorcli.engine.instrument import Instrument, bound
 from tensorcli.engine.output import Sink
 from tensorcli.engine.recorder import Record, Recorder, Timer, overhead
 from tensorcli.engine.session import Gave, Session
@@ -43,7 +44,7 @@ def trace(
                 source=statement.source,
                 statement=number,
                 seconds=seconds,
-                root=_Builder(written, request).node(root, request.depth),
+                root=_Builder(written, request, recorder.names).node(root, request.depth),
                 total_seconds=seconds,
                 peak_nbytes=recorder.account.peak_nbytes,
                 kept_nbytes=None if run.error else recorder.account.live_nbytes,
@@ -92,8 +93,7 @@ def _run(
 ) -> _Run:
     key = f"<input {session.inputs}.{number}>"
     session.sources[key] = written
-    instrument = Instrument(into_loops=request.all)
-    tree = instrument.wrapped(written)
+    instrument = Instrument(into_loops=request.all, variables=session.variables())
     recorder = Recorder(instrument.sites, session.variables(), key, own=overhead())
     sink = Sink(emit, source=written.source, statement=number)
     limits.limit_memory()
@@ -101,42 +101,57 @@ def _run(
     with warnings.catch_warnings(), redirect_stdout(sink):
         warnings.simplefilter("ignore")
         try:
-            code = language.compiled(written, filename=key, trust=session.trust, tree=tree)
-            with _recorded(session, instrument, recorder):
+            code = _code(session, instrument, written, key)
+            recorder.sites = instrument.sites
+            with _opened(session, instrument) as functions:
                 world = _copies(session, written)
+                run_it = _bound(code, functions, recorder)
                 with session.modes(), recorder.recording(), interrupts.interruptible():
                     start = time.perf_counter()
-                    eval(code, session.names)
+                    eval(run_it, session.names)
                 run = _Run(recorder, time.perf_counter() - start)
-            _time_again(run, code, world, key)
+            _time_again(run, code, world, set(functions.values()), key)
         except BaseException as error:  # --trust lets people raise anything
             run = _Run(recorder, time.perf_counter() - start, error)
     sink.finish()
     return run
 
 
-@contextmanager
-def _recorded(session: Session, instrument: Instrument, recorder: Recorder) -> Iterator[None]:
-    """Within it instrumented code finds the recorder, and the session's functions open into what their bodies do."""
-    functions = {id(value): value for value in session.names.values()}  # a function may have several names
-    plain: list[tuple[types.FunctionType, types.CodeType]] = []
-    worlds = [session.names]
+def _code(session: Session, instrument: Instrument, statement: Statement, key: str) -> types.CodeType:
+    """The statement's code, instrumented; of one that is nested too deeply for that, the whole alone."""
     try:
-        for function in functions.values():
-            code = _instrumented(function, session, instrument)
-            if code is not None:
-                plain.append((function, function.__code__))
-                worlds.append(function.__globals__)
-                function.__code__ = code
-        for names in worlds:
-            names.update(recorder.scope)
-        yield
+        return language.compiled(statement, filename=key, trust=session.trust, tree=instrument.wrapped(statement))
+    except RecursionError:
+        instrument.sites.clear()
+        tree = instrument.wrapped(statement, whole_only=True)
+        return language.compiled(statement, filename=key, trust=session.trust, tree=tree)
+
+
+_Functions = dict[types.FunctionType, types.CodeType]
+
+
+@contextmanager
+def _opened(session: Session, instrument: Instrument) -> Iterator[_Functions]:
+    """Within it the session's functions have instrumented code: these."""
+    functions = {value: None for value in session.names.values() if isinstance(value, types.FunctionType)}
+    inside = {function: code for function in functions if (code := _inside(function, session, instrument))}
+    plain = {function: function.__code__ for function in inside}
+    try:
+        _exchange(inside)
+        yield inside
     finally:
-        for function, code in plain:
-            function.__code__ = code
-        for names in worlds:
-            for name in recorder.scope:
-                names.pop(name, None)
+        _exchange(plain)
+
+
+def _exchange(codes: _Functions) -> None:
+    for function, code in codes.items():
+        function.__code__ = code
+
+
+def _bound(code: types.CodeType, functions: _Functions, recorder: Recorder) -> types.CodeType:
+    """A statement's code that calls this recorder; the functions call it from now on too."""
+    _exchange({function: bound(inside, recorder.methods) for function, inside in functions.items()})
+    return bound(code, recorder.methods)
 
 
 # The first time an operator runs costs many times what the others do: what is quick runs again, on copies made before.
@@ -162,15 +177,16 @@ class _Little(apart.Copier):
     limit = 1 << 20
 
 
-def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], key: str) -> None:
+def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], inside: set[types.CodeType], key: str) -> None:
     """Take the shortest of some more times, where the statement was quick. Nothing of these runs is left behind."""
+    functions = {f: f.__code__ for f in world.values() if isinstance(f, types.FunctionType) and f.__code__ in inside}
     end = time.perf_counter() + ENOUGH
     for _ in range(AGAIN if world and run.seconds < QUICK else 0):
         timer = Timer(run.recorder.sites, {}, key, own=overhead())
-        world.update(timer.scope)
+        once = _bound(code, functions, timer)
         try:
             with apart.apart(seconds=QUICK), apart.closed(), timer.recording(), interrupts.may_raise():
-                eval(code, world)
+                eval(once, world)
         except (Exception, KeyboardInterrupt):  # it changed what it is made of, or takes long now
             return
         run.recorder.root.no_slower_than(timer.root)
@@ -178,19 +194,30 @@ def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], key: str
             return
 
 
-def _instrumented(function: Any, session: Session, instrument: Instrument) -> types.CodeType | None:
-    """The code of a function that a statement of the session defined, instrumented; None for any other value."""
-    if not isinstance(function, types.FunctionType) or function.__closure__:
-        return None
+def _inside(function: types.FunctionType, session: Session, instrument: Instrument) -> types.CodeType | None:
+    """The code of a function that a statement of the session defined, instrumented; None for any other.
+
+    A generator's runs when others are open, and a closure's needs its cells: they stay as they are.
+    """
     key, name = function.__code__.co_filename, function.__name__
     statement = session.sources.get(key)
-    if statement is None or not isinstance(statement.node, ast.FunctionDef) or statement.node.name != name:
+    if function.__closure__ or function.__code__.co_flags & _PAUSES or statement is None:
         return None
-    fresh = statement.again()
-    tree = instrument.wrapped_function(fresh)
-    module = language.compiled(fresh, filename=key, trust=session.trust, tree=tree)
+    if not isinstance(statement.node, ast.FunctionDef) or statement.node.name != name:
+        return None
+    count = len(instrument.sites)
+    try:
+        fresh = statement.again()
+        tree = instrument.wrapped_function(fresh)
+        module = language.compiled(fresh, filename=key, trust=session.trust, tree=tree)
+    except RecursionError:
+        del instrument.sites[count:]
+        return None
     codes = [code for code in module.co_consts if isinstance(code, types.CodeType) and code.co_name == name]
     return codes[-1] if codes else None
+
+
+_PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def _gradients(session: Session, value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
@@ -210,8 +237,9 @@ ENOUGH = 0.01  # or until so much time went by
 class _Builder:
     """Records to a tree of report nodes."""
 
-    def __init__(self, statement: Statement, request: report.Inspect) -> None:
-        self._statement, self._whole, self._grad = statement, request.all, request.grad
+    def __init__(self, statement: Statement, request: report.Inspect, names: Mapping[str, Any]) -> None:
+        self._statement, self._names = statement, names
+        self._whole, self._grad = request.all, request.grad
 
     def node(self, record: Record, depth: int | None) -> report.Node:
         """The report of one part and of those below it, `depth` levels of them."""
@@ -251,6 +279,9 @@ class _Builder:
         if any(part.drew for part in parts) and not isinstance(record.result, report.Tensor):
             yield "random"
         yield from record.facts.notes
+        changed = relations.changed(set().union(*(part.changed for part in parts)), self._names)
+        if changed:
+            yield f"changes {_listed(changed)} in place"
         if record.varies:
             yield "its results differ in shape"
         if self._grad and isinstance(record.result, report.Tensor) and record.result.requires_grad:
@@ -270,3 +301,10 @@ def _is_leaf(record: Record) -> bool:
 
 def _all(record: Record) -> list[Record]:
     return [record, *(below for child in record.children.values() for below in _all(child))]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of some names, and how many others there are."""
+    most = 4
+    more = f" and {len(names) - most:,} more" if len(names) > most + 1 else ""
+    return ", ".join(names[: most if more else None]) + more

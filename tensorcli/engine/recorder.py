@@ -5,8 +5,9 @@ import re
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from statistics import median
@@ -18,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tensorcli import language, report
 from tensorcli.engine import costs, describe, diagrams, environment, relations
-from tensorcli.engine.instrument import ENTER, LEAVE, STEP, Site
+from tensorcli.engine.instrument import ENTER, LEAVE, STEP, Site, takes_inputs
 
 _LOOKS = 30
 MAX_MODULES = 500  # opened in one statement
@@ -44,12 +45,13 @@ class Record:
     operation: str
     count: int = 0
     seconds: float = 0.0
-    shortest: float | None = None  # of an evaluation or a step, with what is below it
+    shortest: float | None = None  # of an evaluation or a step, with what is below it, without looking
     longest: float | None = None
     flops: int = 0
     moved_nbytes: int = 0
     uncounted: set[str] = field(default_factory=set)  # operators whose operations have no formula
     drew: bool = False
+    changed: set[relations.Stretch] = field(default_factory=set)  # memory that was there before
     result: report.Tensor | report.Value | None = None  # None as long as it has not come to its end
     facts: relations.Facts = field(default_factory=relations.Facts)
     diagrams: tuple[report.AnyDiagram, ...] = ()
@@ -60,6 +62,8 @@ class Record:
         """Take over the shorter times of another run of the same."""
         if self.count == other.count:
             self.seconds = min(self.seconds, other.seconds)
+            if self.longest is not None and other.longest is not None and other.longest < self.longest:
+                self.shortest, self.longest = other.shortest, other.longest
         for mine, theirs in zip(self.children.values(), other.children.values(), strict=False):
             if mine.text == theirs.text:
                 mine.no_slower_than(theirs)
@@ -81,6 +85,8 @@ class _Open:
     below: float = 0.0  # seconds of what is below it, and of looking
     probes: int = 0  # parts directly below it
     operators: int = 0
+    looked: float = 0.0  # seconds spent on looking until it began, or until its step did
+    handled: BaseException | None = None  # when it began
     started: float = 0.0
     step: float | None = None
 
@@ -104,12 +110,15 @@ class Recorder:
         self.account = Account(self)
         self._own = own
         self._late: dict[int, Record] = {}  # of generators, which run when they are asked
-        self.sites, self._names, self._filename = sites, names, filename
+        self.sites, self.names, self._filename = sites, names, filename
         self._open: list[_Open] = [_Open(None, self.root)]
         self._modules = 0
+        self._module_names: dict[int, dict[int, str]] = {}
+        self._looked = 0.0  # seconds, in all
+        self._done = False
 
     @property
-    def scope(self) -> dict[str, Any]:
+    def methods(self) -> dict[str, Any]:
         """What the instrumented statement calls."""
         return {ENTER: self.enter, LEAVE: self.leave, STEP: self.step}
 
@@ -126,6 +135,7 @@ class Recorder:
             stack.callback(register_module_forward_hook(self._leave_module).remove)
             self._see_operators(stack)
             yield
+            self._done = True  # a generator that outlives the statement is looked at no more
 
     def _see_operators(self, stack: ExitStack) -> None:
         stack.enter_context(self.account)
@@ -148,29 +158,33 @@ class Recorder:
         now = time.perf_counter()
         opened = next((opened for opened in reversed(self._open) if opened.key == number), None)
         if opened is None:
-            self._late[number].count += 1
+            if number in self._late:
+                self._late[number].count += 1
             return
         opened.record.count += 1
         if opened.step is not None:
-            opened.record.took(now - opened.step)
+            opened.record.took(now - opened.step - (self._looked - opened.looked))
+        opened.looked = self._looked
         opened.step = time.perf_counter()
 
     def _begin(self, key: object, site: Site | None, text: str, operation: str) -> None:
+        if self._done:
+            return
         children = self.current.record.children
         again = (opened.record for opened in self._open if opened.key == key)  # of a function that calls itself
         record = next(again, None) or children.get(key)
         if record is None:
             record = children[key] = Record(site, text, operation)
-        opened = _Open(key, record)
+        opened = _Open(key, record, looked=self._looked, handled=sys.exception())
         self._open.append(opened)
         opened.started = time.perf_counter()
 
     def _end(self, key: object, value: Any) -> None:
         environment.synchronize()  # the statement itself may be the first to use CUDA
         now = time.perf_counter()
-        if not any(opened.key == key for opened in self._open):
+        if self._done or (self.current.key != key and not any(opened.key == key for opened in self._open)):
             return
-        while self._open[-1].key != key:  # it was left by an exception that the statement caught
+        while self.current.key != key:  # it was left by an exception that the statement caught
             self._open.pop()
         opened = self._open.pop()
         record, own = opened.record, self._own
@@ -178,21 +192,25 @@ class Recorder:
         record.seconds += max(
             elapsed - opened.below - own.part - own.below * opened.probes - own.operator * opened.operators, 0.0
         )
+        unlooked = self._looked - opened.looked
         if opened.step is not None:
-            record.took(now - opened.step)
+            record.took(now - opened.step - unlooked)
         elif not (record.site and record.site.steps):
             record.count += 1
-            record.took(elapsed)
+            record.took(elapsed - unlooked)
         elif isinstance(record.site.node, ast.GeneratorExp):
             self._late[record.site.number] = record
-        self._look(opened, value)
         above = self.current
-        if above.key is None:
-            self.value = value
-        if record.site and above.record.site and record.site.statement is above.record.site.statement:
-            above.inputs.append(relations.taken(record.site, value))
+        if sys.exception() is opened.handled:  # else it is being left by an error
+            self._look(opened, value)
+            if above.key is None:
+                self.value = value
+            if _is_input(record.site, above.record.site):
+                above.inputs.append(relations.Input(record.site, value))
         above.probes += 1
-        above.below += time.perf_counter() - opened.started
+        end = time.perf_counter()
+        self._looked += end - now + own.part + own.below
+        above.below += end - opened.started
 
     def _look(self, opened: _Open, value: Any) -> None:
         """Take down what a value is. What it shares with others is looked at the first time alone."""
@@ -205,17 +223,17 @@ class Recorder:
         if not first and _kind(result) != _kind(record.result):
             record.varies = True
         record.result = result
-        if first:
-            record.facts = relations.facts(record.site, record.operation, value, opened.inputs, self._names)
-            record.diagrams = diagrams.of(
-                record.site, record.operation, value, opened.inputs, self._names, opened.module
-            )
+        if not first:
+            return
+        names, made = self.names, self.account.made
+        with suppress(Exception):  # a kind of tensor that is not known here: looking must not be what fails
+            part = record.site, record.operation, value, opened.inputs, names
+            record.facts = relations.facts(*part, made, record.changed)
+            record.diagrams = diagrams.of(*part, opened.module)
 
     # What torch calls.
 
     def _enter_module(self, module: torch.nn.Module, arguments: Any) -> None:
-        if self._modules >= MAX_MODULES:
-            return
         caller = sys._getframe(1)
         while caller.f_code.co_name in ("_call_impl", "_wrapped_call_impl", "inner"):
             assert caller.f_back
@@ -223,16 +241,31 @@ class Recorder:
         if caller.f_code.co_filename == self._filename:
             self.current.module = module  # the call itself is a part already
             return
-        self._modules += 1
-        name = next((o.module and _name_in(o.module, module) for o in reversed(self._open) if o.module), None)
-        text = f"{name}: {_title(module)}" if name else _title(module)
-        self._begin(("module", id(module)), None, text, f"module {type(module).__name__}")
+        key = ("module", id(module))
+        if key not in self.current.record.children:
+            if self._modules >= MAX_MODULES:
+                return
+            self._modules += 1
+        name = next((self._name_in(o.module, module) for o in reversed(self._open) if o.module), None)
+        self._begin(
+            key, None, f"{name}: {_title(module)}" if name else _title(module), f"module {type(module).__name__}"
+        )
         self.current.module = module
-        self.current.inputs += [relations.taken(None, item) for item in costs.tensors(arguments)]
+        self.current.inputs += [relations.Input(None, item) for item in costs.tensors(arguments)]
+
+    def _name_in(self, outer: torch.nn.Module, inner: torch.nn.Module) -> str | None:
+        if id(outer) not in self._module_names:
+            self._module_names[id(outer)] = {id(module): name for name, module in outer.named_modules()}
+        return self._module_names[id(outer)].get(id(inner))
 
     def _leave_module(self, module: torch.nn.Module, arguments: Any, value: Any) -> None:
         if self.current.module is module and self.current.key == ("module", id(module)):
             self._end(("module", id(module)), value)
+
+    def looked(self, seconds: float) -> None:
+        """Note that an operator was looked at."""
+        self.current.below += seconds
+        self._looked += seconds + self._own.operator
 
 
 class Timer(Recorder):
@@ -245,20 +278,25 @@ class Timer(Recorder):
         """Not at all."""
 
 
+def _is_input(site: Site | None, above: Site | None) -> bool:
+    """Whether a part's value is to be kept for the part above it, in the same statement."""
+    return bool(site and above and site.statement is above.statement and takes_inputs(above.node))
+
+
 def _kind(result: report.Tensor | report.Value | None) -> tuple[object, ...]:
     if isinstance(result, report.Tensor):
         return result.shape, result.dtype, result.device
     return (result and result.type,)
 
 
-def _name_in(outer: torch.nn.Module, inner: torch.nn.Module) -> str | None:
-    return next((name for name, module in outer.named_modules() if module is inner), None)
-
-
 def _title(module: torch.nn.Module) -> str:
     """A module as it prints itself, less what says nothing: "Linear(784, 10)"."""
-    facts = re.sub(r"\b(in|out)_features=|, bias=True\b", "", module.extra_repr())
-    return f"{type(module).__name__}({facts})" if not list(module.children()) else type(module).__name__
+    kind = type(module).__name__
+    try:
+        facts = re.sub(r"\b(in|out)_features=|, bias=True\b", "", module.extra_repr())
+    except Exception:  # the user's own
+        return kind
+    return kind if list(module.children()) else f"{kind}({facts})"
 
 
 class Account(TorchDispatchMode):
@@ -268,8 +306,30 @@ class Account(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak_nbytes = 0
         self._recorder = recorder
-        self._live: dict[int, int] = {}
-        self.live_nbytes = 0
+        self._live: dict[int, int] = {}  # bytes by storage
+        self._references: dict[int, weakref.KeyedRef[int, torch.UntypedStorage]] = {}
+        # Told of here, not by a function of ours: an interrupt in that would be lost.
+        self._dead: deque[weakref.KeyedRef[int, torch.UntypedStorage]] = deque()
+        self._live_nbytes = 0
+
+    @property
+    def live_nbytes(self) -> int:
+        """The bytes that tensors take that were made and are still there."""
+        self._forget()
+        return self._live_nbytes
+
+    def made(self, x: torch.Tensor) -> bool:
+        """Whether a tensor's memory is new."""
+        self._forget()
+        storage = _storage(x)
+        return storage is None or storage._cdata in self._live
+
+    def _forget(self) -> None:
+        """Take off what died, before its place is given to another."""
+        while self._dead:
+            key = self._dead.popleft().key
+            self._live_nbytes -= self._live.pop(key, 0)
+            del self._references[key]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -280,48 +340,87 @@ class Account(TorchDispatchMode):
         self, operator: Any, types: Any, arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
     ) -> Any:
         options = options or {}
-        result = operator(*arguments, **options)
+        start = time.perf_counter()
+        changed = _written(operator, arguments, options)
+        sizes = {storage: _nbytes(storage) for x in changed if (storage := _storage(x)) is not None}
         before = time.perf_counter()
+        result = operator(*arguments, **options)
+        after = time.perf_counter()
         opened = self._recorder.current
         try:
             self._count(opened.record, operator, arguments, options, result)
+            for storage, nbytes in sizes.items():
+                self._note_memory(storage, _nbytes(storage) - nbytes)
+            opened.record.changed.update(relations.stretch(x) for x in changed if not self.made(x))
         except Exception:  # a kind of tensor that is not known here: looking must not be what fails
             opened.record.uncounted.add(_name(operator))
         opened.operators += 1
-        opened.below += time.perf_counter() - before
+        self._recorder.looked(before - start + time.perf_counter() - after)
         return result
 
     def _count(
         self, record: Record, operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], result: Any
     ) -> None:
-        record.drew |= torch.Tag.nondeterministic_seeded in operator.tags
+        record.drew |= _draws(operator, arguments, options)
         spent = costs.cost(operator, arguments, options, result)
         record.moved_nbytes += spent.nbytes
         if spent.flops is None:
             record.uncounted.add(_name(operator))
         else:
             record.flops += spent.flops
-        if not operator.is_view:
-            self._note_memory((*arguments, *options.values()), result)
-
-    def _note_memory(self, arguments: tuple[Any, ...], result: Any) -> None:
-        taken = {_storage(x) for x in costs.tensors(arguments)}
+        fresh = operator.overloadpacket is torch.ops.aten.lift_fresh  # `torch.tensor` passes on what it made
+        if operator.is_view and not fresh:
+            return
+        taken = {_storage(x) for x in costs.tensors((*arguments, *options.values())) if not fresh}
         for tensor in costs.tensors((result,)):
             storage = _storage(tensor)
-            if storage is None or storage in taken or storage._cdata in self._live:
-                continue
-            nbytes = describe.known(storage.nbytes())
-            self._live[storage._cdata] = nbytes
-            self.live_nbytes += nbytes
-            self.peak_nbytes = max(self.peak_nbytes, self.live_nbytes)
-            weakref.finalize(storage, self._free, storage._cdata).atexit = False
+            if storage is not None and storage not in taken and not self.made(tensor):
+                self._live[storage._cdata] = 0
+                reference = weakref.KeyedRef(storage, self._dead.append, storage._cdata)
+                self._references[storage._cdata] = reference
+                self._note_memory(storage, _nbytes(storage))
 
-    def _free(self, key: int) -> None:
-        self.live_nbytes -= self._live.pop(key, 0)
+    def _note_memory(self, storage: torch.UntypedStorage, nbytes: int) -> None:
+        if storage._cdata in self._live:
+            self._live[storage._cdata] += nbytes
+        self._live_nbytes += nbytes
+        self.peak_nbytes = max(self.peak_nbytes, self.live_nbytes)
 
 
 def _name(operator: Any) -> str:
     return str(operator.overloadpacket).split(".")[-1]
+
+
+def _draws(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+    """Whether an operator draws random numbers: one that leaves nothing out, and one that does not train, does not."""
+    if torch.Tag.nondeterministic_seeded not in operator.tags:
+        return False
+    given = _given(operator, arguments, options)
+    rate = given.get("dropout_p", given.get("dropout", given.get("p") if "dropout" in _name(operator) else None))
+    return rate != 0 and given.get("train", given.get("training")) is not False
+
+
+def _written(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> list[torch.Tensor]:
+    """The tensors that an operator changes in place: those that its schema names, and running statistics."""
+    statistics = "batch_norm" in _name(operator)
+    if not operator._schema.is_mutable and not statistics:
+        return []
+    names = {argument.name for argument in operator._schema.arguments if argument.is_write}
+    given = _given(operator, arguments, options)
+    if statistics and given.get("training", given.get("train")):
+        names |= {"running_mean", "running_var"}
+    return list(costs.tensors(value for name, value in given.items() if name in names))
+
+
+def _given(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """An operator's arguments by name."""
+    schema = operator._schema.arguments
+    defaults = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+    return {**defaults, **dict(zip((argument.name for argument in schema), arguments, strict=False)), **options}
+
+
+def _nbytes(storage: torch.UntypedStorage) -> int:
+    return describe.known(storage.nbytes())
 
 
 def _storage(x: torch.Tensor) -> torch.UntypedStorage | None:

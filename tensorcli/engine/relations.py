@@ -1,7 +1,8 @@
 """How a value stands to what it was made of: a view, the same object, a copy, new; what was stretched to make it."""
 
 import ast
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 
 from tensorcli import report, units
 from tensorcli.engine import describe
-from tensorcli.engine.instrument import Site
+from tensorcli.engine.instrument import Site, base_of, root_name
 
 _COPIES = frozenset(
     """clone contiguous to float double half bfloat16 int long short byte bool char cpu cuda reshape flatten ravel
@@ -21,23 +22,50 @@ _PRODUCTS = frozenset(("matmul", "mm", "bmm", "mv", "dot", "addmm", "linear"))
 
 
 class Input(NamedTuple):
-    """The value of a part directly below another, and how often it had been changed in place until then."""
+    """The value of a part directly below another."""
 
     site: Site | None
     value: Any
-    version: int | None = None
 
 
-def taken(site: Site | None, value: Any) -> Input:
-    """A part's value as it is now."""
-    return Input(site, value, _version(value))
+class Stretch(NamedTuple):
+    """The memory of a tensor's or an array's elements: where the first is, and how far apart they are in bytes."""
+
+    device: str
+    start: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """For NumPy, which does not read the memory to say whether two of these overlap."""
+        kind = f"|V{self.itemsize}"
+        return {"data": (self.start, True), "shape": self.shape, "strides": self.strides, "typestr": kind, "version": 3}
+
+    def overlaps(self, other: "Stretch") -> bool:
+        """Whether an element is in both; yes where that would take long to find out."""
+        try:
+            mine, theirs = np.asarray(self), np.asarray(other)
+            return self.device == other.device and np.shares_memory(mine, theirs, max_work=_WORK)  # type: ignore[arg-type]
+        except np.exceptions.TooHardError:
+            return True
 
 
-def _version(value: Any) -> int | None:
-    try:
-        return value._version if isinstance(value, torch.Tensor) else None
-    except RuntimeError:  # inference tensors do not count their changes
-        return None
+_WORK = 10_000
+
+
+def stretch(x: torch.Tensor | np.ndarray) -> Stretch:
+    """The memory of an array's elements."""
+    if isinstance(x, np.ndarray):
+        start = x.__array_interface__["data"][0]
+        return Stretch("cpu", start, x.shape, x.strides, x.itemsize)
+    size, shape = x.element_size(), describe.shape_of(x)
+    strides = tuple(size * describe.known(stride) for stride in x.stride())
+    place = describe.extent(x)
+    if place is None:
+        return Stretch("", 1, (0,), (size,), size)
+    return Stretch(place[0], place[1] + 1 + size * describe.known(x.storage_offset()), shape, strides, size)
 
 
 @dataclass(frozen=True)
@@ -51,42 +79,88 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def facts(site: Site | None, operation: str, value: Any, inputs: Sequence[Input], names: Mapping[str, Any]) -> Facts:
-    """The facts of a part of a statement, while what it was made of is still there."""
+def facts(
+    site: Site | None,
+    operation: str,
+    value: Any,
+    inputs: Sequence[Input],
+    names: Mapping[str, Any],
+    made: Callable[[torch.Tensor], bool],
+    changes: set[Stretch],
+) -> Facts:
+    """The facts of a part of a statement, while what it was made of is still there.
+
+    `made` tells whether a tensor's memory is new. `changes` is the memory that the part changed.
+    """
     node = site.node if site else None
     if isinstance(node, ast.AugAssign | ast.Assign):
-        return _changed(node, value, inputs, names)
-    relation = None if isinstance(node, ast.Name) else _relation(operation, value, inputs, names)
+        return _changed(node, value, inputs, changes)
+    relation = None if isinstance(node, ast.Name) else _relation(operation, value, inputs, names, made)
     return Facts(
         matters=_matters(node, value),
         relation=relation,
         new_nbytes=_new_nbytes(value, relation),
         broadcast=_broadcast(operation, value, inputs),
-        notes=(*_notes(value, relation), *_change([x for _, x, old in inputs if old != _version(x)], names)),
+        notes=_notes(value, relation),
     )
 
 
-def _changed(node: ast.AugAssign | ast.Assign, value: Any, inputs: Sequence[Input], names: Mapping[str, Any]) -> Facts:
-    """`x += y` and `x[0] = y`: whether the variable is still the same object, and what else sees the change."""
-    before = inputs[0] if inputs else Input(None, None)
-    name = before.site.node.id if before.site and isinstance(before.site.node, ast.Name) else None
-    if value is None or value is not before.value:
-        return Facts(relation="new" if describe.extent(value) else None, new_nbytes=_new_nbytes(value, "new"))
-    return Facts(relation=f"same object as {name}", new_nbytes=0, notes=_change([value], names))
+def _changed(node: ast.AugAssign | ast.Assign, value: Any, inputs: Sequence[Input], changes: set[Stretch]) -> Facts:
+    """`x += y` and `x[0] = y`: whether the variable is still the same object. Of arrays torch sees no changes."""
+    base = base_of(node)
+    before = next((taken.value for taken in inputs if taken.site and taken.site.node is base), None)
+    name, matters = root_name(node), _holds_tensor(value) or _holds_tensor(before)
+    if isinstance(base, ast.Name) and value is not before:
+        return Facts(matters, relation="new" if describe.extent(value) else None, new_nbytes=_new_nbytes(value, "new"))
+    relation = f"same object as {name}" if name and matters else None
+    if isinstance(before, np.ndarray):
+        changes.add(stretch(before))
+    unseen = base and not changes and not isinstance(before, torch.Tensor)
+    notes = (f"changes {ast.unparse(base)} in place",) if base and unseen else ()
+    return Facts(matters, relation=relation, new_nbytes=0, notes=notes)
 
 
-def _change(changed: Sequence[Any], names: Mapping[str, Any]) -> tuple[str, ...]:
-    """The variables in which a change in place of these shows."""
-    seen = [
+def changed(stretches: Iterable[Stretch], names: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variables, and the parts of them, that have elements in any of these."""
+    stretches = tuple(stretches)
+    return tuple(
         name
-        for value in changed
-        for name in (*(name for name, other in names.items() if other is value), *_others(value, names))
-    ]
-    return (f"changes {', '.join(dict.fromkeys(seen))} in place",) if seen else ()
+        for name, x in held(names)
+        if _is_known(x) and any(one.overlaps(own) for own in (stretch(x),) for one in stretches)
+    )
 
 
-def _others(value: Any, names: Mapping[str, Any]) -> list[str]:
-    return describe.sharing(value, {name: other for name, other in names.items() if name[0] not in "_."}, own=None)
+def held(names: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor | np.ndarray]]:
+    """The arrays that variables are or hold: `w`, `w.grad`, `net.weight`, `xs[0]`; each of those held once."""
+    seen = {id(value) for name, value in names.items() if isinstance(value, _ARRAYS)}
+    for name, value in names.items():
+        if name[0] in "_.":
+            continue
+        for text, x in _parts(name, value):
+            if x is value or id(x) not in seen:
+                seen.add(id(x))
+                yield text, x
+                if isinstance(x, torch.Tensor) and x.is_leaf and x.grad is not None:
+                    yield f"{text}.grad", x.grad
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor | np.ndarray]]:
+    if isinstance(value, torch.nn.Module):
+        items = [*value.named_parameters(name), *value.named_buffers(name)]
+    elif isinstance(value, list | tuple):
+        items = [(f"{name}[{place}]", item) for place, item in enumerate(value[:_MOST])]
+    elif isinstance(value, dict):
+        items = [(f"{name}[{key!r}]", item) for key, item in itertools.islice(value.items(), _MOST)]
+    else:
+        items = [(name, value)]
+    yield from ((text, item) for text, item in items if isinstance(item, _ARRAYS))
+
+
+_MOST = 1000  # items of a list that are looked at
+
+
+def _is_known(x: torch.Tensor | np.ndarray) -> bool:
+    return isinstance(x, np.ndarray) or (x.layout is torch.strided and not x.is_nested)
 
 
 def shared(node: ast.AST, names: Mapping[str, Any]) -> tuple[report.Shared, ...]:
@@ -123,24 +197,30 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, _ARRAYS)
 
 
-def _relation(operation: str, value: Any, inputs: Sequence[Input], names: Mapping[str, Any]) -> str | None:
+def _relation(
+    operation: str,
+    value: Any,
+    inputs: Sequence[Input],
+    names: Mapping[str, Any],
+    made: Callable[[torch.Tensor], bool],
+) -> str | None:
     if not isinstance(value, _ARRAYS):
         return None
     same = next((name for name, other in names.items() if other is value and name[0] not in "_."), None)
     if same:
         return f"same object as {same}"
-    if any(other is value for _, other, _ in inputs):
+    if any(other is value for _, other in inputs):
         return "same object as its input"
     shared = describe.sharing(value, names, own=None)
     if shared:
         return f"view of {shared[0]}"
     mine = describe.extent(value)
-    if mine and any(describe.extent(other) == mine for _, other, _ in inputs):
+    if mine and any(describe.extent(other) == mine for _, other in inputs):
         return "view of its input"
-    held = operation == "index" and not isinstance(inputs[0].value, _ARRAYS)
-    if held or operation.startswith("attribute"):  # it was there before
-        return None
-    copied = operation.removeprefix("method ") in _COPIES and any(isinstance(other, _ARRAYS) for _, other, _ in inputs)
+    taken_out = operation == "index" and not isinstance(inputs[0].value, _ARRAYS)
+    if taken_out or operation.startswith("attribute") or (isinstance(value, torch.Tensor) and not made(value)):
+        return None  # it was there before
+    copied = operation.removeprefix("method ") in _COPIES and any(isinstance(other, _ARRAYS) for _, other in inputs)
     return "copy" if copied else "new"
 
 
@@ -162,7 +242,7 @@ def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
 
 def _broadcast(operation: str, value: Any, inputs: Sequence[Input]) -> report.Broadcast | None:
     """The alignment of an element-wise operation that stretched an operand."""
-    operands = [(site, other) for site, other, _ in inputs if isinstance(other, torch.Tensor)]
+    operands = [(site, other) for site, other in inputs if isinstance(other, torch.Tensor)]
     if operation.removeprefix("method ") in _PRODUCTS or operation in ("ifexp", "boolop"):  # these choose
         return None
     if not isinstance(value, torch.Tensor) or len(operands) < 2:
