@@ -149,7 +149,7 @@ def inspect(
     expression: Annotated[str, typer.Argument(help="The expression to look into.", metavar="EXPRESSION")],
     setup: Annotated[str, typer.Option("--setup", "-s", help="Statements to run first.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing: shapes, dtypes, bytes alone.")] = False,
-    symbol: Annotated[list[str] | None, typer.Option(help="A size that is not known, in a dry run.")] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="A size that is not known: a dry run.")] = None,
     grad: Annotated[bool, typer.Option("--grad", help="Show the autograd graph and the gradients.")] = False,
     depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree.", show_default="all")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show numbers, indices and what loops hold too.")] = False,
@@ -177,7 +177,7 @@ def inspect(
     from tensorcli import figure
     from tensorcli.report import Inspect, Plot, Trace
 
-    if dry_run and (plot or plot_to):
+    if (dry_run or symbol) and (plot or plot_to):
         raise typer.BadParameter("a dry run computes nothing, so there is nothing to draw", param_hint="--plot")
     try:
         expected = None if expect is None else expectations.parse(expect)
@@ -208,7 +208,7 @@ def inspect(
         depth=depth,
         all=everything,
         grad=grad,
-        dry_run=dry_run,
+        dry_run=dry_run or bool(symbol),
         symbols=tuple(symbol or ()),
         plot=(plot or Picture.auto).value if plot or plot_to else None,
         plot_size=(size, size * 3 // 4),

@@ -436,7 +436,7 @@ class Trace(Report, frozen=True, kw_only=True):
     is what looking at one part adds, and is subtracted; `seed` gives its random numbers again where it drew some.
     `functions` is the graph behind the result and `gradients` what its sum's backward would leave in the leaves, where
     these were asked for. What is `predicted` was not computed and has no times: it needs `needed_nbytes` for inputs and
-    peak, of the `free_nbytes` of its device.
+    peak, of the `free_nbytes` of its device; `flops_formula` is its operations where sizes are not known.
     """
 
     root: Node
@@ -452,6 +452,7 @@ class Trace(Report, frozen=True, kw_only=True):
     gradients: tuple[Gradient, ...] = ()
     needed_nbytes: int | None = None
     free_nbytes: int | None = None
+    flops_formula: str | None = None
     environment: dict[str, Any] = {}
 
 

@@ -1,5 +1,6 @@
 """Dry runs: what they say is what happens, nothing is computed, and the session stays as it is."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -260,10 +261,108 @@ def test_what_an_expression_asks_of_a_size_is_said(text: str, said: str):
     assert [answer.text for answer in found if isinstance(answer, report.Notice)] == [said]
 
 
+def conditions(text: str, setup: str, *symbols: str) -> list[str]:
+    found = answers(text, setup, symbols=symbols)
+    assert isinstance(found[0], report.Trace), found
+    return [answer.text for answer in found if isinstance(answer, report.Notice)]
+
+
+def test_conditions_on_several_sizes_are_in_their_names():
+    x = "x = torch.empty(B, T)"
+    assert conditions("x @ y", f"{x}; y = torch.empty(S, 7)", "B", "T", "S") == ["only for S = T, because of x @ y"]
+    assert conditions("x + y", f"{x}; y = torch.empty(B, S)", "B", "T", "S") == ["only for S = T, because of x + y"]
+    assert conditions("x.view(B, H, D)", x, "B", "T", "H", "D") == ["only for T = D*H, because of x.view(B, H, D)"]
+    assert conditions("x.view(-1, 7)", x, "B", "T") == [
+        "only where B*T is divisible by 7, because of x.view(-1, 7)",
+    ]
+    assert sorted(
+        conditions("x @ y + z", f"{x}; y = torch.empty(S, 7); z = torch.empty(C, 7)", "B", "T", "S", "C")
+    ) == [
+        "only for C = B, because of x @ y + z",
+        "only for S = T, because of x @ y",
+    ]
+    assert sizes("x.view(-1, 7)", "x = torch.empty(B, 64)", "B") == ("64*B//7", 7)
+    found = trace("x.shape[0] > 10", x, symbols=["B", "T"])
+    assert found.root.result.text == "True where B > 10"
+
+
+LAYERS = {
+    "conv": "nn.Conv2d(3, 8, 3, stride=2, padding=1)",
+    "pool": "nn.MaxPool2d(3, stride=2)",
+    "average": "nn.AvgPool2d(2)",
+    "adapt": "nn.AdaptiveAvgPool2d((2, 2))",
+    "up": "nn.ConvTranspose2d(3, 4, 2, stride=2)",
+    "linear": "nn.Linear(64, 10)",
+    "attend": "nn.MultiheadAttention(64, 4, batch_first=True)",
+    "norm": "nn.LayerNorm(64)",
+    "embed": "nn.Embedding(50, 16)",
+    "net": "nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))",
+    "images": "nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(2))",
+}
+SYMBOLIC = """x @ w|x @ x.T|x.T @ x|torch.einsum('bt,bs->ts', x, x)|x + x[0]|x * 2 + 1|x.sum(0)
+x.mean(1, keepdim=True)|x.flatten()
+x.reshape(-1)|x.view(B, 8, 8)|x.unsqueeze(1)|x[None]|x[:, ::2]|x[1:]|x[:, 3:-2]|x[-1]|x[..., 0]|x.t().contiguous()
+torch.cat([x, x])|torch.cat([x, x], 1)|torch.stack([x, x, x])|x.chunk(2, 1)[0]|x.split(16, 1)[1]|x.repeat(2, 3)
+x.expand(4, B, 64)|x.unfold(1, 3, 2)|x.movedim(0, 1)|x.softmax(-1)|x.argmax(1)|x.cumsum(0)|x.sort(1).values
+x.topk(5, dim=1).values|x.tril()|torch.outer(x[0], x[0])|linear(x)|net(x)|norm(x)
+attend(s, s, s)[0]|s.transpose(1, 2) @ s|F.scaled_dot_product_attention(s, s, s)|s.view(B, T, 4, 16).transpose(1, 2)
+s.flatten(0, 1)|s.reshape(B * T, 64)|linear(s).softmax(-1)|s.mean(1)|torch.bmm(s, s.transpose(1, 2))|embed(i)
+conv(p)|pool(p)|average(p)|adapt(p)|up(p)|images(p)|p.permute(0, 2, 3, 1)|p.flatten(1)|p.mean((2, 3))
+torch.arange(B)|torch.zeros(B, T)|torch.ones(T, 3) @ torch.ones(3, B)|torch.eye(T)
+torch.broadcast_to(x[0], (T, 64))|torch.where(x > 0, x, 0)|F.one_hot(i, 50)
+F.cross_entropy(linear(x), i[:, 0])""".replace("\n", "|").split("|")
+TENSORS = {
+    "x": "torch.rand(B, 64)",
+    "w": "torch.rand(64, 10)",
+    "s": "torch.rand(B, T, 64)",
+    "p": "torch.rand(B, 3, T, T)",
+    "i": "torch.zeros(B, T, dtype=torch.int64)",
+}
+
+
+def needed_for(text: str) -> str:
+    return "; ".join(f"{name} = {made}" for name, made in (LAYERS | TENSORS).items() if re.search(rf"\b{name}\b", text))
+
+
+def test_sizes_in_names_are_those_of_real_runs():
+    """At several sizes, what the names give is the shape, and the bytes, that torch gives."""
+    session = Session(seed=0)
+    said: list[report.AnyReport] = []
+    numbers = [{"B": 2, "T": 9}, {"B": 7, "T": 12}, {"B": 5, "T": 31}]
+    wrong = []
+    for text in SYMBOLIC:
+        found = answers(text, needed_for(text), symbols=["B", "T"])
+        if not isinstance(found[0], report.Trace):
+            wrong.append((text, found))
+            continue
+        root = found[0].root.result
+        for sizes in numbers:
+            said.clear()
+            setup = "; ".join(f"{name} = {size}" for name, size in sizes.items())
+            session.ask(report.Inspect(text=text, setup=f"{setup}; {needed_for(text)}"), said.append)
+            real = said[0].root.result
+            shape = tuple(eval(str(size), dict(sizes)) for size in root.sizes or root.shape)
+            nbytes = eval(root.nbytes_formula, dict(sizes)) if root.nbytes_formula else root.nbytes
+            if (shape, nbytes, root.dtype) != (real.shape, real.nbytes, real.dtype):
+                wrong.append((text, sizes, root.sizes, real.shape, nbytes, real.nbytes))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("text", ["torch.linspace(0, 1, B)", "F.pad(x, (1, 2))", "[row.sum() for row in x]"])
+def test_what_torch_asks_of_the_number_itself_is_said(text):
+    assert conditions(text, "x = torch.rand(B, 64)", "B") == [
+        "this is shown for B = 23: what it does depends on the number itself"
+    ]
+
+
 def test_what_works_for_no_size_fails():
     assert problem("x @ x", "x = torch.empty(2, B, 3)", symbols=["C"]).code == "unknown-name"
     assert problem("x @ w", "x = torch.empty(B, 3); w = torch.empty(4, 2)", symbols=["B"]).code == "matmul-inner-sizes"
     assert problem("x", symbols=["no name"]).code == "bad-argument"
+    lazy = problem("m(x)", "m = nn.LazyLinear(5); x = torch.empty(4, 3)")
+    assert lazy.title.startswith("a lazy layer gets its parameters from its first input")
+    rnn = problem("m(x)", "m = nn.LSTM(8, 16); x = torch.empty(T, 4, 8)", symbols=["T"])
+    assert rnn.code == "not-predicted"
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def copies(
 
 _PLAIN = (
     int, float, complex, str, bytes, bool, type(None), type, types.ModuleType, types.CodeType, namespace.Namespace,
-    torch.dtype, torch.device, torch.Size, types.BuiltinFunctionType, range,
+    torch.dtype, torch.device, torch.Size, torch.SymInt, torch.SymBool, types.BuiltinFunctionType, range,
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ _MOVES = frozenset(
     scatter_ index_select index_copy index_fill index_fill_ masked_fill masked_fill_ masked_select where embedding flip
     roll repeat constant_pad_nd pad reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
     nonzero unfold slice_scatter select_scatter diagonal_scatter tril triu lift_fresh lift_fresh_copy
+    size stride numel sym_size sym_stride sym_numel storage_offset sym_storage_offset
     _local_scalar_dense resize_ set_ detach_ bernoulli_ normal_ uniform_ random_ exponential_ _linalg_check_errors
     """.split()
 )

@@ -59,6 +59,8 @@ def describe(
                 )
             if isinstance(value, torch.SymInt):
                 return report.Value(name=name, type="int", text=str(formula(value)))
+            if isinstance(value, torch.SymBool):
+                return report.Value(name=name, type="bool", text=_condition(value))
             return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief, stats=stats)
     except Exception as error:
         return report.Value(
@@ -119,11 +121,19 @@ def formula(size: Any) -> int | str:
     """A size as a number, or as a formula of the names that sizes not known have."""
     if not isinstance(size, torch.SymInt):
         return int(size)
-    expression = size.node.expr.xreplace(size.node.shape_env.names)
-    if expression.is_number:
-        return int(expression)
-    text = re.sub(r"\(\((\w+//\w+)\)\)", r"(\1)", str(expression))
-    return re.sub(r"^\(([^()]*)\)$", r"\1", text)
+    from tensorcli.engine import formulas
+
+    expression = formulas.simple(size.node.expr.xreplace(size.node.shape_env.names))
+    return int(expression) if expression.is_number else formulas.text(expression)
+
+
+def _condition(value: torch.SymBool) -> str:
+    """A comparison of sizes that are not known: what it is taken for, and where it is that."""
+    from tensorcli.engine import formulas
+
+    node = value.node
+    expression = node.expr.xreplace(node.shape_env.names)
+    return f"{bool(node.hint)} where {formulas.text(expression if node.hint else ~expression)}"
 
 
 def _symbolic(x: torch.Tensor, *, name: str | None) -> report.Tensor | None:

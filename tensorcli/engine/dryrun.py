@@ -2,9 +2,10 @@
 
 import contextlib
 import keyword
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -14,7 +15,8 @@ from tensorcli.engine import apart, describe, environment, failure, namespace, p
 from tensorcli.engine.session import Session
 from tensorcli.language import Statement
 
-SECONDS = 3600.0  # that a dry run may take: its loops are ordinary Python
+if TYPE_CHECKING:
+    from tensorcli.engine.formulas import Condition
 
 Emit = Callable[[report.AnyReport], None]
 
@@ -22,7 +24,7 @@ Emit = Callable[[report.AnyReport], None]
 def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
     """Answer an Inspect with what it would give. The session stays as it is."""
     device = str(environment.default_device())
-    with apart.apart(seconds=SECONDS):
+    with apart.apart(seconds=None):
         try:
             torch.set_num_threads(1)  # small twins: waking others takes longer
             if request.symbols:
@@ -48,21 +50,47 @@ def _with_symbols(session: Session, request: report.Inspect, emit: Emit) -> None
     dry = DrySession(session, request, numbers)
     dry.inspect(request, answers.append)
     failed = _problem(answers)
-    if failed is not None and failed.code != "depends-on-values":
-        for name, number, condition in dry.refused():
-            again: list[report.AnyReport] = []
-            DrySession(session, request, numbers | {name: number}).inspect(request, again.append)
-            if _problem(again) is None:
-                why = f", because of {' '.join(failed.span.text.split())}" if failed.span else ""
-                answers = [*again, report.Notice(source=request.text, text=f"only {condition}{why}")]
-                break
+    if failed is not None and failed.code not in ("depends-on-values", "not-predicted"):
+        answers = _where_it_works(session, request, numbers, most=MOST_CONDITIONS) or [
+            *(answer for answer in answers if answer is not failed),
+            msgspec.structs.replace(failed, notes=(*failed.notes, *_stand_ins(numbers, failed))),
+        ]
     elif failed is None and (fixed := dry.fixed()):
         taken = ", ".join(f"{name} = {number}" for name, number in fixed.items())
         answers.append(
-            report.Notice(source=request.text, text=f"this holds for {taken}: it asks for the number itself")
+            report.Notice(
+                source=request.text, text=f"this is shown for {taken}: what it does depends on the number itself"
+            )
         )
     for answer in answers:
         emit(answer)
+
+
+def _where_it_works(
+    session: Session, request: report.Inspect, numbers: dict[str, int], *, most: int
+) -> list[report.AnyReport] | None:
+    """The answers with numbers for which a text does not fail, and what these have to fulfil; None where none help."""
+    dry = DrySession(session, request, numbers)
+    answers: list[report.AnyReport] = []
+    dry.inspect(request, answers.append)
+    failed = _problem(answers)
+    if failed is None:
+        return answers
+    why = f", because of {' '.join(failed.span.text.split())}" if failed.span else ""
+    for condition in dry.refused() if most else ():
+        fewer = numbers | {condition.name: condition.number}
+        if found := _where_it_works(session, request, fewer, most=most - 1):
+            return [*found, report.Notice(source=request.text, text=f"only {condition.words}{why}")]
+    return None
+
+
+def _stand_ins(numbers: dict[str, int], failed: report.Diagnosis) -> list[str]:
+    """What the numbers mean that an error names, which nobody typed."""
+    said = f"{failed.title} {failed.torch} {failed.operands}"
+    return [f"{number} stands for {name}" for name, number in numbers.items() if re.search(rf"\b{number}\b", said)]
+
+
+MOST_CONDITIONS = 3  # on sizes that are not known, each found by another run
 
 
 def _problem(answers: list[report.AnyReport]) -> report.Diagnosis | None:
@@ -90,8 +118,8 @@ class DrySession(Session):
         if self._shapes is not None:
             self.names |= self._shapes.sizes
 
-    def refused(self) -> list[tuple[str, int, str]]:
-        """The conditions on an unknown size that did not hold: its name, a number for which each holds, its words."""
+    def refused(self) -> "list[Condition]":
+        """What would have to hold for the conditions on unknown sizes that did not."""
         return predict.refused(self._shapes)
 
     def fixed(self) -> dict[str, int]:
@@ -116,6 +144,7 @@ class DrySession(Session):
                 seconds=None,
                 total_seconds=0.0,
                 probe_seconds=None,
+                flops_formula=_total(answer.root),
                 seed=None,
                 predicted=True,
                 peak_nbytes=None if self._shapes else answer.peak_nbytes,
@@ -146,6 +175,8 @@ class DrySession(Session):
         """The diagnosis of what a statement raised. It looks at real tensors of the same metadata."""
         if isinstance(error, predict.DependsOnValues):
             return self._depends(error, statement, *arguments)
+        if why := next((why for words, why in _NOT_PREDICTED.items() if words in str(error)), None):
+            return self._cannot(why, error, statement, *arguments)
         if "FakeTensor" in str(error) and error.args:
             error.args = (str(error).replace("FakeTensor", "Tensor"),)
         fakes = dict(self.names)
@@ -169,6 +200,18 @@ class DrySession(Session):
             span=report.Span(**place._asdict()) if place else None,
         )
 
+    def _cannot(self, why: str, error: BaseException, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
+        """What torch itself does not predict."""
+        place = failure.place_of(error, statement, self.sources)
+        return report.Diagnosis(
+            source=statement.source,
+            statement=number,
+            code="not-predicted",
+            category="other",
+            title=why,
+            span=report.Span(**place._asdict()) if place else None,
+        )
+
     def _answers(self, *_: Any, **__: Any) -> list[report.AnyReport]:
         return []  # only traces are shown
 
@@ -180,6 +223,14 @@ class DrySession(Session):
             world = apart.copies(names, own, start=start, kind=kind)
         del world[apart.TWINS]
         return {**world, "Out": {}}
+
+
+# Why torch fails in a dry run where it would not in a real one, by words of its message.
+_NOT_PREDICTED = {
+    "allow_non_fake_inputs": "torch does not predict this for sizes that are not known: name numbers in their place",
+    "ninitialized": "a lazy layer gets its parameters from its first input, and a dry run has none: name their sizes, "
+    "as in nn.Linear(784, 10)",
+}
 
 
 def _make_real(error: BaseException) -> None:
@@ -221,6 +272,18 @@ def _device_of(node: report.Node) -> str | None:
     if isinstance(node.result, report.Tensor):
         return node.result.device
     return next((device for child in node.children if (device := _device_of(child))), None)
+
+
+def _total(node: report.Node) -> str | None:
+    """The formula of all operations together, where one is needed."""
+    flops = sum(each.flops or 0 for each in _nodes(node))
+    return str(describe.formula(flops)) if isinstance(flops, torch.SymInt) else None
+
+
+def _nodes(node: report.Node) -> Iterator[report.Node]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
 
 
 def _predicted(node: report.Node, doubtful: dict[str, None], *, outermost: bool = False) -> report.Node:

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
 from tensorcli.engine import apart, describe, pretend
+
+if TYPE_CHECKING:
+    from tensorcli.engine.formulas import Condition
 
 _MAX_CHANGED = 1 << 24  # elements, of what is changed in place, to get torch's message
 MAX_ELEMENTS = 65_536  # of all twins of one call, and of what it gives
@@ -146,28 +149,15 @@ def unknown_sizes(numbers: Mapping[str, int]) -> Any:
     return shapes
 
 
-def refused(shapes: Any) -> list[tuple[str, int, str]]:
-    """The conditions on one unknown size that did not hold: its name, a number for which each does, its words."""
+def refused(shapes: Any) -> "list[Condition]":
+    """What would have to hold for the conditions on sizes that did not, the last one first."""
     import sympy
 
+    from tensorcli.engine import formulas
+
     numbers = {sympy.Symbol(name): describe.known(size) for name, size in shapes.sizes.items()}
-    found = []
-    for guard in reversed(shapes.guards):
-        condition = guard.expr.xreplace(shapes.names)
-        for unknown in sorted(condition.free_symbols, key=str) if isinstance(condition, sympy.Ne) else ():
-            others = {name: number for name, number in numbers.items() if name != unknown}
-            of_one = condition.subs(others)
-            number = next((n for n in range(2, _TRIED) if not of_one.subs(unknown, n)), None)
-            if number is not None:
-                several = next(n for n in (3 * number, number) if not of_one.subs(unknown, n))
-                words = (
-                    f"for {unknown} = {number}" if several == number else f"where {unknown} is divisible by {number}"
-                )
-                found.append((str(unknown), several, words))
-    return list(dict.fromkeys(found))
-
-
-_TRIED = 1_000  # numbers for a size that is not known
+    guards = (guard.expr.xreplace(shapes.names) for guard in reversed(shapes.guards))
+    return list(dict.fromkeys(found for guard in guards for found in formulas.conditions(guard, numbers)))
 
 
 class Faker(apart.Copier):
@@ -524,7 +514,9 @@ class _Call:
                 raise error from None
             self.depends_on_values = True
             return result
-        if self.name.strip("_") in _FAILS_FOR_VALUES or self._divides():
+        if self.name == "one_hot":  # of a large class, it would make room for all below that
+            self.depends_on_values = True
+        elif self.name.strip("_") in _FAILS_FOR_VALUES or self._divides():
             self.prepare(values=_OTHER._replace(integer=0) if self._divides() else _HARMFUL)
             try:
                 self._once()

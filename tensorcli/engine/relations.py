@@ -234,6 +234,8 @@ def _new_nbytes(value: Any, relation: str | None) -> int | None:
 def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
     """A view's bytes against those of its storage."""
     if relation and relation.startswith("view") and isinstance(value, torch.Tensor):
+        if describe.has_unknown_sizes(value):
+            return ()
         place, own = describe.extent(value), describe.known(value.numel()) * value.element_size()
         if place and 0 < own < place[2] - place[1]:
             return (f"{units.nbytes(own)} of a storage of {units.nbytes(place[2] - place[1])}",)

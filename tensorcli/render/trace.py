@@ -80,9 +80,13 @@ def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
         layout.crop_text(result, max(FACTS, width * 3 // 8)),
         Text(formula or ("" if memory is None else units.nbytes(memory)), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),
-        Text("not counted" if node.uncounted else units.count(node.flops) if node.flops else "", theme.FAINT),
+        Text("not counted" if node.uncounted else node.flops_formula or _count(node.flops), theme.FAINT),
         Text(_intensity(node.flops, node.moved_nbytes), theme.FAINT),
     ]
+
+
+def _count(flops: int | None, unit: str = "") -> str:
+    return units.count(flops, unit) if flops else ""
 
 
 def _intensity(flops: int | None, moved: int | None) -> str:
@@ -123,8 +127,6 @@ def _notes(node: report.Node) -> list[Text]:
     if node.count > 1:
         each = [time for time in (node.shortest_seconds, node.longest_seconds) if time is not None]
         notes.append(Text(f"{node.count:,} times{f', {_range(*each)} each' if len(each) == 2 else ''}", theme.FAINT))
-    if node.flops_formula:
-        notes.append(Text(f"{node.flops_formula} FLOP", theme.FAINT))
     return notes + [Text(safe_line(note)) for note in node.notes]
 
 
@@ -218,7 +220,7 @@ def _totals(trace: report.Trace) -> list[Part]:
         (f"{units.nbytes(kept)} new" if kept else "", 4, "; "),
         (_needed(trace), 0, "; "),
         ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs" if peak else "no new memory", 0, "; "),
-        (units.count(flops, "FLOP") if flops else "", 1, "; "),
+        (f"{trace.flops_formula} FLOP" if trace.flops_formula else _count(flops, "FLOP"), 1, "; "),
         (f"{intensity} FLOP/B" if intensity else "", 3, ", "),
         (f"{device}" if device else "", 2, "; "),
         (f"torch {torch}" if torch else "", 5, ", "),
