@@ -316,7 +316,10 @@ class Product(Diagram, frozen=True, kw_only=True):
 
 
 class Einsum(Diagram, frozen=True, kw_only=True):
-    """The size of each letter in each operand and in the result, null where it is not in it."""
+    """The size of each letter in each operand and in the result, null where it is not in it.
+
+    Each axis of an ellipsis has a column of its own, under "…".
+    """
 
     letters: tuple[str, ...]
     operands: tuple[tuple[str, tuple[int | None, ...]], ...]
@@ -344,7 +347,9 @@ class Axes(Diagram, frozen=True, kw_only=True):
 
 
 class Selection(Diagram, frozen=True, kw_only=True):
-    """Which elements an index chose: `chosen` of them, `taken` with repeats, in `planes` of the last two axes.
+    """Which elements an index chose, or an assignment `changed`: `chosen` of them, `taken` with repeats.
+
+    They are in `planes` of the last two axes.
 
     `cells` has a text for each of `rows` with "#" for each of `columns` that was chosen, in the first such `plane`.
     """
@@ -357,6 +362,7 @@ class Selection(Diagram, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
     cells: tuple[str, ...] = ()
+    changed: bool = False
 
 
 class Strides(Diagram, frozen=True, kw_only=True):
