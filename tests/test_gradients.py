@@ -61,6 +61,7 @@ def drawn(trace: report.Trace, width: int = 80) -> list[str]:
         ("{'loss': net(x @ w).mean(), 'n': 3}", "the result"),
         ("w * 1j", "the sum of the real part of the result"),
         ("w", "the sum of the result"),
+        ("w.to_sparse() * 2", "the sum of the result"),
         ("loss = net(x @ w).log_softmax(0).var()", "the result"),
     ],
 )
@@ -205,6 +206,22 @@ def test_hooks_are_not_called(session, kind):
     assert called == []
     handle.remove()
     assert reached(traced(session, text))
+
+
+def test_hooks_of_a_tensor_that_is_gone_are_not_called(session):
+    called: list[object] = []
+    handle = session.names["h"].register_hook(called.append)
+    del session.names["h"]
+    assert "has no name any more has hooks" in reason(session, "loss * 1")
+    assert called == []
+    handle.remove()
+    assert list(reached(traced(session, "loss * 1"))) == ["w"]
+
+
+def test_forward_hooks_do_not_matter(session):
+    session.names["net"][0].register_forward_hook(lambda *_: None)
+    session.names["net"].register_forward_pre_hook(lambda *_: None)
+    assert reached(traced(session, "net(x @ w).sum()"))
 
 
 def test_a_retained_gradient_is_not_filled_and_a_hook_after_accumulation_not_called(session):

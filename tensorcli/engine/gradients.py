@@ -2,7 +2,7 @@
 
 import gc
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -65,8 +65,10 @@ def gradients(value: Any, names: Mapping[str, Any]) -> tuple[report.Gradient, ..
         raise RuntimeError(reason)
     leaves = {**known, **{key: (None, leaf) for key, leaf in behind.items() if key not in known}}
     try:
+        with torch.enable_grad():
+            sums = [x if x.layout is torch.strided else x.sum() for x in results]
         found = torch.autograd.grad(
-            results, list(behind.values()), [_ones(x) for x in results], retain_graph=True, allow_unused=True
+            sums, list(behind.values()), [_ones(x) for x in sums], retain_graph=True, allow_unused=True
         )
     except RuntimeError as error:
         raise RuntimeError(_plain(str(error))) from None
@@ -128,7 +130,7 @@ def _leaves(names: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
 
 def _ones(x: torch.Tensor) -> torch.Tensor:
     """The gradient of a tensor's sum; it takes no memory."""
-    if x.layout is not torch.strided or x.is_nested:
+    if x.is_nested:
         return torch.ones_like(x)
     return torch.ones((), dtype=x.dtype, device=x.device).expand(x.shape)
 
@@ -216,8 +218,12 @@ def _called(nodes: Sequence[Any], leaves: Sequence[torch.Tensor]) -> str | None:
                 return f"a tensor {_facts(x)} has hooks, which a backward would call"
             if not x.is_leaf and x.retains_grad:
                 return f"a tensor {_facts(x)} retains its gradient, which a backward would change"
-    if any(_name(node) != _LEAF and _has_hooks(node) for node in nodes):
-        return "a function of the graph has hooks, which a backward would call"
+    if _lone_hooks() and gc.collect() >= 0:
+        lone = _lone_hooks()
+        if lone and any(_name(node) != _LEAF and _has_hooks(node) for node in nodes):
+            return "a function of the graph has hooks, which a backward would call"
+        if not all(_is_of_module(hook) for hooks in lone for hook in hooks.values()):
+            return "a tensor that has no name any more has hooks, which a backward would call"
     return None
 
 
@@ -225,8 +231,25 @@ def _facts(x: torch.Tensor) -> str:
     return f"{describe.dtype_name(x.dtype)} {list(describe.shape_of(x))}"
 
 
+def _lone_hooks() -> list[Any]:
+    """The hooks that nothing in Python holds: of graphs' functions, and of tensors that are gone; torch hides which."""
+    hooks = [x for x in gc.get_objects() if type(x) is OrderedDict and x and _is_hook(*next(iter(x.items())))]
+    held = {id(x) for holder in gc.get_referrers(*hooks) if holder is not hooks for x in gc.get_referents(holder)}
+    return [x for x in hooks if id(x) not in held]
+
+
+def _is_hook(key: Any, value: Any) -> bool:
+    """Whether a dict's item is a hook, other than those that stand in the graph as BackwardHookFunctionBackward."""
+    return type(key) is int and callable(value) and not getattr(value, "__qualname__", "").startswith("BackwardHook.")
+
+
+def _is_of_module(hook: Any) -> bool:
+    """Whether torch put this on the function that gave a module's result."""
+    return type(hook).__name__ == "_WrappedHook"
+
+
 def _has_hooks(node: Any) -> bool:
-    """Whether a function has hooks: torch tells those that one more was put to."""
+    """Whether a function has hooks: torch shows them to one that is added."""
     for register in (node.register_hook, node.register_prehook):
         handle = register(lambda *_: None)
         hooks = handle.hooks_dict_ref()
@@ -246,4 +269,4 @@ def _plain(words: str) -> str:
     if changed:
         maker = f", the result of {changed[2]}," if changed[2] else ""
         return f"a tensor {changed[1]}{maker} was changed in place, and the backward needs it as it was; change a clone"
-    return words
+    return words.partition(". ")[0].removesuffix(".")
