@@ -131,6 +131,12 @@ def test_what_is_remarkable_in_a_gradient_is_said(session):
     assert reached(trace)["a"].norm == pytest.approx(3**0.5 * 1e-30)
 
 
+def test_a_narrow_screen_keeps_the_names_of_leaves(session):
+    names = ["w", "net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"]
+    lines = drawn(traced(session, "net(x @ w).sum()"), 40)
+    assert [line.split()[0] for line in lines[-5:]] == names
+
+
 def test_after_a_backward_the_gradients_that_it_left_are_shown(session):
     trace = traced(session, "loss.backward()")
     assert list(reached(trace)) == ["w"]

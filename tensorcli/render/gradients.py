@@ -39,7 +39,7 @@ def _more(count: int, noun: str, width: int) -> list[Text]:
 
 def _leaves(trace: report.Trace, width: int) -> list[Text]:
     """A table of those that got one, and a sentence of the others."""
-    columns = [Column("leaf", least=8), Column("tensor", 2), Column("norm", 0, right=True), Column("", 1, least=8)]
+    columns = [Column("leaf", least=24), Column("tensor", 2), Column("norm", 0, right=True), Column("", 1, least=8)]
     reached = [leaf for leaf in trace.gradients if leaf.reached]
     others = [leaf.name or _UNNAMED for leaf in trace.gradients if not leaf.reached]
     most = len(reached) if trace.all else LINES
