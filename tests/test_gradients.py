@@ -133,7 +133,7 @@ def test_what_is_remarkable_in_a_gradient_is_said(session):
 
 def test_a_narrow_screen_keeps_the_names_of_leaves(session):
     names = ["w", "net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"]
-    lines = drawn(traced(session, "net(x @ w).sum()"), 40)
+    lines = drawn(traced(session, "net(x @ w).sum()"), 36)
     assert [line.split()[0] for line in lines[-5:]] == names
 
 
