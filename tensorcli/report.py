@@ -316,7 +316,10 @@ class Product(Diagram, frozen=True, kw_only=True):
 
 
 class Einsum(Diagram, frozen=True, kw_only=True):
-    """The size of each letter in each operand and in the result, null where it is not in it."""
+    """The size of each letter in each operand and in the result, null where it is not in it.
+
+    Each axis of an ellipsis has a column of its own, under "…".
+    """
 
     letters: tuple[str, ...]
     operands: tuple[tuple[str, tuple[int | None, ...]], ...]
@@ -344,7 +347,9 @@ class Axes(Diagram, frozen=True, kw_only=True):
 
 
 class Selection(Diagram, frozen=True, kw_only=True):
-    """Which elements an index chose: `chosen` of them, `taken` with repeats, in `planes` of the last two axes.
+    """Which elements an index chose, or an assignment `changed`: `chosen` of them, `taken` with repeats.
+
+    They are in `planes` of the last two axes.
 
     `cells` has a text for each of `rows` with "#" for each of `columns` that was chosen, in the first such `plane`.
     """
@@ -357,6 +362,7 @@ class Selection(Diagram, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
     cells: tuple[str, ...] = ()
+    changed: bool = False
 
 
 class Strides(Diagram, frozen=True, kw_only=True):
@@ -411,14 +417,23 @@ class Node(Data, frozen=True, kw_only=True):
 
 
 class GraphFunction(Data, frozen=True, kw_only=True):
-    """A kind of function in autograd's graph, and how many there are: "MmBackward0"."""
+    """A function in autograd's graph, "MmBackward0", or `count` of a kind in a row; "AccumulateGrad" is a leaf.
+
+    It goes on to those after it that are one deeper. What has the same `place` is the same; "others" were not listed.
+    """
 
     name: str
     count: int
+    depth: int = 0
+    place: int | None = None
 
 
 class Gradient(Data, frozen=True, kw_only=True):
-    """What a backward would leave in a leaf; `name` is null where it has none. A leaf that is not reached gets none."""
+    """What a backward would leave in a leaf; `name` is null where it has none. A leaf that is not reached gets none.
+
+    It is the gradient `of` "the result", of "the sum of the result", or what is in ".grad" already; `nan` and `inf` of
+    its numbers are such. `place` is the leaf's in the graph.
+    """
 
     name: str | None
     shape: tuple[int, ...]
@@ -426,6 +441,10 @@ class Gradient(Data, frozen=True, kw_only=True):
     device: str
     norm: Number = None
     reached: bool = True
+    of: str = "the result"
+    nan: int = 0
+    inf: int = 0
+    place: int | None = None
 
 
 class Trace(Report, frozen=True, kw_only=True):

@@ -240,6 +240,107 @@ def test_the_marked_cells_are_those_that_the_index_gives(index):
     assert (picture.planes, picture.plane) == (int(planes.sum()), (int(planes.nonzero()[0, 0]),))
 
 
+PICKED = [
+    "x.gather(1, j)", "torch.gather(x, 0, j)", "torch.gather(input=x, dim=1, index=j)", "x.index_select(0, i)",
+    "torch.index_select(x, 1, i)", "torch.take_along_dim(x, j, 1)", "torch.take_along_dim(x, i)", "x.take(j)",
+    "x.masked_select(x > 5)", "torch.masked_select(x, b[:, None])", "x.select(0, 1)", "x.narrow(1, 1, 2)",
+    "torch.take_along_dim(x, x.argmax(1, keepdim=True), dim=1)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PICKED)
+def test_the_marked_cells_are_those_that_an_operation_takes(text):
+    setup = """x = torch.arange(12).reshape(3, 4); i = torch.tensor([2, 0, 2]); b = torch.tensor([True, False, True])
+j = torch.tensor([[0, 1], [2, 0], [1, 1]])"""
+    names = {"torch": torch}
+    exec(setup, names)
+    picture = diagram(text, setup)
+    taken = eval(text, names)
+    assert (picture.chosen, picture.taken, picture.changed) == (len(taken.unique()), taken.numel(), False)
+    assert "".join(picture.cells) == "".join("#" if number in taken else "." for number in range(12))
+
+
+CHANGED = [
+    "x[:, 1] += y", "x[m] = 1", "x[1][0] = 7", "x[0] = 5", "x[i] -= 1", "x[i, 1:3] = 2", "x[1:][m[1:]] *= 0",
+    "x[-1, ::2] = 3", "x[j[0]] = 1", "d['x'][0][i] = 1", "xs[0][:, None, 2] = 8", "x[b] = y[0]",
+    "x[[0, 2], [1, 3]] = 1", "x[..., 0] /= 2", "x[k] = 1", "n[0] = 4", "n[:, 1][2:] = 4",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHANGED)
+def test_the_marked_cells_are_those_that_an_assignment_changes(text):
+    setup = """x = torch.arange(1., 13).reshape(3, 4) * 10; y = torch.ones(3); m = x > 50; i = torch.tensor([2, 0])
+b = torch.tensor([True, False, True]); j = [i, i]; k = torch.tensor(1); d = {"x": [x]}; xs = (x,); n = x.double()"""
+    names = {"torch": torch}
+    exec(setup, names)
+    whole = names["n" if text.startswith("n") else "x"]
+    before = whole.clone()
+    exec(text, names)
+    changed = whole != before
+    picture = diagram(text, setup)
+    assert (picture.changed, picture.chosen) == (True, int(changed.sum()))
+    assert "".join(picture.cells) == "".join("#" if cell else "." for cell in changed.flatten())
+
+
+def test_wide_numbers_of_columns_fit_on_the_screen():
+    lines = picture("x[5]", "x = torch.zeros(1).expand(10**5, 10**5)")
+    assert lines[1].split() == ["0", "1", "2", "3", "4", "5", "…", "99998", "99999"]
+
+
+def test_a_change_says_so():
+    assert picture("m[1, 2:] = 5", X) == [
+        " m[1, 2:] = 5  3 of 20 elements changed",
+        "                 0 1 2 3 4",
+        "               0 · · · · ·",
+        "               1 · · ■ ■ ■",
+        "               2 · · · · ·",
+        "               3 · · · · ·",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x[:] = 0",
+        "x[:, None] = 1",
+        "x[x > 5] = 0",
+        "m[m] = False",
+        "x[[0]][0] = 1",
+        "x[5:] = 1",
+        "x[i], b = 1, 2",
+        "n[n[[0]]] = 2",
+    ],
+)
+def test_a_change_of_all_or_nothing_or_by_what_it_changes_has_no_picture(text):
+    setup = "x = torch.arange(12.).reshape(3, 4); m = x[0] > 1; i = torch.tensor([0]); n = torch.tensor([1, 2, 0])"
+    assert not any(isinstance(each, report.Selection) for each in inspected(text, setup).root.diagrams)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters", "rows"),
+    [
+        ("torch.einsum('...ij,jk->...ik', x, w)", "…ijk", [(2, 3, 4, None), (None, None, 4, 5), (2, 3, None, 5)]),
+        ("torch.einsum('...i,...i', x, v)", "……i", [(2, 3, 4), (None, None, 4), (2, 3, None)]),
+        ("torch.einsum('i...->...', x)", "i……", [(2, 3, 4), (None, 3, 4)]),
+        ("torch.einsum('ba', w)", "ba", [(4, 5), (4, 5)]),
+        ("torch.einsum('ii', s)", "i", [(3,), (None,)]),
+        ("torch.einsum('ij,ij->', [w, w])", "ij", [(4, 5), (4, 5), (None, None)]),
+    ],
+)
+def test_the_sizes_of_the_letters_of_an_einsum(text, letters, rows):
+    setup = "x = torch.ones(2, 3, 4); w = torch.ones(4, 5); v = torch.ones(4); s = torch.ones(3, 3)"
+    picture = diagram(text, setup)
+    assert "".join(picture.letters) == letters
+    assert [*(sizes for _, sizes in picture.operands), picture.result] == rows
+
+
+@pytest.mark.parametrize(
+    "text", ["torch.cat([torch.zeros(0), x])", "torch.column_stack([v, x])", "torch.dstack([v, v])"]
+)
+def test_pieces_of_several_ranks_have_no_picture(text):
+    assert diagram(text, "x = torch.ones(3, 4); v = torch.ones(3)") is None
+
+
 def test_only_a_view_has_strides():
     setup = "x = torch.ones(4, 6); y = x.T"
     assert [type(each) for each in inspected("x.T", setup).root.diagrams] == [report.Axes, report.Strides]

@@ -307,33 +307,6 @@ def test_a_failure_in_a_module_shows_those_that_worked(session):
     assert problem.code == "linear-features"
 
 
-def test_gradients_of_the_leaves_are_shown_and_not_left_there(session):
-    ask(session, "x = torch.rand(8, 5); w = torch.rand(5, 3, requires_grad=True); net = nn.Linear(3, 1)")
-    trace = traced(session, "net(x @ w).exp().sum()", grad=True)
-    assert {leaf.name: leaf.shape for leaf in trace.gradients} == {"w": (5, 3), "net.weight": (1, 3), "net.bias": (1,)}
-    assert [one.name for one in trace.functions][:2] == ["SumBackward0", "ExpBackward0"]
-    assert "requires grad: MmBackward0" in part(trace, "x @ w").notes
-    assert part(trace, "x").notes == ()
-    x, w, net = (session.names[name] for name in ("x", "w", "net"))
-    assert w.grad is None
-    net(x @ w).exp().sum().backward()
-    found = {leaf.name: leaf.norm for leaf in trace.gradients}
-    assert found["w"] == pytest.approx(w.grad.norm().item())
-    assert found["net.weight"] == pytest.approx(net.weight.grad.norm().item())
-
-
-def test_a_graph_that_cannot_be_gone_through_says_why(session):
-    ask(session, "w = torch.rand(3, requires_grad=True); y = w.exp(); y.sum().backward()")
-    notice, trace = ask(session, report.Inspect(text="y * 1", grad=True))
-    assert isinstance(trace, report.Trace)
-    assert "a second time" in notice.text
-    ask(session, "v = torch.rand(3, requires_grad=True)")
-    session.names["v"].register_hook(print)
-    notice, trace = ask(session, report.Inspect(text="v * 1", grad=True))
-    assert notice.text == "there are no gradients: its leaves have hooks, which a backward would call"
-    assert trace.gradients == ()
-
-
 def test_large_values_are_not_copied_for_another_look(session):
     ask(session, "x = torch.zeros(1000, 1000)")
     statement = session.sources[next(reversed(session.sources))].again()

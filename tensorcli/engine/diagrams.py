@@ -2,6 +2,7 @@
 
 import ast
 import math
+import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -14,7 +15,8 @@ from tensorcli import report
 from tensorcli.engine import describe
 from tensorcli.engine.instrument import Site, is_path
 
-ROWS, COLUMNS = 8, 16  # shown of what an index selected
+ROWS, COLUMNS = 8, 16  # shown of what an index selected,
+WIDTH = 48  # and so many digits and spaces in a row of column numbers
 MAX_CELLS = 1_000_000  # elements of a tensor in which an index is looked up
 MAX_STORAGE = 64  # elements of a storage that are drawn one by one
 MAX_PIECES = 100  # tensors joined or split
@@ -25,6 +27,7 @@ _MOVED = frozenset("permute transpose t T mT H mH adjoint movedim moveaxis swapa
 _GROWN = frozenset(("expand", "expand_as", "broadcast_to", "repeat", "tile"))
 _JOINED = frozenset("stack cat concat concatenate hstack vstack dstack row_stack column_stack".split())
 _PARTED = frozenset("chunk split tensor_split hsplit vsplit dsplit unbind".split())
+_PICKED = frozenset("gather index_select take_along_dim take masked_select select narrow".split())
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 1069, 1087, 1091, 1093, 1097)
 
@@ -75,9 +78,13 @@ def _pictures(
 
 
 def _picture(name: str, call: "_Call", value: Any) -> report.AnyDiagram | None:
+    if call.changed is not None:
+        return _changed(*call.steps(call.changed))
     operands = call.operands
-    if name in ("index", "assign"):
-        return _selection(operands[0], operands[1], value if name == "index" else None)
+    if name == "index":
+        return _selection(operands[0], operands[1], value)
+    if name in _PICKED:
+        return _picked(operands[0], call.again(name), value)
     if name == "einsum" and isinstance(operands[0], str):
         return _einsum(operands[0], call.texts[1:], operands[1:], value)
     if name in _PRODUCTS:
@@ -104,12 +111,13 @@ class _Call:
         self._names = names
         nodes: list[ast.expr] = []
         keywords: list[ast.keyword] = []
+        self.changed: ast.expr | None = None  # by an assignment: a part of a tensor
         match node:
+            case ast.Assign(targets=[ast.Subscript() as target]) | ast.AugAssign(target=ast.Subscript() as target):
+                self.changed = target
             case ast.BinOp(left=left, right=right):
                 nodes = [left, right]
-            case (
-                ast.Subscript(value=owner, slice=index) | ast.Assign(targets=[ast.Subscript(value=owner, slice=index)])
-            ):
+            case ast.Subscript(value=owner, slice=index):
                 nodes = [owner, index]
             case ast.Attribute(value=owner):
                 nodes = [owner]
@@ -142,9 +150,19 @@ class _Call:
         placed = self._placed
         return self._named.get(name, placed[place] if place < len(placed) else default)
 
+    def steps(self, node: ast.expr) -> tuple[Any, list[Any]]:
+        """The tensor that something is a part of, and the indices that lead from it to the part."""
+        match node:
+            case ast.Subscript(value=owner, slice=index):
+                x, indices = self.steps(owner)
+                if isinstance(x, torch.Tensor):
+                    return x, [*indices, self._value(index)]
+        return self._value(node), []
+
     def again(self, name: str) -> Callable[[torch.Tensor], Any]:
         """The same operation on another tensor."""
-        rest, named = self._placed[1:], self._named
+        rest = [_here(value) for value in self._placed[1:]]
+        named = {key: _here(value) for key, value in self._named.items() if key != "input"}
         function = getattr(torch.Tensor, name)
         return lambda x: function(x, *rest, **named) if callable(function) else getattr(x, name)
 
@@ -166,7 +184,18 @@ class _Call:
                 return list(map(self._value, parts))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self._value(operand)
+            case ast.Subscript(value=owner, slice=index):
+                held, place = self._value(owner), self._value(index)
+                if type(held) in (list, tuple, dict) or (isinstance(held, torch.Tensor) and _is_basic(place)):
+                    return held[place]
         raise LookupError(node)
+
+
+def _here(value: Any) -> Any:
+    """A value, an index's tensors on the CPU."""
+    if isinstance(value, tuple):
+        return tuple(map(_here, value))
+    return value.cpu() if isinstance(value, torch.Tensor) else value
 
 
 # Products.
@@ -180,18 +209,31 @@ def _product(name: str, factors: Sequence[torch.Tensor], value: torch.Tensor) ->
 def _einsum(equation: str, texts: Sequence[str], operands: Sequence[Any], value: Any) -> report.Einsum | None:
     taken, arrow, given = equation.replace(" ", "").partition("->")
     terms = taken.split(",")
-    if "." in equation or len(terms) != len(operands):
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands, texts = operands[0], [""] * len(terms)
+    if len(terms) != len(operands):
         return None
     if not arrow:
-        given = "".join(sorted(letter for letter in set(taken) - {","} if taken.count(letter) == 1))
-    letters = tuple(dict.fromkeys(taken.replace(",", "")))
+        given = "".join(sorted(letter for letter in set(taken) - {",", "."} if taken.count(letter) == 1))
+        given = f"{'...' if '...' in taken else ''}{given}"
+    # An ellipsis stands for as many axes as the letters leave: digits, the last of them the same in all operands.
+    free = [x.dim() - len(term.replace("...", "")) for term, x in zip(terms, operands, strict=True) if "..." in term]
+    digits = string.digits[: max(free, default=0)]
+    terms = [
+        term.replace("...", digits[len(digits) - x.dim() + len(term) - 3 :])
+        for term, x in zip(terms, operands, strict=True)
+    ]
+    given = given.replace("...", digits)
+    letters = tuple(dict.fromkeys("".join(terms)))
 
     def row(term: str, x: torch.Tensor) -> tuple[int | None, ...]:
         sizes = dict(zip(term, describe.shape_of(x), strict=True))
         return tuple(sizes.get(letter) for letter in letters)
 
     rows = (row(term, x) for term, x in zip(terms, operands, strict=True))
-    return report.Einsum(letters=letters, operands=tuple(zip(texts, rows, strict=True)), result=row(given, value))
+    operands_rows = tuple(zip(texts, rows, strict=True))
+    heads = tuple("…" if letter in digits else letter for letter in letters)
+    return report.Einsum(letters=heads, operands=operands_rows, result=row(given, value))
 
 
 # Axes. A letter is an axis: "ab" is a and b merged, "a+b" one after the other, "3a" is a three times, "+" is new.
@@ -260,7 +302,7 @@ def _grown(x: torch.Tensor, value: torch.Tensor) -> report.Axes | None:
 
 def _joined(items: Sequence[torch.Tensor], value: torch.Tensor, dim: int) -> report.Axes | None:
     shapes, result = [describe.shape_of(item) for item in items], describe.shape_of(value)
-    if not 1 < len(shapes) <= MAX_PIECES:
+    if not 1 < len(shapes) <= MAX_PIECES or len({len(shape) for shape in shapes}) > 1:
         return None
     if len(result) == len(shapes[0]):
         return _cut(shapes, result, joins=True)
@@ -315,23 +357,58 @@ def _selection(x: Any, index: Any, value: Any) -> report.AnyDiagram | None:
     if not isinstance(x, torch.Tensor) or not x.dim():
         return None
     shape, parts = describe.shape_of(x), index if isinstance(index, tuple) else (index,)
-    basic = all(part is None or part is ... or isinstance(part, slice) or type(part) is int for part in parts)
-    if basic:
-        ranges = _ranges(shape, parts)
-        if all(len(chosen) == size for chosen, size in zip(ranges, shape, strict=True)):
-            return _moved(x, lambda twin: twin[index])
-        return _grid(shape, ranges, None, value)
+    if not _is_basic(index):
+        return _picked(x, lambda twin: twin[_here(index)], value)
+    ranges = _ranges(shape, parts)
+    if all(len(chosen) == size for chosen, size in zip(ranges, shape, strict=True)):
+        return _moved(x, lambda twin: twin[index])
+    return _grid(shape, ranges, None, value.numel())
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether what an index gives is a view: there are only whole numbers and slices in it."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is ... or isinstance(part, slice) or type(part) is int for part in parts)
+
+
+def _picked(x: torch.Tensor, again: Callable[[torch.Tensor], Any], value: torch.Tensor) -> report.Selection | None:
+    """What an operation takes of a tensor is seen on the numbers of its elements."""
+    shape = describe.shape_of(x)
     if math.prod(shape) > MAX_CELLS:
         return None
-    mask = torch.zeros(shape, dtype=torch.bool)
-    mask[tuple(part.cpu() if isinstance(part, torch.Tensor) else part for part in parts)] = True
+    mask = torch.zeros(math.prod(shape), dtype=torch.bool)
+    mask[again(torch.arange(mask.numel()).reshape(shape)).flatten()] = True
+    return _masked(mask.reshape(shape), value.numel())
+
+
+def _changed(x: torch.Tensor, indices: Sequence[Any]) -> report.Selection | None:
+    """What an assignment to `x[i]` or `x[i][j]` changed; indices that are the tensor itself are not what they were."""
+    *views, last = indices
+    shape, parts = describe.shape_of(x), last if isinstance(last, tuple) else (last,)
+    if not views and _is_basic(last):
+        ranges = _ranges(shape, parts)
+        return _grid(shape, ranges, None, math.prod(map(len, ranges)), changed=True)
+    own = x.untyped_storage().data_ptr()
+    tensors = [part for part in parts if isinstance(part, torch.Tensor)]
+    if math.prod(shape) > MAX_CELLS or any(part.untyped_storage().data_ptr() == own for part in tensors):
+        return None
+    part = mask = torch.zeros(shape, dtype=torch.bool)
+    for index in views:
+        part = part[_here(index)]
+    part[_here(last)] = True
+    return _masked(mask, int(mask.sum()), changed=True)
+
+
+def _masked(mask: torch.Tensor, taken: int, *, changed: bool = False) -> report.Selection | None:
+    """The first plane in which something is chosen, and its rows and columns with such elements."""
+    shape = tuple(mask.shape)
     planes = mask.flatten(0, -3) if mask.dim() > 2 else mask.reshape(1, -1, shape[-1])
     at = int(planes.flatten(1).any(1).int().argmax())
     plane = planes[at]
     leading = [int(place) for place in torch.unravel_index(torch.tensor(at), shape[:-2])] if len(shape) > 2 else []
     rows, columns = ([int(i) for i in plane.any(d).nonzero()[:, 0]] for d in (1, 0))
     ranges = [*([place] for place in leading), *([rows] if len(shape) > 1 else []), columns]
-    return _grid(shape, ranges, mask, value)
+    return _grid(shape, ranges, mask, taken, changed=changed)
 
 
 def _ranges(shape: tuple[int, ...], parts: tuple[Any, ...]) -> list[Sequence[int]]:
@@ -347,7 +424,12 @@ def _ranges(shape: tuple[int, ...], parts: tuple[Any, ...]) -> list[Sequence[int
 
 
 def _grid(
-    shape: tuple[int, ...], ranges: Sequence[Sequence[int]], mask: torch.Tensor | None, value: Any
+    shape: tuple[int, ...],
+    ranges: Sequence[Sequence[int]],
+    mask: torch.Tensor | None,
+    taken: int,
+    *,
+    changed: bool = False,
 ) -> report.Selection | None:
     """The last two axes with the chosen cells: in `ranges`, or in `mask` where it is given."""
     chosen = math.prod(map(len, ranges)) if mask is None else int(mask.sum())
@@ -355,7 +437,7 @@ def _grid(
         return None
     leading = tuple(each[0] for each in ranges[:-2])
     planes = math.prod(map(len, ranges[:-2])) if mask is None else int(mask.flatten(-2).any(-1).sum()) if leading else 1
-    columns = _shown(shape[-1], ranges[-1], COLUMNS)
+    columns = _shown(shape[-1], ranges[-1], min(COLUMNS, WIDTH // (1 + len(str(shape[-1] - 1)))))
     rows = _shown(shape[-2], ranges[-2], ROWS) if len(shape) > 1 else ()
 
     def is_chosen(*place: int) -> bool:
@@ -368,12 +450,13 @@ def _grid(
     return report.Selection(
         shape=shape,
         chosen=chosen,
-        taken=int(value.numel()) if isinstance(value, torch.Tensor) else chosen,
+        taken=taken,
         plane=leading,
         planes=planes,
         rows=rows,
         columns=columns,
         cells=tuple("".join("#" if cell else "." for cell in row) for row in cells),
+        changed=changed,
     )
 
 

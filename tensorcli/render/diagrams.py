@@ -52,7 +52,8 @@ def _lines(diagram: report.AnyDiagram | report.Broadcast, flops: int | None) -> 
             padded = [(name, _padded(sizes, rank)) for name, sizes in operands]
             return _alignment(None, [*padded, ("", result)])
         case report.Einsum(letters=letters, operands=operands, result=result):
-            return _alignment(letters, [*operands, ("", result)])
+            scalar = all(size is None for size in result)
+            return _alignment(letters, [*operands, ("()" if scalar else "", result)])
         case report.Product():
             return _product(diagram, flops)
         case report.Axes():
@@ -127,6 +128,7 @@ def _axes(axes: report.Axes) -> list[Text]:
 def _selection(selection: report.Selection) -> list[Text]:
     """The last two axes with what was chosen marked; rows and columns that are left out are an ellipsis."""
     said = f"{selection.chosen:,} of {units.plural(math.prod(selection.shape), 'element')}"
+    said += " changed" if selection.changed else ""
     said += f", {selection.taken:,} with repeats" if selection.taken > selection.chosen else ""
     said += f"; here [{', '.join(map(str, selection.plane))}]" if selection.plane else ""
     said += f", 1 of {selection.planes:,} such planes" if selection.planes > 1 else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from tensorcli import report, units
-from tensorcli.render import diagrams, layout, theme
+from tensorcli.render import diagrams, gradients, layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe_line
 from tensorcli.render.tensor import short_text, type_parts
@@ -21,7 +21,7 @@ def render_trace(trace: report.Trace, *, width: int) -> Text:
     """The tree, the alignments of what was broadcast, and a last line with the totals."""
     lines = _tree(trace.root, width)
     lines += _pictures(trace, width)
-    lines += _autograd(trace, width)
+    lines += gradients.draw(trace, width=width)
     lines += _shared(trace.shared, width)
     totals = [layout.line(parts, width - 1) for parts in (_totals(trace), _remarks(trace)) if parts]
     return layout.block([*lines, Text(), *(Text(" ").append_text(line) for line in totals)])
@@ -152,29 +152,6 @@ def _pictures(trace: report.Trace, width: int) -> list[Text]:
     if len(drawn) > most:
         more = f" and {units.plural(len(drawn) - most, 'more picture')} with --all"
         lines += [Text(), layout.line([Part(more, theme.FAINT)], width)]
-    return lines
-
-
-def _autograd(trace: report.Trace, width: int) -> list[Text]:
-    """The graph's functions, and a line for each leaf: its gradient's shape and norm."""
-    lines: list[Text] = []
-    if trace.functions:
-        names = [f"{each.name} x {each.count:,}" if each.count > 1 else each.name for each in trace.functions]
-        lines += [
-            Text(),
-            *(Text(part) for part in layout.wrap(" graph  " + " < ".join(names), width, indent="        ")),
-        ]
-    if trace.gradients:
-        columns = [Column("gradient of", least=8), Column("shape"), Column("norm", 1, right=True)]
-        rows = [
-            [
-                Text(safe_line(leaf.name or "a leaf without a name")),
-                Text(f"{leaf.dtype} {units.shape(leaf.shape)} {leaf.device}", theme.SHAPE),
-                Text("not reached" if not leaf.reached else "" if leaf.norm is None else f"{float(leaf.norm):.4g}"),
-            ]
-            for leaf in trace.gradients
-        ]
-        lines += [Text(), *layout.table(columns, rows, width=width)]
     return lines
 
 
