@@ -305,7 +305,7 @@ def test_a_trace_is_a_tree_with_its_alignment_and_totals() -> None:
         "            b          10",
         "                   64  10",
         "",
-        " peak 7.5 KiB above the inputs; 1.0 MFLOP; cpu, torch 2.13.0",
+        " peak 7.5 KiB above the inputs; 37 us in all; 1.0 MFLOP; cpu, torch 2.13.0",
     ]
 
 

@@ -40,11 +40,11 @@ def functions(value: Any) -> tuple[report.GraphFunction, ...]:
     return (*rows, *([report.GraphFunction(name="others", count=others)] if others else []))
 
 
-def gradients(value: Any, names: Mapping[str, Any]) -> tuple[report.Gradient, ...]:
+def gradients(value: Any, names: Mapping[str, Any], *, end: str | None = None) -> tuple[report.Gradient, ...]:
     """What a backward from the sum of a value would leave in each leaf, in the session's order; nothing is left there.
 
     Of what holds no tensor, what earlier backwards left in the leaves. Raises RuntimeError with the reason where there
-    are none, or where a backward would call functions of the session's.
+    are none, or where a backward would call functions of the session's. `end` is a part that ended the graph.
     """
     tensors = list(_tensors(value))
     named = {id(leaf): (name, leaf) for name, leaf in reversed(list(_leaves(names)))}
@@ -53,7 +53,7 @@ def gradients(value: Any, names: Mapping[str, Any]) -> tuple[report.Gradient, ..
     if not results:
         filled = [(name, leaf) for name, leaf in known.values() if leaf.grad is not None]
         if tensors or not filled:
-            raise RuntimeError(_why(value, tensors, [name for name, _ in known.values()]))
+            raise RuntimeError(_why(value, tensors, [name for name, _ in known.values()], end))
         return tuple(_gradient(name, leaf, leaf.grad, of=".grad") for name, leaf in filled)
     nodes = list(graph(_roots(results)))
     places = {id(node.variable): place for place, node in enumerate(nodes) if _name(node) == _LEAF}
@@ -179,7 +179,7 @@ def _norm(values: torch.Tensor) -> report.Number:
 # Why there are none.
 
 
-def _why(value: Any, tensors: Sequence[torch.Tensor], leaves: Sequence[str]) -> str:
+def _why(value: Any, tensors: Sequence[torch.Tensor], leaves: Sequence[str], end: str | None) -> str:
     """Why nothing of a value requires gradients."""
     if not tensors:
         left = "the statement gives no result" if value is None else f"the result is no tensor, it is {_kind(value)}"
@@ -193,6 +193,8 @@ def _why(value: Any, tensors: Sequence[torch.Tensor], leaves: Sequence[str]) -> 
         return "they are turned off; torch.set_grad_enabled(True) turns them on"
     if not leaves:
         return "no tensor of the session requires them; w.requires_grad_() makes w require them"
+    if end:
+        return f"the graph ends at {end}"
     shown = ", ".join(leaves[:3]) + (f" and {len(leaves) - 3:,} more" if len(leaves) > 3 else "")
     return f"the result was made without {shown}, or it was detached, or computed under no_grad"
 

@@ -39,6 +39,7 @@ def trace(
     root = next(iter(recorder.root.children.values()), None)
     if root is not None and (run.error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
         wants_grad = request.grad and run.error is None
+        found, why = _gradients(session, recorder.value, root) if wants_grad else ((), None)
         emit(
             report.Trace(
                 source=statement.source,
@@ -53,7 +54,7 @@ def trace(
                 probe_seconds=overhead().part + overhead().below,
                 seed=None if torch.equal(before, torch.get_rng_state()) else session.seed,
                 functions=gradients.functions(recorder.value) if wants_grad else (),
-                gradients=_gradients(session, recorder.value, emit) if wants_grad else (),
+                gradients=found,
                 environment={
                     "torch": str(torch.__version__),
                     "tensorcli": __version__,
@@ -62,6 +63,8 @@ def trace(
                 },
             )
         )
+        if why:
+            emit(report.Notice(source=statement.source, statement=number, text=f"there are no gradients: {why}"))
     if run.error is not None:
         context = session.context(emit)
         emit(session.explained(run.error, written, number, context, seconds=seconds, random_state=before))
@@ -220,13 +223,21 @@ def _inside(function: types.FunctionType, session: Session, instrument: Instrume
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-def _gradients(session: Session, value: Any, emit: Callable[[report.AnyReport], None]) -> tuple[report.Gradient, ...]:
+def _gradients(session: Session, value: Any, root: Record) -> tuple[tuple[report.Gradient, ...], str | None]:
+    """The gradients of a value, or none and why."""
+    end = next((part.text for part in _all(root) if _ends_graph(part)), None)
     try:
         with session.modes(), interrupts.interruptible():
-            return gradients.gradients(value, session.names)
+            return gradients.gradients(value, session.names, end=end), None
     except Exception as error:
-        emit(report.Notice(text=f"there are no gradients: {describe.cut(str(error), limit=300)}"))
-        return ()
+        return (), describe.cut(str(error), limit=300)
+
+
+def _ends_graph(record: Record) -> bool:
+    """Whether a part gives a tensor without a graph, though what it was made of has one."""
+    given = [child.result for child in record.children.values()]
+    requires = [isinstance(result, report.Tensor) and result.requires_grad for result in (record.result, *given)]
+    return isinstance(record.result, report.Tensor) and not requires[0] and any(requires[1:])
 
 
 QUICK = 0.1  # seconds: a statement that took less runs again for its times,

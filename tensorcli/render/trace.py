@@ -191,12 +191,13 @@ def _totals(trace: report.Trace) -> list[Part]:
     moved = sum(node.moved_nbytes or 0 for node in nodes if not node.uncounted)
     device = trace.environment.get("device") or getattr(trace.root.result, "device", None)
     peak, kept, torch = trace.peak_nbytes, trace.kept_nbytes, trace.environment.get("torch")
-    intensity = _intensity(flops, moved)
+    intensity, seconds = _intensity(flops, moved), sum(node.seconds or 0.0 for node in nodes)
     parts = [
         ("nothing was computed" if trace.predicted else "", 3, "; "),
         (f"{units.nbytes(kept)} new" if kept else "", 4, "; "),
         (_needed(trace), 0, "; "),
         ("" if peak is None else f"peak {units.nbytes(peak)} above the inputs" if peak else "no new memory", 0, "; "),
+        (f"{units.seconds(seconds)} in all" if seconds else "", 2, "; "),
         (f"{trace.flops_formula} FLOP" if trace.flops_formula else _count(flops, "FLOP"), 1, "; "),
         (f"{intensity} FLOP/B" if intensity else "", 3, ", "),
         (f"{device}" if device else "", 2, "; "),
