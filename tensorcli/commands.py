@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Literal, get_args
 
 import msgspec
@@ -88,6 +89,8 @@ def _plot(call: Call) -> AnyRequest | Diagnosis:
     size = (call.width, call.width * 3 // 4)
     if first in get_args(Drawn) and not _INFIX.match(rest.lstrip()):
         return Draw(text=rest.strip(), plot=first, plot_size=size)  # type: ignore[arg-type]
+    if first.isidentifier() and not iskeyword(first) and re.match(r"[\w(\[]", rest) and not _INFIX.match(rest):
+        return _problem(f"there is no picture called {first}: choose from {', '.join(get_args(Drawn))}")
     return Draw(text=call.argument, plot_size=size)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,7 +31,6 @@ from tensorcli.show import Screen
     ("x", "kind"),
     [
         (torch.rand(5), "line"),
-        (torch.tensor(3.0), "line"),
         (torch.rand(5, 6), "heatmap"),
         (torch.randint(256, (28, 28), dtype=torch.uint8), "image"),
         (torch.randint(256, (2, 3), dtype=torch.uint8), "heatmap"),
@@ -63,7 +63,7 @@ def test_the_picture_is_chosen_by_shape_and_dtype(x, kind):
         ),
         (torch.rand(3, device="meta"), "auto", "a tensor on meta has no elements to draw"),
         (torch.rand(3), "image", r"an image has rows and columns, and this has shape \[3\]: draw a line of it"),
-        (torch.rand(()), "heatmap", r"a heatmap has rows and columns, and this has shape \[\]: draw a line of it"),
+        (torch.tensor(3.0), "auto", "a single number has no picture: it is 3"),
         (5, "auto", "a picture is made of a tensor, and this is of type int"),
         (None, "auto", "a picture is made of a tensor, and this is None"),
         ([1, "a"], "auto", "a list is drawn where it holds numbers alone, and this does not"),
@@ -159,7 +159,21 @@ def test_a_heatmap_is_reduced_to_means_without_what_is_not_finite():
     assert found.cells[0][:2] == (8.5, (3.0 + 10.0 + 11.0) / 3)
     assert found.cells[1] == tuple(x[2:4].reshape(2, 4, 2).mean((0, 2)).tolist())
     assert found.cells[2][3] is None
-    assert found.notes == ("each cell is a mean of about 2 x 2 elements",)
+    assert found.notes == ("each cell is a mean of about 2 x 2 elements", "6 rows, 8 columns")
+
+
+def test_arrays_in_any_order_of_bytes_and_elements_are_drawn():
+    x = np.arange(5.0)
+    assert plot(x[::-1], drawn="line").lows == (4.0, 3.0, 2.0, 1.0, 0.0)
+    assert plot(x.astype(">f4"), drawn="line").lows == (0.0, 1.0, 2.0, 3.0, 4.0)
+    assert plot(torch.ones(2, 3), drawn="line").notes == ("its rows one after the other",)
+
+
+@pytest.mark.parametrize("low", [5e-324, -1.7e308])
+def test_ranges_that_are_very_small_or_large(low):
+    x = torch.tensor([low, 0.0 if low > 0 else 1.7e308], dtype=torch.float64)
+    assert plot(x, drawn="histogram").counts == (1, 0, 1)
+    assert len(lines(plot(x.reshape(1, 2)), width=20)) > 3
 
 
 def test_an_image_keeps_the_colours_it_has():
@@ -259,6 +273,7 @@ def test_a_heatmap():
         *["............@@@@@@@@@@@@"] * 6,
         *["            ++++++++++++"] * 6,
         "0 .:-=+*#%@ 1.00",
+        "2 rows, 2 columns",
     ]
 
 
@@ -286,7 +301,7 @@ def test_where_there_is_nothing_to_draw_it_is_said(x, says, kind):
 
 
 def test_a_constant_is_drawn():
-    assert lines(plot(torch.full((3, 3), 2.5)), width=40)[-1] == "all are 2.50"
+    assert lines(plot(torch.full((3, 3), 2.5)), width=40)[-2:] == ["all are 2.50", "3 rows, 3 columns"]
     assert [line for line in lines(plot(torch.full((9,), 2.5)), width=40) if "2.50 ┤" in line]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tensorcli import report
+from tensorcli import report, units
 from tensorcli.engine import describe, summary
 
 PIECE = 1 << 20  # elements made float64 at a time
@@ -47,9 +47,12 @@ def plot(value: object, *, text: str = "", drawn: str = "auto", size: tuple[int,
         base = _with_range(base, thin)
         if base.low is None or base.high is None:
             return base
+        if x.dim() == 0:
+            raise Unsuited(f"a single number has no picture: it is {base.low:g}")
         match kind:
             case "line":
-                return _line(base, thin, 2 * size[0])
+                order = "its rows one after the other" if x.dim() == 2 else "its elements in their order in memory"
+                return _line(_noted(base, order) if x.dim() > 1 else base, thin, 2 * size[0])
             case "histogram":
                 return _histogram(base, thin)
         if x.dim() < 2:
@@ -68,7 +71,7 @@ def _tensor(value: object) -> torch.Tensor:
     """A tensor whose elements lie in memory, of a tensor, an array or a list of numbers."""
     if isinstance(value, np.ndarray | list | tuple):
         try:
-            value = torch.as_tensor(value, device="cpu")
+            value = torch.as_tensor(_native(value) if isinstance(value, np.ndarray) else value, device="cpu")
         except Exception:
             raise Unsuited(
                 f"a {type(value).__name__} is drawn where it holds numbers alone, and this does not"
@@ -84,6 +87,12 @@ def _tensor(value: object) -> torch.Tensor:
     if value.is_meta:
         raise Unsuited("a tensor on meta has no elements to draw")
     return value.detach().dequantize() if value.is_quantized else value.detach()
+
+
+def _native(x: np.ndarray) -> np.ndarray:
+    """An array that torch takes: in this machine's order of bytes, its elements in rising order."""
+    forward = all(stride >= 0 for stride in x.strides)
+    return x if forward and x.dtype.isnative else np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
 
 
 def _suited(x: torch.Tensor) -> str:
@@ -186,8 +195,10 @@ def _histogram(base: report.Plot, x: torch.Tensor) -> report.Plot:
 
 
 def _share(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """How far each element is on its way from `low` to `high`; halves, as the range may be larger than any number."""
-    return (x / 2 - low / 2) / (high / 2 - low / 2) if high > low else torch.full_like(x, 0.5)
+    """How far each element is on its way from `low` to `high`, whose distance may be larger than any number."""
+    if high == low:
+        return torch.full_like(x, 0.5)
+    return (x - low) / (high - low) if math.isfinite(high - low) else (x / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def _grid(base: report.Plot, x: torch.Tensor, size: tuple[int, int]) -> report.Plot:
@@ -215,6 +226,8 @@ def _grid(base: report.Plot, x: torch.Tensor, size: tuple[int, int]) -> report.P
         whole[:, top : top + rows, left : left + columns] = _reduced(x[index], rows, columns).cpu()
     if base.drawn == "image":
         return _image(base, whole, x.dtype)
+    each = " each" if tiles > 1 else ""
+    base = _noted(base, f"{units.plural(height, 'row')}, {units.plural(width, 'column')}{each}")
     finite = whole[whole.isfinite()]
     low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (None, None)
     return msgspec.structs.replace(base, low=low, high=high, cells=tuple(tuple(_plain(row)) for row in whole[0]))

@@ -68,9 +68,12 @@ def _foot(plot: report.Plot, width: int) -> list[Text]:
 
 
 def _share(value: float, plot: report.Plot) -> float:
-    """How far a value is on the way from the least to the greatest; halves, as these may be further apart than any."""
+    """How far a value is on the way from the least to the greatest, whose distance may be larger than any number."""
     low, high = plot.low or 0.0, plot.high or 0.0
-    return (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+    if high == low:
+        return 0.5
+    distance = high - low
+    return (value - low) / distance if math.isfinite(distance) else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def _number(value: float | None, plot: report.Plot) -> str:
