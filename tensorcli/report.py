@@ -199,13 +199,17 @@ class Tensor(Report, frozen=True, kw_only=True):
 
 
 class Value(Report, frozen=True, kw_only=True):
-    """Anything that is not a tensor. `shape` to `shares_memory_with` are set for a NumPy array."""
+    """Anything that is not a tensor. `shape` to `shares_memory_with` are set for a NumPy array.
+
+    What holds arrays has the first of its `items`, all of which are `length`, and the bytes of the arrays together.
+    """
 
     name: str | None = None
     key: str | None = None
     type: str = "NoneType"
     text: str = ""
     items: tuple["Tensor | Value", ...] | None = None
+    length: int | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     nbytes: int | None = None

@@ -263,7 +263,7 @@ j = torch.tensor([[0, 1], [2, 0], [1, 1]])"""
 CHANGED = [
     "x[:, 1] += y", "x[m] = 1", "x[1][0] = 7", "x[0] = 5", "x[i] -= 1", "x[i, 1:3] = 2", "x[1:][m[1:]] *= 0",
     "x[-1, ::2] = 3", "x[j[0]] = 1", "d['x'][0][i] = 1", "xs[0][:, None, 2] = 8", "x[b] = y[0]",
-    "x[[0, 2], [1, 3]] = 1", "x[..., 0] /= 2", "x[k] = 1", "n[0] = 4", "n[:, 1][2:] = 4",
+    "x[[0, 2], [1, 3]] = 1", "x[..., 0] /= 2", "x[k] = 1", "n[0] = 4", "n[:, 1][2:] = 4", "x[x > 50] = 0", "x[i[i > 0]] = 2",
 ]  # fmt: skip
 
 
@@ -303,12 +303,10 @@ def test_a_change_says_so():
     [
         "x[:] = 0",
         "x[:, None] = 1",
-        "x[x > 5] = 0",
         "m[m] = False",
         "x[[0]][0] = 1",
         "x[5:] = 1",
         "x[i], b = 1, 2",
-        "n[n[[0]]] = 2",
     ],
 )
 def test_a_change_of_all_or_nothing_or_by_what_it_changes_has_no_picture(text):
@@ -375,7 +373,7 @@ def test_pictures_cost_the_statement_nothing():
     trace = inspected("x[[0, 1]].permute(1, 0)", "x = torch.zeros(100, 100)")
     assert (trace.peak_nbytes, trace.seed) == (816, None)  # with the index
     index = trace.root.children[0]
-    assert (trace.root.moved_nbytes, index.moved_nbytes) == (None, 100 * 100 * 4 + 2 * 8 + 800)
+    assert (trace.root.moved_nbytes, index.moved_nbytes) == (None, 2 * 8 + 2 * 800)
     assert not index.flops
 
 
@@ -474,7 +472,7 @@ def test_who_shares_memory_is_said_below_the_tree():
 def test_what_stays_and_the_peak():
     trace = inspected("((x + 1) * 2).sum()", "x = torch.ones(1024)")
     assert (trace.kept_nbytes, trace.peak_nbytes) == (4, 8192)
-    assert shown(trace, 100)[-2].startswith(" 4 B new; peak 8 KiB above the inputs; 3.1 kFLOP, ")
+    assert shown(trace, 100)[-2].startswith(" 4 B new; peak 8 KiB above the inputs; ")
     assert shown(inspected("x.T", "x = torch.ones(2, 2)"))[-2].startswith(" no new memory; ")
 
 

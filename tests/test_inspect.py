@@ -242,6 +242,13 @@ def test_products_count_as_torch_counts_them(session, text):
         ("x.clone().squeeze_()", 0),
         ("torch.rand(3)", 0),
         ("F.scaled_dot_product_attention(q, q, q)", 2 * 2 * 2 * 4 * 4 * 8),
+        ("F.layer_norm(x, (5,))", 8 * 40),
+        ("F.max_pool2d(q, 2)", 2 * 2 * 4 * 4),
+        ("F.avg_pool2d(q, (1, 2))", 2 * 4 * 4 * 2),
+        ("torch.fft.fft(torch.ones(4, 8, dtype=torch.complex64))", 5 * 32 * 3),
+        ("torch.fft.rfft(torch.ones(4, 8))", 32 * 3 * 5 // 2),
+        ("torch.fft.irfft(torch.ones(4, 5, dtype=torch.complex64))", 32 * 3 * 5 // 2),
+        ("F.nll_loss(x, torch.ones(8, dtype=torch.int64))", 8),
         ("x.sort()", None),
         ("torch.linalg.svd(x)", None),
     ],
@@ -259,6 +266,11 @@ def test_bytes_moved_are_those_taken_and_given(session):
     assert traced(session, "x + b[0]").root.moved_nbytes == 4 * (40 + 1 + 40)
     assert traced(session, "x * torch.ones(1).expand(8, 5)").root.moved_nbytes == 4 * (40 + 1 + 40)
     assert traced(session, "x.T").root.moved_nbytes is None
+    assert traced(session, "x.t_()").root.moved_nbytes is None
+    assert traced(session, "b + b").root.moved_nbytes == 4 * (3 + 3)
+    ask(session, "table = torch.rand(1000, 4); i = torch.tensor([1, 2])")
+    for text in ("table[i]", "F.embedding(i, table)", "table.index_select(0, i)"):
+        assert traced(session, text).root.moved_nbytes == 2 * 8 + 2 * 2 * 4 * 4, text
 
 
 def test_the_peak_is_of_what_lives_at_one_time(session):

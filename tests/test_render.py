@@ -311,17 +311,17 @@ def test_a_trace_is_a_tree_with_its_alignment_and_totals() -> None:
 
 def test_notes_go_below_where_they_do_not_fit_beside() -> None:
     assert lines(TRACE)[3:6] == [
-        "   └ x @ w + b                     float32 [64, 10] cpu    2.5 KiB   3 us",
+        "   └ x @ w + b                      float32 [64, 10]    2.5 KiB   3 us",
         "     │   b: [10] stretched to [64, 10]",
-        "     ├ x @ w                       float32 [64, 10] cpu    2.5 KiB  21 us  1.0 M",
+        "     ├ x @ w                        float32 [64, 10]    2.5 KiB  21 us  1.0 M",
     ]
 
 
 def test_a_narrow_trace_keeps_expressions_and_results() -> None:
     assert lines(TRACE, width=40)[:3] == [
-        " expression        result",
-        " torch.relu(x @ …  float32 [10] cpu",
-        " └ torch.relu(x …  float32 [64, 10] cpu",
+        " expression            result",
+        " torch.relu(x @ w + …  float32 [10]",
+        " └ torch.relu(x @ w …  float32 [64, 10]",
     ]
 
 

@@ -24,7 +24,20 @@ _PER_ELEMENT = {
     "std_mean": 4,
     "linalg_vector_norm": 2,
     "mse_loss": 3,
+    # mean and variance, the difference and the product with 1/deviation, the scale and the shift
+    "native_layer_norm": 8,
+    "native_group_norm": 8,
+    "native_batch_norm": 8,
+    "cudnn_batch_norm": 8,
+    "_native_batch_norm_legit": 8,
+    "_batch_norm_with_update": 8,
 }
+# For each element of the result one for each of the kernel's.
+_POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool3d_with_indices avg_pool3d avg_pool1d".split())
+# Of complex numbers 5 n log2 n operations, of real ones half of that: the convention of Frigo and Johnson's benchFFT.
+_TRANSFORMS = {"_fft_c2c": 5.0, "_fft_r2c": 2.5, "_fft_c2r": 2.5}
+# What reads only the elements that an index asks for.
+_LOOKUPS = frozenset("index index_select gather embedding take".split())
 # What moves elements and computes nothing.
 _MOVES = frozenset(
     """clone copy copy_ _to_copy fill fill_ zero_ cat stack index index_put index_put_ _index_put_impl_ gather scatter
@@ -50,12 +63,16 @@ def cost(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], 
     A matrix product counts 2 m n k (Golub and Van Loan, Matrix Computations, 1.1); convolutions and attention as in
     torch.utils.flop_counter; an element-wise operator one for each element of its result, whatever it computes; a
     reduction one for each element of its input. The bytes are those of the tensors taken and given, each once: what has
-    to move at least. Views move none.
+    to move at least. Views move none, and a lookup in a table what is looked up.
     """
-    if operator.is_view or operator.namespace == "prim" or operator.overloadpacket is torch.ops.aten._unsafe_view:
+    views = operator.is_view or torch.Tag.inplace_view in operator.tags
+    if views or operator.namespace == "prim" or operator.overloadpacket is torch.ops.aten._unsafe_view:
         return Cost(0, 0)
     taken, given = list(tensors((*arguments, *options.values()))), list(tensors((result,)))
-    moved = sum(map(_nbytes, (*taken, *given)))
+    if _name(operator) in _LOOKUPS:
+        moved = sum(map(_nbytes, (*taken[1:], *given, *given)))
+    else:
+        moved = sum(map(_nbytes, (*{id(x): x for x in taken}.values(), *given)))
     formula = _formula(operator)
     try:
         return Cost(formula(arguments, options, taken, given, result), moved)
@@ -68,7 +85,7 @@ _Formula = Callable[[tuple[Any, ...], Mapping[str, Any], list[torch.Tensor], lis
 
 @cache
 def _formula(operator: Any) -> _Formula:
-    packet, name = operator.overloadpacket, str(operator.overloadpacket).split(".")[-1]
+    packet, name = operator.overloadpacket, _name(operator)
     if packet in flop_counter.flop_registry:
         count = flop_counter.flop_registry[packet]
         return lambda arguments, options, taken, given, result: count(*arguments, **options, out_val=result)
@@ -78,18 +95,38 @@ def _formula(operator: Any) -> _Formula:
         return lambda arguments, *_: 2 * arguments[-2 if name == "mv" else 1].numel()
     if name == "_scaled_dot_product_flash_attention_for_cpu":
         return lambda arguments, *_: flop_counter.sdpa_flop_count(*(part.shape for part in arguments[:3]))
+    if name in _POOLS:
+        return lambda arguments, _options, _taken, given, _result: given[0].numel() * _of_kernel(arguments[1], given[0])
+    if name in _TRANSFORMS:
+        each = _TRANSFORMS[name]
+        return lambda arguments, _options, taken, given, _result: _of_transform(each, arguments[1], taken[0], given[0])
+    if name == "nll_loss_forward":
+        return lambda _arguments, _options, taken, *_: taken[1].numel()
     if name in _PER_ELEMENT:
-        each = _PER_ELEMENT[name]
-        return lambda _arguments, _options, taken, *_: each * taken[0].numel()
+        times = _PER_ELEMENT[name]
+        return lambda _arguments, _options, taken, *_: times * taken[0].numel()
     if name in _MOVES or name.endswith("_like") or name.startswith(("new_", "empty")):
-        return lambda *_: 0
-    if torch.Tag.inplace_view in operator.tags:
         return lambda *_: 0
     if name in _REDUCTIONS:
         return lambda _arguments, _options, taken, *_: taken[0].numel()
     if torch.Tag.pointwise in operator.tags:
         return lambda _arguments, _options, _taken, given, _result: sum(out.numel() for out in given)
     return lambda _arguments, _options, taken, *_: None if taken else 0  # without an input it makes numbers up
+
+
+def _name(operator: Any) -> str:
+    return str(operator.overloadpacket).split(".")[-1]
+
+
+def _of_kernel(kernel: Any, result: torch.Tensor) -> int:
+    """The elements of a pool's kernel, which is given in each direction, or once for all of them."""
+    return math.prod(kernel) if len(kernel) > 1 else int(kernel[0]) ** (result.dim() - 2)
+
+
+def _of_transform(each: float, dims: Any, taken: torch.Tensor, given: torch.Tensor) -> int:
+    whole = given if taken.is_complex() and not given.is_complex() else taken  # the side that has all frequencies
+    n = math.prod(whole.size(d) for d in dims)
+    return round(each * whole.numel() * math.log2(n)) if n > 1 else 0
 
 
 def tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:

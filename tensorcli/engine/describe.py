@@ -17,6 +17,7 @@ from tensorcli.engine import summary
 
 MAX_TEXT = 20_000
 MAX_ITEMS = 50  # of a container
+MAX_HELD = 10_000  # arrays in one, whose bytes are added up
 MAX_BITS = 14_000  # of an integer: Python spells out at most 4,300 digits
 MAX_ITEM_VALUES = 200  # elements above which a container's item shows its corners only
 NOWHERE = "storage"  # in the place of a device: that of a tensor without memory
@@ -309,7 +310,29 @@ def _value(
                 )
                 for key, item in keyed(value)
             )
-    return report.Value(name=name, type=type_name(type(value)), text=text_of(value), items=items)
+    return report.Value(
+        name=name,
+        type=type_name(type(value)),
+        text=text_of(value),
+        items=items,
+        length=None if items is None else len(value),
+        nbytes=None if items is None else _nbytes_in(value),
+    )
+
+
+def _nbytes_in(value: Any) -> int | None:
+    """The bytes of the arrays in a tuple, list or dict, and in such in it, each once; None where one is not known."""
+    found: dict[int, int] = {}
+    waiting = [value]
+    while waiting and len(found) < MAX_HELD:
+        one = waiting.pop()
+        if isinstance(one, tuple | list | dict):
+            waiting += one.values() if isinstance(one, dict) else one
+        elif isinstance(one, torch.Tensor | np.ndarray):
+            if has_unknown_sizes(one):
+                return None
+            found[id(one)] = int(one.nbytes)
+    return sum(found.values())
 
 
 @contextmanager

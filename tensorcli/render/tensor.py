@@ -202,6 +202,8 @@ def _memory(items: Sequence[report.Tensor | report.Value]) -> int:
     """The bytes that variables hold, what several share counted once."""
     counted: dict[str, int] = {}
     for item in items:
+        if isinstance(item, report.Value) and item.items:
+            continue  # what it holds may have names of its own
         held = (item.storage_nbytes if isinstance(item, report.Tensor) else 0) or item.nbytes or 0
         group = next((name for name in item.shares_memory_with if name in counted), item.name or "")
         counted[group] = max(counted.get(group, 0), held)

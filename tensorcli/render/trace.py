@@ -1,6 +1,7 @@
 """What every sub-expression gave, as a tree; how operands were stretched; what it took in all."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from rich.text import Text
 
@@ -19,7 +20,7 @@ TEXT = 200  # characters of an expression that matter on any screen
 
 def render_trace(trace: report.Trace, *, width: int) -> Text:
     """The tree, the alignments of what was broadcast, and a last line with the totals."""
-    lines = _tree(trace.root, width)
+    lines = _tree(trace.root, width, trace.environment.get("device"))
     lines += _pictures(trace, width)
     lines += gradients.draw(trace, width=width)
     lines += _shared(trace.shared, width)
@@ -41,8 +42,11 @@ def walk(root: report.Node) -> Iterator[tuple[str, str, report.Node]]:
         waiting += reversed(children)
 
 
-def _tree(root: report.Node, width: int) -> list[Text]:
-    """The tree as a table: notes in a column where they fit, else below their nodes; none on a narrow screen."""
+def _tree(root: report.Node, width: int, home: str | None) -> list[Text]:
+    """The tree as a table: notes in a column where they fit, else below their nodes; none on a narrow screen.
+
+    The `home` device is that of the footer: where there is no room for all, it is left out of the results.
+    """
     columns = [
         Column("expression", least=max(12, width * 3 // 8)),
         Column("result", least=max(FACTS, width * 3 // 10)),
@@ -59,6 +63,8 @@ def _tree(root: report.Node, width: int) -> list[Text]:
     )
     if max(line.cell_len for line in whole) <= width:
         return whole
+    if max(line.cell_len for line in layout.table(columns, rows, width=WIDE)) > width:
+        rows = [_row(branch, node, width, home) for branch, _, node in nodes]
     head, *lines = layout.table(columns, rows, width=width)
     shown = [head]
     for line, note, (_, below, node) in zip(lines, notes, nodes, strict=True):
@@ -69,15 +75,18 @@ def _tree(root: report.Node, width: int) -> list[Text]:
     return shown
 
 
-def _row(prefix: str, node: report.Node, width: int) -> list[Text]:
+def _row(prefix: str, node: report.Node, width: int, home: str | None = None) -> list[Text]:
     memory, time = node.result.nbytes, node.seconds
     formula = node.result.nbytes_formula if isinstance(node.result, report.Tensor) else None
     text = Text(safe_line(layout.one_line(node.text[:TEXT])), theme.ERROR if node.failed else theme.PLAIN)
     raised = node.failed and not any(child.failed for child in node.children)
+    room = max(FACTS, width * 3 // 8)
     result = Text("failed" if raised else "", theme.ERROR) if node.failed else _result(node.result)
+    if home is not None and isinstance(node.result, report.Tensor) and node.result.device == home and not node.failed:
+        result = _short_type(node.result)
     return [
         Text().append(prefix, theme.FAINT).append_text(text),
-        layout.crop_text(result, max(FACTS, width * 3 // 8)),
+        layout.crop_text(result, room),
         Text(formula or ("" if memory is None else units.nbytes(memory)), theme.FAINT),
         Text("" if time is None else units.seconds(time), theme.FAINT),
         Text("not counted" if node.uncounted else node.flops_formula or _count(node.flops), theme.FAINT),
@@ -98,17 +107,37 @@ def _intensity(flops: int | None, moved: int | None) -> str:
 
 def _result(result: report.Tensor | report.Value) -> Text:
     """A value's type; of a tuple of tensors those of its members, each with its name where it has one."""
-    if isinstance(result, report.Value) and result.items and result.type != "dict":
+    if isinstance(result, report.Value) and result.items:
         named = not all(item.key == str(place) for place, item in enumerate(result.items))
-        kind = f"{result.type.rpartition('.')[2]}: " if named or len(result.items) == 1 else ""
-        return Text(kind, theme.TYPE).append_text(Text(", ").join(map(_short_type, result.items)))
+        kind = f"{result.type.rpartition('.')[2]}: " if named or result.length == 1 else ""
+        return Text(kind, theme.TYPE).append_text(_short_items(result))
     text = Text(" ").join(Text(part.text, part.style) for part in type_parts(result))
     if isinstance(result, report.Value) and result.shape is None and result.type in ("int", "float", "bool", "str"):
         text.append(" ").append(short_text(result, 20))
     return text
 
 
+def _short_items(held: report.Value) -> Text:
+    """The types of what is held, equal ones in a row together: "60 x float32 [4]"."""
+    items, more = held.items or (), (held.length or 0) - len(held.items or ())
+    keys = held.type == "dict"
+    texts = [
+        (Text(f"{safe_line(item.key or '')} ") if keys else Text()).append_text(_short_type(item)) for item in items
+    ]
+    runs = [list(run) for _, run in groupby(texts, key=lambda text: text.plain)]
+    counts = [len(run) for run in runs]
+    if more and len(runs) == 1:  # then all are taken to be so
+        counts, more = [counts[0] + more], 0
+    shown = [
+        Text(f"{count:,} x ").append_text(run[0]) if count > 2 else Text(", ").join(run)
+        for run, count in zip(runs, counts, strict=True)
+    ]
+    return Text(", ").join([*shown, *([Text(layout.ELLIPSIS)] if more else [])])
+
+
 def _short_type(item: report.Tensor | report.Value) -> Text:
+    if isinstance(item, report.Value) and item.items:
+        return Text("(").append_text(_short_items(item)).append(")")
     parts = type_parts(item)[:2] if isinstance(item, report.Tensor) else type_parts(item)
     return Text(" ").join(Text(part.text, part.style) for part in parts)
 
