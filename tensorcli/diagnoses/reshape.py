@@ -78,9 +78,8 @@ def _element_edits(failure: Failure, source: Operand, have: Sizes, sizes: Sizes,
     if len(have) == 1 and -1 not in sizes:
         yield from _made_larger(failure, source, product(sizes), numel)
     if written and len(sizes) > 1:
-        for dim in reversed(range(len(sizes))):
-            if -1 not in sizes and numel % (product(sizes) // max(sizes[dim], 1) or 1):
-                continue
+        if len(written) == len(sizes) == 2 and -1 not in sizes:
+            yield from _factored(failure, written, have, sizes, numel)
         yield from _fewer(failure, written, sizes, numel)
 
 
@@ -102,7 +101,8 @@ def _corrected(failure: Failure, written: list[ast.expr], have: Sizes, sizes: Si
     fixed = [dim for dim, size in enumerate(sizes) if size >= 0]
     if sizes[0] == -1 and len(sizes) == 2 and len(have) > 1:
         rest = product(have[1:])
-        yield change(failure, (written[1], str(rest)), title=f"{brackets(have[1:])} flattened is {rest}")
+        title = f"{brackets(have[1:])} flattened is {rest}" if len(have) > 2 else f"the last size of {brackets(have)}"
+        yield change(failure, (written[1], str(rest)), title=title)
     if sizes.count(-1) == 1:
         for dim in fixed:
             if len(fixed) > 1 and sizes[dim] not in have:
@@ -117,6 +117,15 @@ def _corrected(failure: Failure, written: list[ast.expr], have: Sizes, sizes: Si
                 others = product(tuple(sizes[k] for k in fixed if k != dim))
                 if 1 < size < numel and others and numel % (others * size) == 0 and size != sizes[dim]:
                     yield change(failure, (written[dim], str(size)), title=f"{size} divides {numel:,}")
+
+
+def _factored(failure: Failure, written: list[ast.expr], have: Sizes, sizes: Sizes, numel: int) -> Iterator[Edit]:
+    """Both sizes changed to the nearest whose product is the number of elements."""
+    pairs = [(n, numel // n) for n in range(2, min(numel, 4096)) if numel % n == 0]
+    pairs.sort(key=lambda pair: sum(abs(a - b) for a, b in zip(pair, sizes, strict=True)))
+    for pair in [pair for pair in pairs if pair != tuple(have)][:2]:
+        edits = [(node, str(n)) for node, n in zip(written, pair, strict=True)]
+        yield change(failure, *edits, title=f"{pair[0]} x {pair[1]} is {numel:,}")
 
 
 def _made_larger(failure: Failure, source: Operand, wanted: int, numel: int) -> Iterator[Edit]:
