@@ -1,5 +1,6 @@
 """What inspect says of a statement's parts: results, times, costs and relations; and that looking changes nothing."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -487,3 +488,11 @@ def test_a_module_called_often_is_one_part(session):
     ask(session, "net = nn.Sequential(nn.Linear(2, 2)); x = torch.rand(1, 2)")
     root = traced(session, f"for _ in range({recorder.MAX_MODULES + 100}): net(x)").root
     assert [(node.text, node.count) for node in walk(root)][2:] == [("0: Linear(2, 2)", recorder.MAX_MODULES + 100)]
+
+
+def test_nothing_that_was_seen_is_kept(session):
+    ask(session, SETUP + "\ndef f(a): return a * 2")
+    for text in ("x * 2", "y = f(x)", "g = (x * k for k in range(3))", "net(x)", "f(x @ x)"):
+        ask(session, report.Inspect(text=text))
+    gc.collect()
+    assert [vars(each) for each in gc.get_objects() if isinstance(each, recorder.Recorder)] == [{"_done": True}]  # g's

@@ -35,14 +35,32 @@ def trace(
     seen = session.watch.before(written, session.names) if session.warn else None
     before = torch.get_rng_state()
     run = _run(session, written, request, number=number, emit=emit)
-    recorder, seconds = run.recorder, run.seconds
+    try:
+        return _told(session, run, written, request, number=number, emit=emit, seen=seen, random_state=before)
+    finally:
+        run.recorder.forget()
+
+
+def _told(
+    session: Session,
+    run: "_Run",
+    written: Statement,
+    request: report.Inspect,
+    *,
+    number: int,
+    emit: Callable[[report.AnyReport], None],
+    seen: Any,
+    random_state: torch.Tensor,
+) -> Gave | None:
+    """Emit what was recorded of a run."""
+    recorder, seconds, before = run.recorder, run.seconds, random_state
     root = next(iter(recorder.root.children.values()), None)
     if root is not None and (run.error is None or any(not _is_leaf(part) for part in _all(root)[1:])):
         wants_grad = request.grad and run.error is None
         found, why = _gradients(session, recorder.value, root) if wants_grad else ((), None)
         emit(
             report.Trace(
-                source=statement.source,
+                source=written.source,
                 statement=number,
                 seconds=seconds,
                 root=_Builder(written, request, recorder.names).node(root, request.depth),
@@ -64,7 +82,7 @@ def trace(
             )
         )
         if why:
-            emit(report.Notice(source=statement.source, statement=number, text=f"there are no gradients: {why}"))
+            emit(report.Notice(source=written.source, statement=number, text=f"there are no gradients: {why}"))
     if run.error is not None:
         context = session.context(emit)
         emit(session.explained(run.error, written, number, context, seconds=seconds, random_state=before))
@@ -73,7 +91,7 @@ def trace(
     if seen is not None:
         options: dict[str, Any] = {"trust": session.trust, "random_state": before, "seconds": seconds}
         for note in session.watch.notes(seen, recorder.value, session.names, **options):
-            emit(report.Notice(source=statement.source, statement=number, text=note))
+            emit(report.Notice(source=written.source, statement=number, text=note))
     return Gave(recorder.value)
 
 
@@ -193,6 +211,7 @@ def _time_again(run: _Run, code: types.CodeType, world: dict[str, Any], inside: 
         except (Exception, KeyboardInterrupt):  # it changed what it is made of, or takes long now
             return
         run.recorder.root.no_slower_than(timer.root)
+        timer.forget()
         if time.perf_counter() > end:
             return
 

@@ -140,12 +140,18 @@ class Recorder:
     def _see_operators(self, stack: ExitStack) -> None:
         stack.enter_context(self.account)
 
+    def forget(self) -> None:
+        """Let go of all that was seen. What calls this may live on, such as a generator's code."""
+        vars(self).clear()
+        self._done = True
+
     # What the statement calls.
 
     def enter(self, number: int) -> int:
         """Called before a part is evaluated."""
-        site = self.sites[number]
-        self._begin(number, site, site.text, site.operation)
+        if not self._done:
+            site = self.sites[number]
+            self._begin(number, site, site.text, site.operation)
         return number
 
     def leave(self, number: int, value: Any) -> Any:
@@ -155,6 +161,8 @@ class Recorder:
 
     def step(self, number: int) -> None:
         """Called at the beginning of each step of a loop."""
+        if self._done:
+            return
         now = time.perf_counter()
         opened = next((opened for opened in reversed(self._open) if opened.key == number), None)
         if opened is None:
@@ -168,8 +176,6 @@ class Recorder:
         opened.step = time.perf_counter()
 
     def _begin(self, key: object, site: Site | None, text: str, operation: str) -> None:
-        if self._done:
-            return
         children = self.current.record.children
         again = (opened.record for opened in self._open if opened.key == key)  # of a function that calls itself
         record = next(again, None) or children.get(key)
@@ -180,9 +186,11 @@ class Recorder:
         opened.started = time.perf_counter()
 
     def _end(self, key: object, value: Any) -> None:
+        if self._done:
+            return
         environment.synchronize()  # the statement itself may be the first to use CUDA
         now = time.perf_counter()
-        if self._done or (self.current.key != key and not any(opened.key == key for opened in self._open)):
+        if self.current.key != key and not any(opened.key == key for opened in self._open):
             return
         while self.current.key != key:  # it was left by an exception that the statement caught
             self._open.pop()
