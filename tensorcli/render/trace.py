@@ -20,7 +20,7 @@ TEXT = 200  # characters of an expression that matter on any screen
 
 def render_trace(trace: report.Trace, *, width: int) -> Text:
     """The tree, the alignments of what was broadcast, and a last line with the totals."""
-    lines = _tree(trace.root, width, trace.environment.get("device"))
+    lines = _tree(trace.root, width, _home(trace))
     lines += _pictures(trace, width)
     lines += gradients.draw(trace, width=width)
     lines += _shared(trace.shared, width)
@@ -214,11 +214,16 @@ def _needed(trace: report.Trace) -> str:
     return f"needs {units.nbytes(trace.needed_nbytes)}{free}"
 
 
+def _home(trace: report.Trace) -> str | None:
+    """The device of the result, or else the default one."""
+    return getattr(trace.root.result, "device", None) or trace.environment.get("device")
+
+
 def _totals(trace: report.Trace) -> list[Part]:
     nodes = [node for _, _, node in walk(trace.root)]
     flops = sum(node.flops or 0 for node in nodes)
     moved = sum(node.moved_nbytes or 0 for node in nodes if not node.uncounted)
-    device = trace.environment.get("device") or getattr(trace.root.result, "device", None)
+    device = _home(trace)
     peak, kept, torch = trace.peak_nbytes, trace.kept_nbytes, trace.environment.get("torch")
     intensity, seconds = _intensity(flops, moved), sum(node.seconds or 0.0 for node in nodes)
     parts = [
