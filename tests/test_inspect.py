@@ -250,6 +250,8 @@ def test_products_count_as_torch_counts_them(session, text):
         ("torch.fft.rfft(torch.ones(4, 8))", 32 * 3 * 5 // 2),
         ("torch.fft.irfft(torch.ones(4, 5, dtype=torch.complex64))", 32 * 3 * 5 // 2),
         ("F.nll_loss(x, torch.ones(8, dtype=torch.int64))", 8),
+        ("x // 2", 40),
+        ("F.interpolate(q, scale_factor=2.0)", 0),
         ("x.sort()", None),
         ("torch.linalg.svd(x)", None),
     ],

@@ -42,6 +42,7 @@ _LOOKUPS = frozenset("index index_select gather embedding take".split())
 _MOVES = frozenset(
     """clone copy copy_ _to_copy fill fill_ zero_ cat stack index index_put index_put_ _index_put_impl_ gather scatter
     scatter_ index_select index_copy index_fill index_fill_ masked_fill masked_fill_ masked_select where embedding flip
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d
     roll repeat constant_pad_nd pad reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
     nonzero unfold slice_scatter select_scatter diagonal_scatter tril triu lift_fresh lift_fresh_copy
     size stride numel sym_size sym_stride sym_numel storage_offset sym_storage_offset
@@ -109,7 +110,7 @@ def _formula(operator: Any) -> _Formula:
         return lambda *_: 0
     if name in _REDUCTIONS:
         return lambda _arguments, _options, taken, *_: taken[0].numel()
-    if torch.Tag.pointwise in operator.tags:
+    if torch.Tag.pointwise in operator.tags or name in ("floor_divide", "floor_divide_"):
         return lambda _arguments, _options, _taken, given, _result: sum(out.numel() for out in given)
     return lambda _arguments, _options, taken, *_: None if taken else 0  # without an input it makes numbers up
 
