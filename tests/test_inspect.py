@@ -163,7 +163,7 @@ def test_steps_are_counted_and_timed(session):
     for text in ("for k in range(4): x.sum()", "[x.sum() for k in range(4)]", "{k: x for k in range(4)}"):
         root = traced(session, text).root
         assert root.count == 4
-        assert 0 < root.shortest_seconds <= root.longest_seconds
+        assert 0 <= root.shortest_seconds <= root.longest_seconds > 0
     root = traced(session, "sum(k for k in range(5))").root
     assert root.children[0].count == 5
     once = traced(session, "x.sum()").root

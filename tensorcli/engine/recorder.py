@@ -69,7 +69,8 @@ class Record:
                 mine.no_slower_than(theirs)
 
     def took(self, seconds: float) -> None:
-        """Note the time of one evaluation or step."""
+        """Note the time of one evaluation or step, less an estimate that may be more than all of it."""
+        seconds = max(seconds, 0.0)
         self.shortest = seconds if self.shortest is None else min(self.shortest, seconds)
         self.longest = seconds if self.longest is None else max(self.longest, seconds)
 
