@@ -427,6 +427,11 @@ def test_what_was_there_before_is_not_new(session):
     assert traced(session, "torch.tensor([1.0, 2.0])").root.relation == "new"
 
 
+def test_a_view_larger_than_its_memory_says_so(session):
+    assert traced(session, "torch.ones(1).expand(1000)").root.notes == ("all on a storage of 4 B",)
+    assert traced(session, "torch.ones(1).repeat(1000)").root.notes == ()
+
+
 def test_the_peak_under_all_is_that_of_a_plain_look(session):
     text = "for _ in range(4): t = torch.zeros(256)"
     assert traced(session, text).peak_nbytes == traced(session, text, all=True).peak_nbytes == 2048

@@ -239,6 +239,8 @@ def _notes(value: Any, relation: str | None) -> tuple[str, ...]:
         place, own = describe.extent(value), describe.known(value.numel()) * value.element_size()
         if place and 0 < own < place[2] - place[1]:
             return (f"{units.nbytes(own)} of a storage of {units.nbytes(place[2] - place[1])}",)
+        if place and own > place[2] - place[1]:
+            return (f"all on a storage of {units.nbytes(place[2] - place[1])}",)
     return ()
 
 

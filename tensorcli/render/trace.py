@@ -80,10 +80,12 @@ def _row(prefix: str, node: report.Node, width: int, home: str | None = None) ->
     formula = node.result.nbytes_formula if isinstance(node.result, report.Tensor) else None
     text = Text(safe_line(layout.one_line(node.text[:TEXT])), theme.ERROR if node.failed else theme.PLAIN)
     raised = node.failed and not any(child.failed for child in node.children)
-    room = max(FACTS, width * 3 // 8)
+    room = max(FACTS, width // 2)
     result = Text("failed" if raised else "", theme.ERROR) if node.failed else _result(node.result)
     if home is not None and isinstance(node.result, report.Tensor) and node.result.device == home and not node.failed:
         result = _short_type(node.result)
+    elif home is not None and isinstance(node.result, report.Value) and node.result.items and not node.failed:
+        result = _short_items(node.result)
     return [
         Text().append(prefix, theme.FAINT).append_text(text),
         layout.crop_text(result, room),
