@@ -246,11 +246,92 @@ def inspecting() -> None:
         )
 
 
+TIMED = {
+    "1 us": "torch.dot(a, b)",
+    "10 us": "m @ m",
+    "1 ms": "middle @ middle",
+    "100 ms": "large @ large @ large @ large @ large @ large @ large @ large @ large @ large @ large",
+}
+
+
+def timing(pairs: int) -> None:
+    """The medians of bench against those of torch.utils.benchmark, one after the other, and the time that each took."""
+    import torch
+    from torch.utils.benchmark import Timer
+
+    from tensorcli.engine import measure, timed
+
+    torch.set_num_threads(1)  # what other programs do to one of several threads is not in question
+    names = {"torch": torch, "a": torch.rand(1000), "b": torch.rand(1000), "m": torch.rand(64, 64)}
+    names["middle"], names["large"] = torch.rand(256, 256), torch.rand(512, 512) / 256
+
+    def ours(text: str) -> tuple[float, float]:
+        start = time.perf_counter()
+        task = measure.Task(timed.plain(text, dict(names)))
+        found = measure.Interleaved({"": task}, clock=time.perf_counter, min_seconds=0.5, max_seconds=10.0).run()[""]
+        return statistics.median(found.seconds), time.perf_counter() - start
+
+    def theirs(text: str) -> tuple[float, float]:
+        start = time.perf_counter()
+        timer = Timer(text, globals=names, num_threads=torch.get_num_threads())
+        return timer.blocked_autorange(min_run_time=0.5).median, time.perf_counter() - start
+
+    for name, text in TIMED.items():
+        both = [(ours(text), theirs(text)) for _ in range(pairs)]
+        ratios = sorted(one[0] / other[0] for one, other in both)
+        totals = [sum(pair[side][1] for pair in both) / pairs for side in (0, 1)]
+        print(
+            f"{name}: {statistics.median(one[0] for one, _ in both) * 1e6:.2f} us, ratio to blocked_autorange "
+            f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} .. {ratios[-1]:.3f}, {pairs} pairs); "
+            f"{totals[0]:.2f} s each against {totals[1]:.2f} s",
+            flush=True,
+        )
+
+
+LOAD = """
+import random, time
+while True:
+    end = time.perf_counter() + random.expovariate(4)
+    while time.perf_counter() < end:
+        sum(range(1000))
+    time.sleep(random.expovariate(4))
+"""
+
+
+def honesty(runs: int) -> None:
+    """How often the same is called different, and 5 % more work found, while three other programs work now and then."""
+    import torch
+
+    from tensorcli import stats
+    from tensorcli.engine import measure, timed
+
+    torch.set_num_threads(1)
+    names = {"torch": torch, "a": torch.rand(1000), "b": torch.rand(1000), "m": torch.rand(64, 64)}
+    texts = ("torch.dot(a, b)", "m @ m", "a.sum()")
+
+    def differs(one: str, other: str, seed: int) -> bool:
+        tasks = {name: measure.Task(timed.plain(text, dict(names))) for name, text in (("one", one), ("other", other))}
+        found = measure.Interleaved(tasks, clock=time.perf_counter, min_seconds=0.5, max_seconds=10.0, seed=seed).run()
+        pairs = found["one"].pairs(found["other"])
+        return stats.ratio(found["one"].seconds, found["other"].seconds, pairs=pairs, seed=seed).differs
+
+    others = [subprocess.Popen([PYTHON, "-c", LOAD]) for _ in range(3)]
+    try:
+        same = sum(differs(texts[k % 3], texts[k % 3], k) for k in range(runs))
+        more = sum(differs("; ".join([texts[k % 3]] * 21), "; ".join([texts[k % 3]] * 20), k) for k in range(runs))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    print(f"the same called different in {same} of {runs} runs; 5 % more work found in {more} of {runs}")
+
+
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup", "explain", "inspect"])
     parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     rooms = {
         "start": lambda: start_up(options.pairs),
@@ -259,6 +340,8 @@ def main() -> None:
         "lookup": lambda: lookups(1_000_000),
         "explain": explaining,
         "inspect": inspecting,
+        "timing": lambda: timing(options.pairs),
+        "honesty": lambda: honesty(options.runs),
     }
     for name in options.what:
         rooms[name]()

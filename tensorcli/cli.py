@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -259,9 +260,17 @@ def run(
 def bench(
     workload: Annotated[str, typer.Argument(help="matmul, dot, ...; list shows them all.", metavar="WORKLOAD|list")],
     device: Annotated[list[str] | None, typer.Option("--device", help="May be given more than once.")] = None,
-    size: Annotated[list[int] | None, typer.Option("--size", help="n; may be given more than once.")] = None,
-    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once.")] = None,
-    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 0.2,
+    size: Annotated[list[str] | None, typer.Option("--size", help="n, or a range such as 64..4096*2.")] = None,
+    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once; also tf32.")] = None,
+    threads: Annotated[list[int] | None, typer.Option("--threads", help="May be given more than once.")] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only these; the first is compared to.")
+    ] = None,
+    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 0.5,
+    max_time: Annotated[float, typer.Option("--max-time", min=0.001, help="Seconds to spend on one at most.")] = 10.0,
+    full: Annotated[bool, typer.Option("--full", help="Run loops to their end, however long that takes.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Flush the caches before each call.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Count the operators and allocations of each.")] = False,
     seed: Seed = None,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the report here; - for stdout.")] = None,
     no_color: NoColor = False,
@@ -280,9 +289,15 @@ def bench(
     request = Bench(
         workload=workload,
         devices=tuple(device or ["cpu"]),
-        sizes=tuple(size or ()),
+        sizes=tuple(n for text in size or () for n in _sizes(text)),
         dtypes=tuple(dtype or ["float32"]),
+        threads=tuple(threads or ()),
+        variants=tuple(variant or ()),
         min_seconds=min_time,
+        max_seconds=max_time,
+        full=full,
+        cold=cold,
+        explain=explain,
         seed=_seed(seed),
     )
     copy = json if json and str(json) != "-" else None
@@ -319,6 +334,25 @@ def devices(json: Json = False, no_color: NoColor = False, width: Width = None) 
 
     screen = _screen(json=json, no_color=no_color, width=width)
     _answer(_here(screen), ListDevices(), screen)
+
+
+def _sizes(text: str) -> list[int]:
+    """The sizes of "512", of "64..4096*2" (64, 128, ..., 4096) and of "100..500+100"."""
+    match = re.fullmatch(r"(-?\d+)(?:\.\.(\d+)([*+])(\d+))?", text.replace("_", "").replace(",", ""))
+    if match is None:
+        raise typer.BadParameter(f"{text} is no size: write 512, 64..4096*2 or 100..500+100", param_hint="--size")
+    sizes = [int(match[1])]
+    if match[2] is None:
+        return sizes
+    last, sign, step = int(match[2]), match[3], int(match[4])
+    if (sign == "*" and (step < 2 or sizes[0] < 1)) or step < 1 or last < sizes[0]:
+        raise typer.BadParameter(f"{text} has no end: its steps do not lead upwards", param_hint="--size")
+    while (following := sizes[-1] * step if sign == "*" else sizes[-1] + step) <= last and len(sizes) < MOST_SIZES:
+        sizes.append(following)
+    return sizes
+
+
+MOST_SIZES = 100  # of a range
 
 
 def _seed(seed: int | None) -> int:

@@ -91,14 +91,25 @@ class Draw(Request, frozen=True, kw_only=True):
 
 
 class Bench(Request, frozen=True, kw_only=True):
-    """Measure one workload. Empty `sizes` means the workload's own; `min_seconds` is spent per variant."""
+    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them.
+
+    `min_seconds` is spent on each variant, and at most `max_seconds`; a loop that would take longer is measured in part
+    unless `full`. `cold` flushes the caches before each call. `explain` counts what each variant makes torch do.
+    No `threads` means as many as torch has now.
+    """
 
     workload: str
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = ("float32",)
     sizes: tuple[int, ...] = ()
-    min_seconds: float = 0.2
+    variants: tuple[str, ...] = ()
+    threads: tuple[int, ...] = ()
+    min_seconds: float = 0.5
+    max_seconds: float = 10.0
     seed: int = 0
+    full: bool = False
+    cold: bool = False
+    explain: bool = False
 
 
 class ListDevices(Request, frozen=True, kw_only=True):
@@ -522,14 +533,31 @@ class Agreement(Data, frozen=True, kw_only=True):
     ok: bool
 
 
+class Counts(Data, frozen=True, kw_only=True):
+    """What one call makes torch do; null is unknown. Kernels and synchronisations are those of an accelerator."""
+
+    operators: int
+    allocations: int
+    allocated_nbytes: int
+    kernels: int | None = None
+    synchronizations: int | None = None
+    extrapolated: bool = False
+
+
 class Variant(Data, frozen=True, kw_only=True):
-    """One way to do a workload, with every raw sample: `seconds` are per call."""
+    """One way to do a workload, with every raw sample: `seconds` are per call.
+
+    `first_seconds` is what the very first call took. `share` is how much of what the device can do it reaches, where
+    `bound` says by what it is bounded. `then` is how many times faster than in an earlier run it is.
+    """
 
     name: str
     status: Literal["measured", "extrapolated", "skipped", "failed"]
+    text: str | None = None
     reason: str | None = None
     seconds: tuple[float, ...] = ()
     calls_per_sample: int = 1
+    first_seconds: float | None = None
     median: float | None = None
     iqr: float | None = None
     low: float | None = None
@@ -538,26 +566,42 @@ class Variant(Data, frozen=True, kw_only=True):
     nbytes: int | None = None
     gflops_per_second: float | None = None
     gbytes_per_second: float | None = None
+    share: float | None = None
+    bound: Literal["arithmetic", "memory"] | None = None
     ratio: Ratio | None = None
+    then: Ratio | None = None
     agrees: Agreement | None = None
+    counts: Counts | None = None
+
+
+class Ceiling(Data, frozen=True, kw_only=True):
+    """What a device did at most, measured in the same run: large products of matrices, and copies of much memory."""
+
+    gflops_per_second: float | None = None
+    gbytes_per_second: float | None = None
 
 
 class Case(Data, frozen=True, kw_only=True):
-    """The variants of a workload on one device, in one dtype, at one size."""
+    """The variants of a workload on one device, in one dtype, at one size, with so many threads."""
 
     device: str
     dtype: str
-    size: dict[str, int]
+    size: dict[str, Any]
     variants: tuple[Variant, ...]
+    threads: int | None = None
+    cold: bool = False
+    ceiling: Ceiling | None = None
     warnings: tuple[str, ...] = ()
 
 
 class Benchmark(Report, frozen=True, kw_only=True, tag="bench"):
-    """What a benchmark measured, and where."""
+    """What a benchmark measured, and where. One that was interrupted is not `complete`."""
 
     workload: str
     environment: dict[str, Any]
     cases: tuple[Case, ...]
+    complete: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 class Timing(Report, frozen=True, kw_only=True):

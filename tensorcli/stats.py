@@ -1,9 +1,11 @@
 """What samples of a time say: median, spread, intervals, ratios, and warnings that carry advice."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CONFIDENCE = 0.95
 FEWEST_SAMPLES = 6  # below it no pair of order statistics encloses the median with 95 %: 1 - 2 / 2**5 is 0.94
@@ -11,7 +13,11 @@ WIDE_SPREAD = 0.10  # of the median; above it the interquartile range deserves a
 FAR_OUT = 3.0  # interquartile ranges beyond a quartile
 SLOW = 1.5  # times the median; a far-out sample that is nearer deserves no word
 MANY_OUTLIERS = 0.10  # of the samples
-RESAMPLES = 1000
+RESAMPLES = 2000
+DRIFT = 0.05  # of the first third's median
+SLOW_FIRST = 20  # times the median
+LONG_FIRST = 0.01  # seconds
+CLOCK_ERROR = 0.005  # of a sample: the most that reading the clock adds to it
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,11 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
     (David and Nagaraja, Order Statistics, 3rd ed., 7.1.)
     """
     count = len(samples)
-    allowed = (1 - CONFIDENCE) / 2 * 2**count
-    inside, tail = 0, 0
-    while inside < count and (tail := tail + comb(count, inside)) <= allowed:
-        inside += 1
+    allowed = round((1 - CONFIDENCE) / 2 * 2**53) * 2**count  # in whole numbers: there may be thousands of samples
+    inside, term, tail = 0, 1, 1
+    while inside < count and tail * 2**53 <= allowed:
+        term = term * (count - inside) // (inside + 1)
+        inside, tail = inside + 1, tail + term
     if inside == 0:
         return None
     ordered = sorted(samples)
@@ -82,23 +89,50 @@ class Quotient:
     low: float
     high: float
 
+    @property
+    def differs(self) -> bool:
+        """Whether it is not 1."""
+        return differs(self.low, self.high)
 
-def ratio(above: Sequence[float], below: Sequence[float], *, seed: int = 0) -> Quotient:
-    """The median of `above` over the median of `below`, with the percentile bootstrap's 95 % interval.
 
-    Both are drawn again, with replacement, `RESAMPLES` times (Efron and Tibshirani, An Introduction to the Bootstrap,
-    13.3); the seed makes the same samples give the same interval. With fewer than `FEWEST_SAMPLES` on a side there is
-    nothing to draw from: the interval is then the widest that the samples allow.
+def differs(low: float, high: float) -> bool:
+    """Whether a ratio with this interval is not 1: it is further from it than the clock's own error."""
+    return low > 1 + CLOCK_ERROR or high < 1 - CLOCK_ERROR
+
+
+def ratio(
+    above: Sequence[float], below: Sequence[float], *, pairs: Sequence[tuple[float, float]] = (), seed: int = 0
+) -> Quotient:
+    """How many times as long one takes as another, with the percentile bootstrap's 95 % interval.
+
+    Of `pairs` of samples taken side by side it is the median of their ratios: what disturbed both cancels out. Of
+    samples that were not, it is the ratio of the medians. They are drawn again, with replacement, `RESAMPLES` times
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3), in blocks of neighbours, for what disturbs a machine
+    lasts longer than a sample (the circular block bootstrap of Politis and Romano, 1992; a block is the square root of
+    their number). The seed makes the same samples give the same interval. With fewer than `FEWEST_SAMPLES` on a side
+    there is nothing to draw from: the interval is then the widest that the samples allow.
     """
-    value = median(above) / median(below)
+    import numpy as np
+
     if min(len(above), len(below)) < FEWEST_SAMPLES:
-        return Quotient(value, min(above) / max(below), max(above) / min(below))
-    draw = random.Random(seed)
-    drawn = [
-        median(draw.choices(above, k=len(above))) / median(draw.choices(below, k=len(below))) for _ in range(RESAMPLES)
-    ]
+        return Quotient(median(above) / median(below), min(above) / max(below), max(above) / min(below))
+    draw = np.random.default_rng(seed)
+
+    def medians(samples: "np.ndarray") -> "np.ndarray":
+        block, count = round(len(samples) ** 0.5), len(samples)
+        starts = draw.integers(count, size=(RESAMPLES, -(-count // block), 1))
+        places = ((starts + np.arange(block)) % count).reshape(RESAMPLES, -1)[:, :count]
+        found: np.ndarray = np.median(samples[places], axis=1)
+        return found
+
+    if len(pairs) >= FEWEST_SAMPLES:
+        ratios = np.asarray([a / b for a, b in pairs])
+        value, drawn = float(np.median(ratios)), medians(ratios)
+    else:
+        value, drawn = median(above) / median(below), medians(np.asarray(above)) / medians(np.asarray(below))
     tail = (1 - CONFIDENCE) / 2
-    return Quotient(value, quantile(drawn, tail), quantile(drawn, 1 - tail))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Quotient(value, float(low), float(high))
 
 
 def outliers(samples: Sequence[float]) -> list[float]:
@@ -110,24 +144,66 @@ def outliers(samples: Sequence[float]) -> list[float]:
     return [sample for sample in samples if sample > upper + FAR_OUT * (upper - lower)]
 
 
-def warnings(samples: Sequence[float], *, name: str, more: str = "raise --min-time") -> tuple[str, ...]:
-    """Sentences on what makes samples hard to trust, each with what to do; `more` is how to get more of them."""
+def drift(samples: Sequence[float]) -> float | None:
+    """How many times as long the last third of the samples took as the first; None where that may be chance."""
+    third = len(samples) // 3
+    if third < FEWEST_SAMPLES:
+        return None
+    found = ratio(samples[-third:], samples[:third])
+    return found.value if found.low > 1 + DRIFT or found.high < 1 - DRIFT else None
+
+
+class Doubt(NamedTuple):
+    """What makes samples hard to trust, in a sentence with what to do; `percent` is how far they spread."""
+
+    kind: Literal["few", "spread", "outliers", "drift", "first"]
+    sentence: str
+    percent: float = 0.0
+
+
+def doubts(
+    samples: Sequence[float], *, name: str, more: str = "raise --min-time", first: float | None = None
+) -> list[Doubt]:
+    """What makes samples hard to trust.
+
+    `more` is how to get more of them, `first` the seconds of the very first call, which is no sample.
+    """
     if not samples:
-        return ()
-    sentences = []
-    found, count = summary(samples), len(samples)
-    slow = [sample for sample in outliers(samples) if sample > SLOW * found.median]
+        return []
+    found: list[Doubt] = []
+    known, count = summary(samples), len(samples)
+    slow = [sample for sample in outliers(samples) if sample > SLOW * known.median]
     if count < FEWEST_SAMPLES:
         counted = "1 sample" if count == 1 else f"{count} samples"
-        sentences.append(f'only {counted} of "{name}", too few for a 95 % interval: {more}')
-    if found.iqr > WIDE_SPREAD * found.median:
-        spread = 100 * found.iqr / found.median
-        sentences.append(f'the samples of "{name}" spread by {spread:.0f} %: close other programs, or {more}')
+        found.append(Doubt("few", f'only {counted} of "{name}", too few for a 95 % interval: {more}'))
+    if known.iqr > WIDE_SPREAD * known.median:
+        spread = 100 * known.iqr / known.median
+        sentence = f'the samples of "{name}" spread by {spread:.0f} %: close other programs, or {more}'
+        found.append(Doubt("spread", sentence, spread))
     elif len(slow) > MANY_OUTLIERS * count:
-        times = max(slow) / found.median
+        times = max(slow) / known.median
         longest = f"{times:.1f}" if times < 100 else f"{times:,.0f}"
-        sentences.append(
-            f'{len(slow)} of {count} samples of "{name}" took up to {longest} times as long as the others: '
-            f"close other programs, or {more}"
+        sentence = f'{len(slow)} of {count} samples of "{name}" took up to {longest} times as long as the others'
+        found.append(Doubt("outliers", f"{sentence}: close other programs, or {more}"))
+    if change := drift(samples):
+        how = f"slower by {100 * (change - 1):.0f} %" if change > 1 else f"faster by {100 * (1 - change):.0f} %"
+        sentence = f'"{name}" became {how} during the run: let the machine come to rest, and run again'
+        found.append(Doubt("drift", sentence, 100 * abs(change - 1)))
+    if first is not None and first > SLOW_FIRST * known.median and first > LONG_FIRST:
+        sentence = (
+            f'the first call of "{name}" took {first:.2g} s, {first / known.median:,.0f} times as long as the others: '
+            "it compiles, loads or allocates what later calls find done, and is no sample"
         )
-    return tuple(sentences)
+        found.append(Doubt("first", sentence))
+    return found
+
+
+def told(doubts: Sequence[Doubt], *, more: str = "raise --min-time") -> tuple[str, ...]:
+    """Their sentences; of many that spread or drift, which others' work on the machine explains, one."""
+    noisy = [doubt for doubt in doubts if doubt.kind in ("spread", "drift")]
+    if len(noisy) <= 2:
+        return tuple(doubt.sentence for doubt in doubts)
+    names = len({doubt.sentence.split('"')[1] for doubt in noisy})
+    most = max(doubt.percent for doubt in noisy)
+    one = f"the samples of {names} variants spread or drift by up to {most:.0f} %: close other programs, or {more}"
+    return (*(doubt.sentence for doubt in doubts if doubt not in noisy), one)

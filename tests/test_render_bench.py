@@ -178,7 +178,7 @@ def lines_of(*variants, width=80):
 @pytest.mark.parametrize(
     ("ratio", "said"),
     [
-        (1.004, "about as fast"),
+        (1.004, "no difference"),
         (1.5, "1.50 x faster"),
         (45.67, "45.7 x faster"),
         (0.25, "4.00 x slower"),
@@ -286,3 +286,28 @@ def test_names_and_reasons_cannot_steer_the_terminal():
 def test_nothing_measured_is_no_trouble():
     assert render(Benchmark(workload="dot", environment={}, cases=()), width=80).plain == " dot"
     assert render(report.Timing(), width=80).plain == ""
+
+
+def test_shares_of_the_limit_and_counts_are_shown():
+    limit = report.Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0)
+    counts = report.Counts(operators=4000, allocations=2000, allocated_nbytes=4096, extrapolated=True)
+    slow = report.Variant(
+        name="loop", status="extrapolated", reason="extrapolated from 8 of 64 steps", median=1.0, counts=counts
+    )
+    fast = report.Variant(
+        name="dot", status="measured", median=1e-6, low=9e-7, high=1.1e-6, share=0.25, bound="memory",
+        gflops_per_second=2.0, counts=report.Counts(operators=1, allocations=1, allocated_nbytes=4),
+    )  # fmt: skip
+    case = report.Case(
+        device="cpu", dtype="float32", size={"n": 64}, threads=2, cold=True, ceiling=limit, variants=(slow, fast)
+    )
+    stopped = report.Benchmark(workload="dot", environment={}, cases=(case,), complete=False)
+    lines = render(stopped, width=100).plain.splitlines()
+    assert " n = 64  caches flushed before each call" in lines
+    assert [line.split() for line in lines if line.startswith((" loop  ", " dot   "))][2:] == [
+        ["loop", "~", "4,000", "~", "2,000", "~", "4", "KiB"],
+        ["dot", "1", "1", "4", "B"],
+    ]
+    assert " limit: 100 GFLOP/s, 10.0 GB/s, measured; memory is the limit here" in lines
+    assert any("25 %" in line for line in lines)
+    assert lines[-1] == " warning: this is incomplete: it was interrupted"

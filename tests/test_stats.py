@@ -1,5 +1,6 @@
 """Statistics against textbook values, brute force and NumPy."""
 
+import math
 import random
 from itertools import product
 
@@ -17,6 +18,10 @@ times = st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=60)
 def test_quantiles_are_numpys(samples):
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         assert stats.quantile(samples, share) == pytest.approx(np.quantile(samples, share), rel=1e-12)
+
+
+def warnings(samples, **options):
+    return tuple(doubt.sentence for doubt in stats.doubts(samples, **options))
 
 
 def test_no_samples_have_no_median():
@@ -88,21 +93,19 @@ def test_outliers_are_far_out_and_slow():
 
 
 def test_steady_samples_need_no_warning():
-    assert stats.warnings([1.0, 1.01, 0.99, 1.0, 1.02, 1.0], name="dot") == ()
-    assert stats.warnings([], name="dot") == ()
+    assert warnings([1.0, 1.01, 0.99, 1.0, 1.02, 1.0], name="dot") == ()
+    assert warnings([], name="dot") == ()
 
 
 def test_warnings_say_what_and_what_to_do():
-    assert stats.warnings([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6], name="row times matrix") == (
+    assert warnings([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6], name="row times matrix") == (
         'the samples of "row times matrix" spread by 23 %: close other programs, or raise --min-time',
     )
-    assert stats.warnings([1.0], name="dot") == (
-        'only 1 sample of "dot", too few for a 95 % interval: raise --min-time',
-    )
-    assert stats.warnings([1.0, 1.0], name="dot", more="allow it more time") == (
+    assert warnings([1.0], name="dot") == ('only 1 sample of "dot", too few for a 95 % interval: raise --min-time',)
+    assert warnings([1.0, 1.0], name="dot", more="allow it more time") == (
         'only 2 samples of "dot", too few for a 95 % interval: allow it more time',
     )
-    assert stats.warnings([1.0] * 12 + [3.0, 2.0], name="dot") == (
+    assert warnings([1.0] * 12 + [3.0, 2.0], name="dot") == (
         '2 of 14 samples of "dot" took up to 3.0 times as long as the others: '
         "close other programs, or raise --min-time",
     )
@@ -110,5 +113,53 @@ def test_warnings_say_what_and_what_to_do():
 
 def test_samples_that_are_far_out_but_hardly_slower_need_no_warning():
     assert stats.outliers([1.0] * 5 + [1.2]) == [1.2]
-    assert stats.warnings([1.0] * 5 + [1.2], name="dot") == ()
-    assert "took up to 1,475 times as long" in stats.warnings([1.0] * 5 + [1475.0], name="dot")[0]
+    assert warnings([1.0] * 5 + [1.2], name="dot") == ()
+    assert "took up to 1,475 times as long" in warnings([1.0] * 5 + [1475.0], name="dot")[0]
+
+
+def test_pairs_cancel_what_disturbs_both():
+    """The machine is twice as slow half of the time, and one takes 5 % more."""
+    draw = random.Random(1)
+    pairs = [
+        ((1.05 + draw.gauss(0, 0.01)) * slow, (1 + draw.gauss(0, 0.01)) * slow) for slow in (1, 2) for _ in range(50)
+    ]
+    above, below = zip(*pairs, strict=True)
+    paired, alone = stats.ratio(above, below, pairs=pairs), stats.ratio(above, below)
+    assert paired.value == pytest.approx(1.05, abs=0.005)
+    assert paired.differs
+    assert paired.high - paired.low < 0.01
+    assert not alone.differs
+
+
+def test_what_the_clock_explains_is_no_difference():
+    assert not stats.differs(1.001, 1.009)
+    assert not stats.differs(0.992, 0.999)
+    assert stats.differs(1.006, 1.01)
+    assert stats.differs(0.99, 0.994)
+
+
+def test_drift_is_told_where_it_is_no_chance():
+    steady = [1 + 0.01 * math.sin(k) for k in range(90)]
+    assert stats.drift(steady) is None
+    assert stats.drift([each * (1 + k / 90) for k, each in enumerate(steady)]) == pytest.approx(1.57, abs=0.05)
+    assert stats.drift([1.0, 2.0, 3.0]) is None
+
+
+def test_a_slow_first_call_and_many_noisy_variants_are_told():
+    (first,) = stats.doubts([1e-3] * 20, name="f", first=0.5)
+    assert (first.kind, first.sentence[:63]) == (
+        "first",
+        'the first call of "f" took 0.5 s, 500 times as long as the othe',
+    )
+    assert stats.doubts([1e-3] * 20, name="f", first=5e-3) == []
+    noisy = [1.0, 1.5] * 10
+    several = [doubt for name in "abc" for doubt in stats.doubts(noisy, name=name)]
+    assert stats.told(several) == (
+        "the samples of 3 variants spread or drift by up to 40 %: close other programs, or raise --min-time",
+    )
+    assert len(stats.told(several[:2])) == 2
+
+
+def test_intervals_of_thousands_of_samples():
+    low, high = stats.median_interval([float(k) for k in range(3000)])
+    assert (low, high) == (1445.0, 1554.0)

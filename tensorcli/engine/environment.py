@@ -3,12 +3,14 @@
 import os
 import platform
 import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tensorcli import report
+from tensorcli import report, units
 
 
 def synchronize() -> None:
@@ -95,6 +97,54 @@ def environment() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "tf32": torch.backends.cuda.matmul.allow_tf32 if cuda else None,
     }
+
+
+def busy() -> tuple[str, ...]:
+    """What times suffer from here, each with advice: other programs, a hot processor, a debug build."""
+    found = []
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > BUSY * cores:
+        found.append(f"the load average is {load:.1f} on {units.plural(cores, 'core')}: close other programs")
+    if torch.version.debug:
+        found.append("this torch is a debug build, which is slow: install a release from pytorch.org")
+    step = time.get_clock_info("perf_counter").resolution
+    if step > COARSE:
+        found.append(f"the clock's steps are {units.seconds(step)}: short times are those of many calls together")
+    return (*found, *(word for index in range(torch.cuda.device_count()) for word in _busy_gpu(index)))
+
+
+BUSY = 0.5  # runnable programs for each core, before any of ours
+COARSE = 1e-6  # seconds
+
+
+def _busy_gpu(index: int) -> Iterator[str]:
+    nvml = _nvml()
+    handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
+    if nvml is None or handle is None:
+        return
+    others = [one for one in _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or () if one.pid != os.getpid()]
+    if others:
+        count = "another process runs" if len(others) == 1 else f"{len(others)} other processes run"
+        yield f"{count} on cuda:{index}: wait for its end, or choose another device"
+    reasons = _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
+    slowed = {
+        "heat": nvml.nvmlClocksEventReasonSwThermalSlowdown | nvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+        "its power limit": nvml.nvmlClocksEventReasonSwPowerCap,
+    }
+    for cause, bits in slowed.items():
+        if reasons & bits:
+            yield f"the clock of cuda:{index} is held down by {cause}: let it cool, or lower its load, and run again"
+
+
+def cache_flush(device: str) -> Callable[[], object]:
+    """A function that fills a device's caches with something else."""
+    nbytes = FLUSHED.get(torch.device(device).type, 1 << 27)
+    junk = torch.empty(nbytes, dtype=torch.int8, device=device)
+    return junk.zero_
+
+
+FLUSHED = {"cpu": 1 << 28, "cuda": 1 << 28}  # bytes: more than the last cache of any processor in common use
 
 
 def devices(default: str) -> report.Devices:

@@ -1,9 +1,10 @@
-"""Measuring: a clock per device, samples long enough for it, and several callables sampled in turn."""
+"""Measuring: a clock per device, samples long enough for it, and several tasks sampled in turn."""
 
 import gc
+import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, repeat
@@ -14,14 +15,14 @@ from tensorcli import report, stats
 
 # Reads seconds, once all work that was handed to the device is done.
 Clock = Callable[[], float]
-Run = Callable[[], object]
-# done, total, label
-Progress = Callable[[int, int, str], None]
+# done and total in seconds, label
+Progress = Callable[[float, float, str], None]
 
-SAMPLES_WANTED = 40  # min_seconds are divided into so many samples, where calls are short enough
-TIMES_OVERHEAD = 100  # a sample is at least so many times as long as reading the clock twice
-READINGS = 3  # that must be long enough before the calls per sample are settled
-PATIENCE = 10.0  # seconds after which a callable has been sampled enough, however few the samples
+PATIENCE = 10.0  # seconds after which a statement has been sampled enough, however few the samples
+ERROR = stats.CLOCK_ERROR  # of a sample
+SAMPLES_WANTED = 1000
+WARM_SHARE = 0.1  # of the time of a task: what calls that are slower than those after them may take at most
+UNSTEADY = 1.1  # times as slow as the next one: the first samples are left out as long as they are
 
 _SYNCHRONIZE: Mapping[str, Callable[[torch.device], None]] = {
     "cuda": lambda device: torch.cuda.synchronize(device),  # looked up when called: a device may be pretended
@@ -46,97 +47,182 @@ def clock_of(device: str) -> Clock:
     return now
 
 
+# Calls what is timed once for each turn.
+Loop = Callable[[Iterable[None]], None]
+
+
+def loop_of(run: Callable[[], object]) -> Loop:
+    """A loop that calls a function."""
+
+    def loop(turns: Iterable[None]) -> None:
+        for _ in turns:
+            run()
+
+    return loop
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is timed.
+
+    `before` runs ahead of each sample, which is then a single call, and is not timed. `first_seconds` are those of the
+    very first call where that has been made.
+    """
+
+    loop: Loop
+    before: Callable[[], object] | None = None
+    first_seconds: float | None = None
+
+
 @dataclass(frozen=True)
 class Samples:
-    """Seconds per call, one number a sample in the order taken, and the calls of each sample."""
+    """Seconds per call, one number a sample in the order taken, the calls of each, and the very first call's seconds.
+
+    `rounds` are those in which they were taken, ascending: samples of one round are neighbours.
+    """
 
     seconds: tuple[float, ...]
     calls: int
+    first_seconds: float
+    rounds: tuple[int, ...] = ()
+
+    def pairs(self, other: "Samples") -> list[tuple[float, float]]:
+        """The samples of both that are neighbours; none where there are few, since one was sampled far more often."""
+        mine, theirs = (
+            dict(zip(self.rounds, self.seconds, strict=True)),
+            dict(zip(other.rounds, other.seconds, strict=True)),
+        )
+        found = [(mine[number], theirs[number]) for number in mine if number in theirs]
+        return found if 2 * len(found) >= max(len(mine), len(theirs)) else []
 
 
-def elapsed(run: Run, *, calls: int = 1, clock: Clock) -> float:
+def elapsed(task: Task, *, calls: int = 1, clock: Clock) -> float:
     """The seconds that `calls` calls take together."""
+    if task.before:
+        task.before()
     turns = repeat(None, calls)
     start = clock()
-    for _ in turns:
-        run()
+    task.loop(turns)
     return clock() - start
 
 
-def sample_seconds(clock: Clock, *, min_seconds: float) -> float:
-    """How long a sample should be: long against reading the clock, short enough to get many."""
-    overhead = stats.median([elapsed(lambda: None, calls=0, clock=clock) for _ in range(11)])
-    return min(max(min_seconds / SAMPLES_WANTED, TIMES_OVERHEAD * overhead), min_seconds)
-
-
-def _round_numbers() -> Iterator[int]:
-    """1, 2, 5, 10, 20, 50, ..."""
-    return (digit * 10**power for power in count() for digit in (1, 2, 5))
+def reading_seconds(clock: Clock) -> float:
+    """What reading a clock twice takes, or its smallest step where that is longer."""
+    nothing = Task(lambda turns: None)
+    read = sorted(elapsed(nothing, calls=0, clock=clock) for _ in range(21))
+    steps = [each for each in read if each > 0]
+    return max(stats.median(read), min(steps, default=0.0))
 
 
 @dataclass
 class _Series:
-    """One callable's samples as they grow."""
+    """One task's samples as they grow."""
 
-    name: str
-    run: Run
+    task: Task
     calls: int = 1
+    first: float = 0.0
+    spent: float = 0.0  # seconds, in samples that are kept
     seconds: list[float] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
 
-    def calibrate(self, clock: Clock, *, long_enough: float, too_long_to_waste: float) -> None:
-        """Warm up and find the calls per sample. A first call that is too long to waste is the first sample."""
-        first = elapsed(self.run, clock=clock)
-        if first >= too_long_to_waste:
-            self.seconds.append(first)
-            return
-        for self.calls in _round_numbers():
-            # More than once: one slow reading on a busy machine must not settle for too few calls.
-            if all(elapsed(self.run, calls=self.calls, clock=clock) >= long_enough for _ in range(READINGS)):
-                return
+    def warm_up(self, clock: Clock, *, long_enough: float, min_seconds: float, max_seconds: float) -> None:
+        """Find the calls per sample, and go on until two in a row are about as fast, or a share of the time is spent.
 
-    def take(self, clock: Clock) -> None:
-        """Take one sample."""
-        self.seconds.append(elapsed(self.run, calls=self.calls, clock=clock) / self.calls)
+        Those two are the first samples where they are long enough; so is a first call that takes all the time there is.
+        """
+        taken = self.first = self._timed(clock) if self.task.first_seconds is None else self.task.first_seconds
+        if taken >= max_seconds:
+            return self._keep(taken, 0)
+        left = WARM_SHARE * min_seconds
+        while True:
+            before, calls = taken, self.calls
+            if before < long_enough and not self.task.before:
+                self.calls = math.ceil(calls * min(1.2 * long_enough / max(before, 1e-9), 100.0))
+            left -= before
+            taken = self._timed(clock)
+            change = (before / calls) / (taken / self.calls)
+            steady = 1 / UNSTEADY <= change <= UNSTEADY
+            if (taken >= long_enough or self.task.before) and (steady or left <= 0):
+                if steady and calls == self.calls:
+                    self._keep(before, -1)
+                return self._keep(taken, 0)
 
-    def share(self, *, min_seconds: float) -> float:
+    def take(self, clock: Clock, number: int) -> None:
+        """Take one sample, in a round."""
+        self._keep(self._timed(clock), number)
+
+    def _timed(self, clock: Clock) -> float:
+        return elapsed(self.task, calls=self.calls, clock=clock)
+
+    def _keep(self, taken: float, number: int) -> None:
+        self.spent += taken
+        self.rounds.append(number)
+        self.seconds.append(taken / self.calls)
+
+    def step(self, min_seconds: float) -> float:
+        """How much of what is wanted one more sample is, about."""
+        return min(self.seconds[-1] * self.calls / min_seconds, 1 / stats.FEWEST_SAMPLES)
+
+    def share(self, *, min_seconds: float, max_seconds: float) -> float:
         """How much of what is wanted has been sampled; 1 is enough."""
-        spent = sum(self.seconds) * self.calls
-        wanted = min(spent / min_seconds, len(self.seconds) / stats.FEWEST_SAMPLES)
-        return max(wanted, spent / max(PATIENCE, min_seconds))
+        wanted = min(self.spent / min_seconds, len(self.seconds) / stats.FEWEST_SAMPLES)
+        return max(wanted, self.spent / max_seconds)
 
 
-def interleaved(
-    runs: Mapping[str, Run],
-    *,
-    clock: Clock,
-    min_seconds: float,
-    seed: int = 0,
-    progress: Progress = lambda done, total, label: None,
-) -> dict[str, Samples]:
-    """Sample callables in rounds: in each, one sample of every one that is furthest behind, in an order drawn anew.
+class Interleaved:
+    """Tasks that are sampled in rounds: in each, one sample of all that are not ahead of others, in a new order.
 
     Whatever disturbs the machine for a while then disturbs all of them alike, and none always follows the same other
-    one. Callables that need fewer samples than others skip rounds, so that all are done together. Enough is
-    `min_seconds` and `stats.FEWEST_SAMPLES`, or `PATIENCE`. What a callable raises goes through.
+    one. Tasks that need fewer samples than others skip rounds, so that all are done together. Enough is `min_seconds`
+    and `stats.FEWEST_SAMPLES`, or `max_seconds`.
     """
-    series = [_Series(name, run) for name, run in runs.items()]
-    order = random.Random(seed)
 
-    def shares() -> list[float]:
-        return [each.share(min_seconds=min_seconds) for each in series]
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        *,
+        clock: Clock,
+        min_seconds: float,
+        max_seconds: float = math.inf,
+        seed: int = 0,
+    ) -> None:
+        self._series = {name: _Series(task) for name, task in tasks.items()}
+        self._clock, self._order = clock, random.Random(seed)
+        self.current = ""  # what is being sampled
+        self._limits = {"min_seconds": min_seconds, "max_seconds": max_seconds}
 
-    with _collector_off():
-        long_enough = sample_seconds(clock, min_seconds=min_seconds)
-        for each in series:
-            each.calibrate(clock, long_enough=long_enough, too_long_to_waste=min_seconds)
-        while (least := min(shares(), default=1.0)) < 1:
-            line = min(1.0, least + 1 / SAMPLES_WANTED)
-            behind = [each for each, share in zip(series, shares(), strict=True) if share < line]
-            order.shuffle(behind)
-            for each in behind:
-                progress(int(100 * least), 100, each.name)
-                each.take(clock)
-    return {each.name: Samples(tuple(each.seconds), each.calls) for each in series}
+    @property
+    def samples(self) -> dict[str, Samples]:
+        """What has been sampled up to now."""
+        return {
+            name: Samples(tuple(each.seconds), each.calls, each.first, tuple(each.rounds))
+            for name, each in self._series.items()
+            if each.seconds
+        }
+
+    def run(self, progress: Progress = lambda done, total, label: None) -> dict[str, Samples]:
+        """Take all samples. What a task raises goes through, and what was sampled until then stays."""
+        min_seconds = self._limits["min_seconds"]
+        wanted = max(min_seconds / SAMPLES_WANTED, reading_seconds(self._clock) / ERROR)
+        with _collector_off():
+            for name, each in self._series.items():
+                self.current = name
+                progress(0.0, min_seconds * len(self._series), name)
+                each.warm_up(self._clock, long_enough=min(wanted, min_seconds), **self._limits)
+            rounds = count(1)
+            while (least := min((shares := self._shares()).values(), default=1.0)) < 1:
+                number = next(rounds)
+                line = min(1.0, least + max(each.step(min_seconds) for each in self._series.values()))
+                behind = [name for name, share in shares.items() if share < line]
+                self._order.shuffle(behind)
+                for name in behind:
+                    self.current = name
+                    progress(least * min_seconds * len(self._series), min_seconds * len(self._series), name)
+                    self._series[name].take(self._clock, number)
+        return self.samples
+
+    def _shares(self) -> dict[str, float]:
+        return {name: each.share(**self._limits) for name, each in self._series.items()}
 
 
 @contextmanager
@@ -152,19 +238,22 @@ def _collector_off() -> Iterator[None]:
 
 
 def timeit(
-    run: Run,
+    loop: Loop,
     *,
     device: str,
     min_seconds: float,
     source: str,
+    first_seconds: float | None = None,
     progress: Progress = lambda done, total, label: None,
     clock: Clock | None = None,
 ) -> report.Timing:
-    """Call `run` again and again for `min_seconds` and report every sample. What it raises goes through."""
+    """Run a loop's statement again and again for `min_seconds` and report every sample. What it raises goes through."""
     if clock is None:  # tensors may live on a GPU although the default device is the CPU
         clock = clock_of("cuda" if device == "cpu" and torch.cuda.is_available() else device)
     label = source if len(source) <= 40 and "\n" not in source else source.split("\n")[0][:37] + "..."
-    samples = interleaved({label: run}, clock=clock, min_seconds=max(min_seconds, 1e-3), progress=progress)[label]
+    task = Task(loop, first_seconds=first_seconds)
+    sampling = Interleaved({label: task}, clock=clock, min_seconds=max(min_seconds, 1e-3), max_seconds=PATIENCE)
+    samples = sampling.run(progress)[label]
     found = stats.summary(samples.seconds)
     return report.Timing(
         source=source,
@@ -174,5 +263,10 @@ def timeit(
         iqr=found.iqr,
         low=found.low,
         high=found.high,
-        warnings=stats.warnings(samples.seconds, name=label, more="allow it more time"),
+        warnings=tuple(
+            doubt.sentence
+            for doubt in stats.doubts(
+                samples.seconds, name=label, more="allow it more time", first=samples.first_seconds
+            )
+        ),
     )

@@ -314,6 +314,8 @@ class Account(TorchDispatchMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak_nbytes = 0
+        self.allocations = 0
+        self.allocated_nbytes = 0
         self._recorder = recorder
         self._live: dict[int, int] = {}  # bytes by storage
         self._references: dict[int, weakref.KeyedRef[int, torch.UntypedStorage]] = {}
@@ -387,6 +389,8 @@ class Account(TorchDispatchMode):
                 self._live[storage._cdata] = 0
                 reference = weakref.KeyedRef(storage, self._dead.append, storage._cdata)
                 self._references[storage._cdata] = reference
+                self.allocations += 1
+                self.allocated_nbytes += _nbytes(storage)
                 self._note_memory(storage, _nbytes(storage))
 
     def _note_memory(self, storage: torch.UntypedStorage, nbytes: int) -> None:

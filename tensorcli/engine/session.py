@@ -307,6 +307,7 @@ class Session:
             emit(report.Timing(source=request.text, seconds=wall, cpu_seconds=cpu))
 
     def _timeit(self, request: report.TimeIt, emit: Emit) -> None:
+        from tensorcli.engine import timed
         from tensorcli.engine.measure import timeit
 
         context = _Context(emit, self.inputs + 1, request.filename, request.first_line)
@@ -317,16 +318,18 @@ class Session:
         before = torch.get_rng_state()
         sink = Sink(lambda _: None, source=None, statement=None)
         try:
-            first, *rest = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
-
-            def run() -> None:
-                eval(first, names)
-                for code in rest:
-                    eval(code, names)
-
+            codes = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
             with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
                 warnings.simplefilter("ignore")
-                timing = timeit(run, device=self._device, min_seconds=request.min_seconds, source=request.text)
+                start = time.perf_counter()
+                for code in codes:  # once by themselves: a mistake is explained where it is
+                    eval(code, names)
+                environment.synchronize()
+                first = time.perf_counter() - start
+                loop = timed.guarded(statements, names, trust=self.trust, variables=self.variables())
+                timing = timeit(
+                    loop, device=self._device, min_seconds=request.min_seconds, source=request.text, first_seconds=first
+                )
             emit(timing)
         except BaseException as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))

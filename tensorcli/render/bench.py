@@ -1,13 +1,13 @@
 """What a benchmark measured: a table for each size, what is right about it and what is doubtful; and single timings."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from tensorcli import report, units
+from tensorcli import report, stats, units
 from tensorcli.render import layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe_line
@@ -20,9 +20,14 @@ LINE = 200  # characters of a reason or a name that matter on any screen
 def render_bench(benchmark: report.Benchmark, *, width: int) -> Text:
     """A heading, then a table for each dtype and size with every device's variants in it."""
     lines = [_heading(benchmark, width)]
-    for _, cases in groupby(benchmark.cases, key=lambda case: (case.dtype, case.size)):
-        lines += _group(list(cases), width, several_dtypes=len({case.dtype for case in benchmark.cases}) > 1)
-    return layout.block(lines)
+    several = {
+        "dtype": len({case.dtype for case in benchmark.cases}) > 1,
+        "threads": len({case.threads for case in benchmark.cases}) > 1,
+    }
+    for _, cases in groupby(benchmark.cases, key=lambda case: (case.dtype, case.size, case.threads)):
+        lines += _group(list(cases), width, several)
+    stopped = () if benchmark.complete else ("this is incomplete: it was interrupted",)
+    return layout.block([*lines, *_warnings((*stopped, *benchmark.warnings), width, left=" ")])
 
 
 def render_timing(timing: report.Timing, *, width: int) -> Text:
@@ -64,13 +69,27 @@ def _heading(benchmark: report.Benchmark, width: int) -> Text:
     return left
 
 
-def _group(cases: Sequence[report.Case], width: int, *, several_dtypes: bool) -> list[Text]:
+def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]) -> list[Text]:
     """The table of one dtype and size, and what is to be said of it."""
-    size = ", ".join(f"{safe_line(name)} = {value:,}" for name, value in cases[0].size.items())
-    dtype = safe_line(cases[0].dtype) if several_dtypes else ""
-    lines = [Text(), layout.line([Part(f" {size}", theme.TITLE), Part(dtype, theme.DTYPE, 1, "  ")], width)]
+    first = cases[0]
+    parts = [
+        Part(
+            f" {', '.join(f'{safe_line(name)} = {_value(value)}' for name, value in first.size.items())}", theme.TITLE
+        ),
+        Part(safe_line(first.dtype) if several["dtype"] else "", theme.DTYPE, 1, "  "),
+        Part(
+            units.plural(first.threads, "thread") if several["threads"] and first.threads else "", theme.PLAIN, 1, "  "
+        ),
+        Part("caches flushed before each call" if first.cold else "", theme.FLAG, 2, "  "),
+    ]
+    lines = [Text(), layout.line(parts, width)]
     measured = [(case, variant) for case in cases for variant in case.variants]
     lines += _table(measured, width)
+    lines += _counts([variant for _, variant in measured if variant.counts], width)
+    for case in cases:
+        if limit := _ceiling(case):
+            where = f"{case.device}: " if len(cases) > 1 else ""
+            lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {where}{limit}", width, indent=" ")]
     for line in _agreement([variant for _, variant in measured]):
         lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {line}", width, indent=" ")]
     for case in cases:
@@ -82,11 +101,12 @@ def _group(cases: Sequence[report.Case], width: int, *, several_dtypes: bool) ->
 def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -> list[Text]:
     first = next((variant.ratio.to for _, variant in measured if variant.ratio), "the first")
     columns = [
-        Column("variant", least=4),
+        Column("variant", least=min(12, width // 5)),
         Column("device", 1),
         Column("median", right=True),
         Column("95 % interval", 3),
         Column("GFLOP/s", 4, right=True),
+        Column("of limit", 6, right=True),
         Column(layout.crop(f"vs {safe_line(first)}", 20), 2, right=True),
     ]
     # On a narrow screen how much faster a variant is says more than the one device that all share.
@@ -110,11 +130,12 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
         Text("" if median is None else f"{about}{_duration(median)}", theme.NAME),
     ]
     if variant.reason or median is None:
-        return [*cells, Text(), Text(), Text()]
+        return [*cells, Text(), Text(), Text(), Text()]
     return [
         *cells,
         Text(_interval(median, variant.low, variant.high), theme.FAINT),
         Text("" if variant.gflops_per_second is None else _rate(variant.gflops_per_second)),
+        Text(_share(variant), theme.FAINT),
         _ratio(variant),
     ]
 
@@ -136,11 +157,58 @@ def _ratio(variant: report.Variant) -> Text:
     ratio = variant.ratio
     if ratio is None or ratio.to == variant.name:
         return Text("1" if ratio else "")
-    if ratio.low <= 1 <= ratio.high:
-        return Text("about as fast", theme.FAINT)
+    if not stats.differs(ratio.low, ratio.high):
+        return Text("no difference", theme.FAINT)
     if ratio.value > 1:
         return Text(f"{_three_digits(ratio.value)} x faster", theme.ADVICE)
     return Text(f"{_three_digits(1 / ratio.value)} x slower", theme.WARNING)
+
+
+def _share(variant: report.Variant) -> str:
+    """How much of what the device can do it reaches; small inputs that stay in a cache may exceed its memory's rate."""
+    if variant.share is None:
+        return ""
+    return "in cache" if variant.share > 1.1 else f"{100 * variant.share:.{0 if variant.share >= 0.1 else 1}f} %"
+
+
+def _ceiling(case: report.Case) -> str:
+    """What the shares are of: the most that was measured on the device in the same run."""
+    limits = case.ceiling
+    if limits is None or limits.gflops_per_second is None or limits.gbytes_per_second is None:
+        return ""
+    if not any(variant.share for variant in case.variants):
+        return ""
+    bounds = {variant.bound for variant in case.variants if variant.bound}
+    by = f"; {' and '.join(sorted(bounds))} is the limit here" if len(bounds) == 1 else ""
+    return f"limit: {_rate(limits.gflops_per_second)} GFLOP/s, {_rate(limits.gbytes_per_second)} GB/s, measured{by}"
+
+
+def _counts(variants: Sequence[report.Variant], width: int) -> list[Text]:
+    """Why: what each variant makes torch do in one call."""
+    if not variants:
+        return []
+    columns = [
+        Column("one call of", least=4),
+        Column("operators", right=True),
+        Column("allocations", 1, right=True),
+        Column("memory", 2, right=True),
+        Column("kernels", 3, right=True),
+        Column("waits", 4, right=True),
+    ]
+    rows = []
+    for variant in variants:
+        counts = variant.counts
+        assert counts is not None
+        about = "~ " if counts.extrapolated else ""
+        numbers = [counts.operators, counts.allocations, None, counts.kernels, counts.synchronizations]
+        cells = [Text("" if number is None else f"{about}{number:,}") for number in numbers]
+        cells[2] = Text(f"{about}{units.nbytes(counts.allocated_nbytes)}")
+        rows.append([Text(safe_line(variant.name[:LINE])), *cells])
+    return [Text(), *layout.table(columns, rows, width=width)]
+
+
+def _value(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else safe_line(str(value))
 
 
 def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: int) -> None:

@@ -1,14 +1,14 @@
 """The table of benchmarks: each module here holds one `WORKLOAD`, and none imports torch before it is run."""
 
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from tensorcli import report
 
-FLOATS = ("float32", "float64", "float16", "bfloat16")
+FLOATS = ("float32", "float64", "float16", "bfloat16", "tf32")
 INTEGERS = ("int64", "int32")
 
 
@@ -22,37 +22,41 @@ class Parts:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do a workload: `run(*inputs)` gives the result as a tensor.
+    """One way to do a workload: an expression of its inputs and functions, as one would type it.
 
-    A variant with `parts` also takes `run(*inputs, parts=k)` and then does only the first k of them.
-    `scratch_nbytes(n, itemsize)` is what it needs beside inputs and result, where that is more than they.
+    An expression of a variant with `parts` names them too, and then does only the first so many of them.
+    `setup` runs once before. `scratch_nbytes(n, itemsize)` is what it needs beside inputs and result, where that is
+    more than they. `lacking(device)` says why it cannot run there: a sentence, or None.
     """
 
     name: str
-    run: Callable[..., Any]
+    text: str
     parts: Parts | None = None
+    setup: str = ""
     scratch_nbytes: Callable[[int, int], int] | None = None
+    lacking: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True)
 class Workload:
     """A benchmark at sizes n. Its first variant is the one that the others are compared with.
 
-    `inputs(n, device=, dtype=, seed=)` gives the tensors; `reference(*inputs)` of float64 ones is what every variant's
-    result must agree with; `terms(n)` is how many products each element of it sums; `flops(n)` and
-    `nbytes(n, itemsize)` are the work and the least traffic of one call.
+    `inputs(n, device=, dtype=, seed=)` gives the tensors by name; `reference` of float64 ones is what every variant's
+    result must agree with; `terms(n)` is how many products each element of it sums, or that many roundings; `flops(n)`
+    and `nbytes(n, itemsize)` are the work and the least traffic of one call. `functions` are named in expressions.
     """
 
     name: str
     title: str
     sizes: tuple[int, ...]
     dtypes: tuple[str, ...]
-    inputs: Callable[..., tuple[Any, ...]]
+    inputs: Callable[..., dict[str, Any]]
     variants: tuple[Variant, ...]
-    reference: Callable[..., Any]
+    reference: str
     terms: Callable[[int], int]
     flops: Callable[[int], int]
     nbytes: Callable[[int, int], int]
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 def table() -> dict[str, Workload]:
@@ -63,13 +67,14 @@ def table() -> dict[str, Workload]:
 
 
 def listing() -> Iterator[report.Output]:
-    """What there is to measure, one paragraph a workload."""
+    """What there is to measure, one paragraph a workload: each variant with its expression."""
     for workload in table().values():
+        width = max(len(variant.name) for variant in workload.variants)
         lines = (
             f"{workload.name}  {workload.title}",
-            f"  sizes     {', '.join(map(str, workload.sizes))}",
-            f"  dtypes    {', '.join(workload.dtypes)}",
-            f"  variants  {', '.join(variant.name for variant in workload.variants)}",
+            f"  sizes   {', '.join(f'{size:,}' for size in workload.sizes)}",
+            f"  dtypes  {', '.join(workload.dtypes)}",
+            *(f"  {variant.name:{width}}  {variant.text}" for variant in workload.variants),
         )
         yield report.Output(text="\n".join(lines) + "\n")
 
@@ -92,3 +97,15 @@ def uniform(count: int, *shape: int, device: str, dtype: str, seed: int) -> tupl
         return torch.randint(10, shape, generator=draw, dtype=kind, device="cpu")
 
     return tuple(one().to(device=device, dtype=kind) for _ in range(count))
+
+
+def no_compiler(device: str) -> str | None:
+    """Why torch.compile cannot make code for a device, as far as that can be told without trying."""
+    import importlib.util
+    import os
+    import shutil
+
+    if device == "cpu":
+        compilers = (os.environ.get("CXX", ""), "c++", "g++", "clang++", "cl")
+        return None if any(name and shutil.which(name) for name in compilers) else "there is no C++ compiler"
+    return None if importlib.util.find_spec("triton") else "Triton is not installed"

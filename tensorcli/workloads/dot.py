@@ -5,29 +5,17 @@ from typing import Any
 from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, uniform
 
 
-def _inputs(n: int, *, device: str, dtype: str, seed: int) -> tuple[Any, ...]:
-    return uniform(2, n, device=device, dtype=dtype, seed=seed)
+def _inputs(n: int, *, device: str, dtype: str, seed: int) -> dict[str, Any]:
+    a, b = uniform(2, n, device=device, dtype=dtype, seed=seed)
+    return {"a": a, "b": b}
 
 
-def _python_loop(a: Any, b: Any, *, parts: int | None = None) -> Any:
+def python_loop(a: Any, b: Any, parts: int | None) -> Any:
+    """Element by element."""
     total = 0
     for i in range(len(a) if parts is None else parts):
         total += a[i] * b[i]
     return total
-
-
-def _multiply_and_sum(a: Any, b: Any) -> Any:
-    return (a * b).sum()
-
-
-def _dot(a: Any, b: Any) -> Any:
-    import torch
-
-    return torch.dot(a, b)
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    return a @ b
 
 
 WORKLOAD = Workload(
@@ -37,16 +25,13 @@ WORKLOAD = Workload(
     dtypes=FLOATS + INTEGERS,
     inputs=_inputs,
     variants=(
-        Variant(
-            "python loop",
-            _python_loop,
-            parts=Parts(count=lambda n: n, steps=lambda n: 1),
-        ),
-        Variant("multiply and sum", _multiply_and_sum),
-        Variant("dot", _dot),
-        Variant("matmul", _matmul),
+        Variant("python loop", "python_loop(a, b, parts)", parts=Parts(count=lambda n: n, steps=lambda n: 1)),
+        Variant("multiply and sum", "(a * b).sum()"),
+        Variant("dot", "torch.dot(a, b)"),
+        Variant("matmul", "a @ b"),
     ),
-    reference=_matmul,
+    functions={"python_loop": python_loop},
+    reference="a @ b",
     terms=lambda n: n,
     # n products and n sums (Golub and Van Loan, Matrix Computations, 1.1)
     flops=lambda n: 2 * n,

@@ -3,14 +3,18 @@
 from itertools import islice, product
 from typing import Any
 
-from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, uniform
+from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, no_compiler, uniform
 
 
-def _inputs(n: int, *, device: str, dtype: str, seed: int) -> tuple[Any, ...]:
-    return uniform(2, n, n, device=device, dtype=dtype, seed=seed)
+def _inputs(n: int, *, device: str, dtype: str, seed: int) -> dict[str, Any]:
+    import torch
+
+    a, b = uniform(2, n, n, device=device, dtype=dtype, seed=seed)
+    return {"a": a, "b": b, "out": torch.empty_like(a)}
 
 
-def _python_loop(a: Any, b: Any, *, parts: int | None = None) -> Any:
+def python_loop(a: Any, b: Any, parts: int | None) -> Any:
+    """Element by element, in three loops."""
     import torch
 
     n = len(a)
@@ -23,18 +27,15 @@ def _python_loop(a: Any, b: Any, *, parts: int | None = None) -> Any:
     return c
 
 
-def _row_times_matrix(a: Any, b: Any) -> Any:
+def loop_over_rows(a: Any, b: Any, parts: int | None) -> Any:
+    """Each element as a row times a column."""
     import torch
 
-    return torch.stack([row @ b for row in a])
-
-
-def _broadcast_and_sum(a: Any, b: Any) -> Any:
-    return (a[:, :, None] * b).sum(dim=1)
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    return a @ b
+    n = len(a)
+    c = torch.zeros_like(a)
+    for i, j in islice(product(range(n), repeat=2), parts):
+        c[i, j] = torch.dot(a[i], b[:, j])
+    return c
 
 
 WORKLOAD = Workload(
@@ -44,20 +45,21 @@ WORKLOAD = Workload(
     dtypes=FLOATS + INTEGERS,
     inputs=_inputs,
     variants=(
-        Variant(
-            "python loop",
-            _python_loop,
-            parts=Parts(count=lambda n: n * n, steps=lambda n: n),
-        ),
-        Variant("row times matrix", _row_times_matrix),
+        Variant("python loop", "python_loop(a, b, parts)", parts=Parts(count=lambda n: n * n, steps=lambda n: n)),
+        Variant("loop over rows", "loop_over_rows(a, b, parts)", parts=Parts(lambda n: n * n, steps=lambda n: 1)),
+        Variant("row times matrix", "torch.stack([row @ b for row in a])"),
         Variant(
             "broadcast and sum",
-            _broadcast_and_sum,
+            "(a[:, :, None] * b).sum(dim=1)",
             scratch_nbytes=lambda n, itemsize: n**3 * itemsize,
         ),
-        Variant("matmul", _matmul),
+        Variant("einsum", "torch.einsum('ik,kj->ij', a, b)"),
+        Variant("matmul", "a @ b"),
+        Variant("matmul into out", "torch.matmul(a, b, out=out)"),
+        Variant("compiled", "product(a, b)", setup="product = torch.compile(torch.matmul)", lacking=no_compiler),
     ),
-    reference=_matmul,
+    functions={"python_loop": python_loop, "loop_over_rows": loop_over_rows},
+    reference="a @ b",
     terms=lambda n: n,
     # n products and n sums for each of n x n elements (Golub and Van Loan, Matrix Computations, 1.1)
     flops=lambda n: 2 * n**3,
