@@ -66,16 +66,15 @@ class Inspecting(TyperCommand):
         """The arguments, each such `--plot` with the value that is meant."""
         kinds = list(Picture)
         bare = [arg == "--plot" and after not in kinds for arg, after in zip(args, [*args, ""][1:], strict=True)]
-        following = [after for b, after in zip(bare, args[1:], strict=False) if b]
+        words = [after for b, after in zip(bare, args[1:], strict=False) if b and not after.startswith("-")]
         meant = ["--plot=auto" if b else arg for arg, b in zip(args, bare, strict=True)]
         try:
             return super().parse_args(context, meant)
         except Exception as error:
-            extra = next((word for word in following if str(error).endswith(f"({word})")), None)
-            if extra is None:
+            if not words or "extra argument" not in str(error):
                 raise
             raise typer.BadParameter(
-                f"{extra} is no picture: choose from {', '.join(kinds)}", param_hint="--plot"
+                f"{words[0]} is no picture: choose from {', '.join(kinds)}", param_hint="--plot"
             ) from None
 
 

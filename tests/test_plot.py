@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -199,6 +200,28 @@ def test_a_batch_is_a_grid():
     assert grey[18:] == [bytes([204] * 8 + [0] * 9)] * 8
 
 
+def test_a_line_of_rows_says_in_which_order():
+    found = plot(torch.arange(8).reshape(2, 2, 2).permute(2, 0, 1), drawn="line")
+    assert (found.lows, found.notes) == ((0, 2, 4, 6, 1, 3, 5, 7), ("its rows one after the other",))
+
+
+def test_of_a_few_rows_all_stay():
+    found = plot(torch.arange(2.0).reshape(2, 1).expand(2, 5000), size=(80, 60))
+    assert found.cells == ((0.0,) * 80, (1.0,) * 80)
+
+
+def test_whole_numbers_that_a_float64_has_not_are_said_to_be_rounded():
+    assert plot(torch.tensor([-(2**63), 1])).notes == ("whole numbers beyond 2^53 are rounded",)
+    assert plot(torch.tensor([2**53, 1])).notes == ()
+
+
+def test_a_histogram_has_no_more_bars_than_there_is_room_for():
+    assert len(plot(torch.rand(100_000), drawn="histogram", size=(24, 18)).counts) == 12
+    assert len(plot(torch.arange(30), drawn="histogram", size=(24, 18)).counts) < 13
+    whole = r.Plot(drawn="histogram", shape=(40,), low=0.0, high=1.0, counts=(1,) * 40)
+    assert lines(whole, width=30)[1].startswith(" 3 ")  # 15 bars of two or three: no element is counted twice
+
+
 def test_of_a_large_batch_the_first_are_drawn():
     found = plot(torch.rand(10, 10, 3, 8, 8), drawn="image", size=(400, 400))
     assert found.notes == ("the first 36 of 100",)
@@ -348,6 +371,12 @@ def test_inspect_draws_after_its_trace():
     assert not [answer for answer in asked(r.Inspect(text="x.T", plot="auto")) if isinstance(answer, r.Plot)]
 
 
+def test_the_ends_of_a_range_have_the_digits_that_tell_them_apart():
+    assert lines(plot(torch.tensor([1e9, 1e9 + 1], dtype=torch.float64)))[1].startswith(" 1000000001 ")
+    assert lines(plot(torch.tensor([[1e9, 1e9 + 1]], dtype=torch.float64)))[-2].endswith("1000000001")
+    assert lines(plot(torch.tensor([[0.422, 0.587]])), width=16)[-2].endswith("0.422 .. 0.587")
+
+
 # To files, and the command line.
 
 
@@ -364,6 +393,27 @@ def test_files_are_valid_and_the_same_again(x, kind, tmp_path):
     assert ElementTree.fromstring((tmp_path / "a.svg").read_bytes()).tag == "{http://www.w3.org/2000/svg}svg"
     for suffix in ("png", "svg"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_files_say_what_the_screen_says(tmp_path):
+    path = tmp_path / "a.svg"
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.save(plot(torch.rand(2, 3, 4)), path)
+        assert "3 rows, 4 columns each" in path.read_text()
+        figure.save(plot(torch.tensor([math.nan])), path)
+        assert "1 nan" in path.read_text()
+        assert "nothing to draw: no element is finite" in path.read_text()
+        figure.save(plot(torch.rand(500, 1000), size=(8, 8)), path)
+        assert ">800<" in path.read_text()  # on its axis: the elements' places, not the cells'
+
+
+@pytest.mark.parametrize("kind", ["line", "histogram", "heatmap"])
+@pytest.mark.parametrize("ends", [(-1.7e308, 1.7e308), (0.0, 5e-324), (1.7e308, 1.79e308)])
+def test_numbers_that_no_file_can_have_are_a_sentence(ends, kind, tmp_path):
+    found = plot(torch.tensor([ends], dtype=torch.float64), drawn=kind)
+    assert drawn(found)
+    with pytest.raises(OSError, match="matplotlib draws neither numbers above 1e300 nor differences below 1e-300"):
+        figure.save(found, tmp_path / "a.png")
 
 
 def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -410,6 +460,8 @@ def test_a_file_is_left_alone_where_there_is_nothing_for_it(tmp_path):
         (("x", "--plot-to", "a.jpg"), 2, "error: a.jpg is neither a .png nor an .svg file\n"),
         (("x", "--expect", ""), 2, "there is nothing to expect"),
         (("x", "--expect", "[3"), 2, "[ is no dtype, shape or device"),
+        (("--plot", "bogus", "x"), 2, "bogus is no picture: choose from auto, line, histogram, heatmap, image"),
+        (("x", "--plot", "bogus"), 2, "bogus is no picture: choose from auto, line, histogram, heatmap, image"),
         (("x", "--plot", "--dry-run"), 2, "a dry run computes nothing, so there is nothing to draw"),
     ],
 )

@@ -45,16 +45,17 @@ def plot(value: object, *, text: str = "", drawn: str = "auto", size: tuple[int,
         if step > 1:
             base = _noted(base, f"one of {step:,} elements was looked at")
         base = _with_range(base, thin)
+        if not x.is_floating_point() and max(-(base.low or 0), base.high or 0) > 2**53:
+            base = _noted(base, "whole numbers beyond 2^53 are rounded")
         if base.low is None or base.high is None:
             return base
         if x.dim() == 0:
             raise Unsuited(f"a single number has no picture: it is {base.low:g}")
         match kind:
             case "line":
-                order = "its rows one after the other" if x.dim() == 2 else "its elements in their order in memory"
-                return _line(_noted(base, order) if x.dim() > 1 else base, thin, 2 * size[0])
+                return _line(_noted(base, "its rows one after the other") if x.dim() > 1 else base, thin, 2 * size[0])
             case "histogram":
-                return _histogram(base, thin)
+                return _histogram(base, thin, max(1, min(BINS, size[0] // 2)))
         if x.dim() < 2:
             article = "an" if kind == "image" else "a"
             raise Unsuited(
@@ -73,9 +74,8 @@ def _tensor(value: object) -> torch.Tensor:
         try:
             value = torch.as_tensor(_native(value) if isinstance(value, np.ndarray) else value, device="cpu")
         except Exception:
-            raise Unsuited(
-                f"a {type(value).__name__} is drawn where it holds numbers alone, and this does not"
-            ) from None
+            kind = "an array" if isinstance(value, np.ndarray) else units.one(type(value).__name__)
+            raise Unsuited(f"{kind} is drawn where it holds numbers alone, and this does not") from None
     if not isinstance(value, torch.Tensor):
         what = "None" if value is None else f"of type {describe.type_name(type(value))}"
         raise Unsuited(f"a picture is made of a tensor, and this is {what}")
@@ -179,13 +179,13 @@ def _line(base: report.Plot, x: torch.Tensor, most: int) -> report.Plot:
     return msgspec.structs.replace(base, lows=tuple(_plain(lows)), highs=tuple(_plain(highs)))
 
 
-def _histogram(base: report.Plot, x: torch.Tensor) -> report.Plot:
+def _histogram(base: report.Plot, x: torch.Tensor, most: int) -> report.Plot:
     """Equal bins, as many as Rice's rule has it: twice the cube root of the number of elements. Few integers: each."""
     low, high = base.low or 0.0, base.high or 0.0
-    bins = max(1, min(BINS, round(2 * x.numel() ** (1 / 3))))
+    bins = max(1, min(most, round(2 * x.numel() ** (1 / 3))))
     if low == high:
         bins = 1
-    elif not x.is_floating_point() and not x.is_complex() and high - low < BINS:
+    elif not x.is_floating_point() and not x.is_complex() and high - low < most:
         bins = int(high - low) + 1
     counts = torch.zeros(bins, dtype=torch.int64, device=x.device)
     for piece in _pieces(x):
@@ -237,13 +237,20 @@ def _layout(tiles: int, height: int, width: int, size: tuple[int, int]) -> tuple
     """How many pictures stand side by side, and the rows and columns of each, for them to be as large as they can."""
     gap = 1 if tiles > 1 else 0
 
+    def room(across: int) -> tuple[int, int]:
+        return (size[1] + gap) // math.ceil(tiles / across) - gap, (size[0] + gap) // across - gap
+
     def scale(across: int) -> tuple[bool, float]:
-        columns, rows = (size[0] + gap) // across - gap, (size[1] + gap) // math.ceil(tiles / across) - gap
+        rows, columns = room(across)
         return min(rows, columns) >= 1, min(columns / width, rows / height)
 
     across = max(range(1, tiles + 1), key=scale)
     shrunk = min(scale(across)[1], 1.0)
-    return across, max(1, int(height * shrunk)), max(1, int(width * shrunk))
+    rows, columns = (  # of a few all stay
+        max(1, int(length * shrunk), min(length, most, LEAST))
+        for length, most in zip((height, width), room(across), strict=True)
+    )
+    return across, rows, columns
 
 
 def _reduced(x: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

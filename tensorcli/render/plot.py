@@ -33,8 +33,7 @@ def render_plot(plot: report.Plot, *, width: int) -> "RenderableType":
     """What is drawn, the picture, and what was left out of it."""
     head, foot = _head(plot, width), _foot(plot, width)
     if plot.low is None or plot.high is None:
-        lack = "no element is finite" if math.prod(plot.shape) else "there are no elements"
-        return layout.block([head, *map(Text, layout.wrap(f"nothing to draw: {lack}", width)), *foot])
+        return layout.block([head, *map(Text, layout.wrap(nothing(plot), width)), *foot])
     match plot.drawn:
         case "line":
             return layout.block([head, *_line(plot, width), *foot])
@@ -43,11 +42,16 @@ def render_plot(plot: report.Plot, *, width: int) -> "RenderableType":
         case "heatmap":
             colors = [[None if cell is None else _heat(_share(cell, plot)) for cell in row] for row in plot.cells]
             shades = [[None if cell is None else _share(cell, plot) for cell in row] for row in plot.cells]
-            return Picture(head, colors, shades, foot, width, scale=(_number(plot.low, plot), _number(plot.high, plot)))
+            return Picture(head, colors, shades, foot, width, scale=_ends(plot))
         case "image":
             pixels = [_pixels(row) for row in plot.pixels]
             greys = [[_brightness(pixel) for pixel in row] for row in pixels]
             return Picture(head, pixels, greys, foot, width)
+
+
+def nothing(plot: report.Plot) -> str:
+    """Why there is no picture, of a plot without a range."""
+    return f"nothing to draw: {'no element is finite' if math.prod(plot.shape) else 'there are no elements'}"
 
 
 def _head(plot: report.Plot, width: int) -> Text:
@@ -76,9 +80,16 @@ def _share(value: float, plot: report.Plot) -> float:
     return (value - low) / distance if math.isfinite(distance) else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
-def _number(value: float | None, plot: report.Plot) -> str:
-    whole = value is not None and plot.dtype.startswith(("int", "uint", "bool")) and value == int(value)
-    return units.number(int(value) if whole and value is not None else value)
+def _ends(plot: report.Plot) -> tuple[str, str]:
+    """The least and the greatest as they read, with as many digits as tell them apart."""
+    low, high = plot.low or 0.0, plot.high or 0.0
+    whole = plot.dtype.startswith(("int", "uint", "bool")) and low.is_integer() and high.is_integer()
+    first, last = (units.number(int(end) if whole else end) for end in (low, high))
+    digits = 3
+    while first == last and low != high:
+        digits += 1
+        first, last = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return first, last
 
 
 # Charts.
@@ -118,17 +129,17 @@ def _histogram(plot: report.Plot, width: int) -> list[Text]:
         for x in range(2 * each * i, 2 * each * (i + 1)):
             if height:
                 canvas.line(x, 0, x, height - 1)
-    ends = _number(plot.low, plot), _number(plot.high, plot)
-    return _chart(canvas.plot(), labels, ends, each * len(counts))
+    return _chart(canvas.plot(), labels, _ends(plot), each * len(counts))
 
 
 def _labels(plot: report.Plot) -> list[str]:
     """What stands at the left of a chart's rows: the greatest value at the top and the least at the bottom."""
     labels = [""] * CHART_ROWS
-    if plot.low == plot.high:
-        labels[CHART_ROWS // 2] = _number(plot.low, plot)
+    low, high = _ends(plot)
+    if low == high:
+        labels[CHART_ROWS // 2] = low
     else:
-        labels[0], labels[-1] = _number(plot.high, plot), _number(plot.low, plot)
+        labels[0], labels[-1] = high, low
     return labels
 
 
@@ -178,7 +189,7 @@ class Picture:
             for row in _pooled(self.shades, (rows + 1) // 2, columns, _mean):
                 yield Text("".join(" " if share is None else _shade(share) for share in row).rstrip())
         if self.scale:
-            yield layout.crop_text(self._ramp(colored), self.width)
+            yield self._ramp(colored)
         yield from self.foot
 
     def _ramp(self, colored: bool) -> Text:
@@ -189,7 +200,11 @@ class Picture:
         if colored:
             steps = [_heat(i / 9) for i in range(10)]
             ramp = Text().join(Text(" ", Style(bgcolor=_color(step))) for step in steps)
-        return Text(f"{low} ", theme.FAINT).append_text(ramp).append(f" {high}", theme.FAINT)
+        room = self.width - len(low) - len(high) - 2
+        ramp = ramp if room >= ramp.cell_len else Text("..", theme.FAINT)  # the numbers matter more
+        return layout.crop_text(
+            Text(f"{low} ", theme.FAINT).append_text(ramp).append(f" {high}", theme.FAINT), self.width
+        )
 
 
 def _size(rows: int, columns: int, width: int) -> tuple[int, int]:
@@ -208,7 +223,7 @@ def _pooled(
     if not rows or (height, width) == (len(rows), len(rows[0])):
         return [list(row) for row in rows]
     down, across = (
-        [(i * old // new, max(i * old // new + 1, -(-(i + 1) * old // new))) for i in range(new)]
+        [(i * old // new, max(i * old // new + 1, (i + 1) * old // new)) for i in range(new)]
         for old, new in ((len(rows), height), (len(rows[0]), width))
     )
     return [
