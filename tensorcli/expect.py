@@ -4,6 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from tensorcli import units
 from tensorcli.report import Diagnosis, Tensor, Trace, Value
 
 DTYPES = (
@@ -16,7 +17,9 @@ ALIASES = {"float": "float32", "double": "float64", "half": "float16", "long": "
 DEVICES = ("cpu", "cuda", "mps", "xpu", "meta", "hpu", "xla")
 
 _FORM = 'write a dtype, a shape and a device, as in "float32 [64, 10] cpu"'
-_WORD = re.compile(r"\[[^\[\]]*\]|[^\s\[\]]+|[\[\]]")
+_MEANT = {"gpu": "cuda", "fp16": "float16", "fp32": "float32", "fp64": "float64"}
+_BRACKETS = "a shape stands in brackets, as in [64, 10]"
+_WORD = re.compile(r"\[[^\[\]]*\]|[^\s\[\],]+|[\[\]]")
 
 
 class Malformed(ValueError):
@@ -64,8 +67,10 @@ def _word(word: str) -> tuple[str, Expectation]:
     kind, _, index = word.partition(":")
     if kind in DEVICES and (index.isdecimal() or word == kind):
         return "device", Expectation(device=word)
-    near = difflib.get_close_matches(name, (*DTYPES, *DEVICES), n=1)
-    advice = f"did you mean {near[0]}?" if near else _FORM
+    if re.match(r"[(\[\]]|\d", word):
+        raise Malformed(f"{word[:40]} is no dtype, shape or device: {_BRACKETS}")
+    near = difflib.get_close_matches(name.lower(), (*DTYPES, *ALIASES, *DEVICES, *_MEANT), n=1)
+    advice = f"did you mean {_MEANT.get(near[0], near[0])}?" if near else _FORM
     raise Malformed(f"{word[:40]} is no dtype, shape or device: {advice}")
 
 
@@ -76,7 +81,7 @@ def _shape(word: str) -> Expectation:
     leading = texts[:1] == ["..."]
     sizes: list[int | str] = []
     for text in texts[leading:]:
-        if text.isascii() and text.isdecimal():
+        if text.isascii() and text.isdecimal() and len(text) < 20:
             sizes.append(int(text))
         elif text.isidentifier() or text == "*":
             sizes.append(text)
@@ -100,7 +105,9 @@ def problem(expected: Expectation, trace: Trace) -> Diagnosis | None:
 def difference(expected: Expectation, result: Tensor | Value) -> str | None:
     """What differs between what was expected and a result, as one sentence; None where nothing does."""
     if isinstance(result, Value) and result.shape is None:
-        return f"expected {expected}, got no tensor but {result.type}"
+        what = "None" if result.type == "NoneType" else units.one(result.type)
+        advice = f": take one of its {units.plural(result.length or 0, 'item')}" if result.items else ""
+        return f"expected {expected}, got no tensor but {what}{advice}"
     sizes = _sizes(result)
     dtype, device = result.dtype, result.device if isinstance(result, Tensor) else "cpu"
     wrong = []
@@ -118,7 +125,7 @@ def difference(expected: Expectation, result: Tensor | Value) -> str | None:
         device if expected.device else None,
     )
     got = " ".join(part for part in parts if part)
-    return f"expected {expected}, got {got}: {' and '.join(wrong)}"
+    return f"expected {expected}, got {got}: {'; '.join(wrong)}"
 
 
 def _sizes(result: Tensor | Value) -> tuple[int | str, ...]:
@@ -149,5 +156,6 @@ def _wrong_sizes(expected: Expectation, sizes: tuple[int | str, ...]) -> list[st
                 wrong.append(f"dimension {d} is {size}, not {want}")
             case str() if known.setdefault(want, (size, d))[0] != size:
                 before, where = known[want]
-                wrong.append(f"dimension {d} is {size}, and {want} is {before} in dimension {where}")
+                told = f"not {want}" if before == want else f"and {want} is {before} in dimension {where}"
+                wrong.append(f"dimension {d} is {size}, {told}")
     return wrong

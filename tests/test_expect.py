@@ -22,6 +22,7 @@ def said(expected: str, *sizes: int, dtype: str = "float32", device: str = "cpu"
         ("float32 [64, 10] cpu", (64, 10)),
         ("[64,10]", (64, 10)),
         ("cpu torch.float32", (64, 10)),
+        ("float32, [64, 10], cpu", (64, 10)),
         ("float [*, 10]", (64, 10)),
         ("[N, N, M]", (3, 3, 4)),
         ("[N, M]", (3, 3)),
@@ -49,7 +50,7 @@ def test_what_is_as_expected(expected, sizes):
             "float64 [64, 10] cuda",
             (64, 10),
             "expected float64 [64, 10] cuda, got float32 [64, 10] cpu: "
-            "the dtype is float32, not float64 and the device is cpu, not cuda",
+            "the dtype is float32, not float64; the device is cpu, not cuda",
         ),
         ("[64]", (64, 10), "expected [64], got [64, 10]: there are 2 dimensions, not 1"),
         ("[A, B]", (64,), "expected [A, B], got [64]: there is 1 dimension, not 2"),
@@ -73,7 +74,10 @@ def test_what_is_no_tensor():
     array = r.Value(type="numpy.ndarray", shape=(3,), dtype="float64")
     assert difference(parse("float64 [3] cpu"), array) is None
     assert difference(parse("float64 [4]"), array) == "expected float64 [4], got float64 [3]: dimension 0 is 3, not 4"
-    assert difference(parse("[3]"), r.Value(type="int")) == "expected [3], got no tensor but int"
+    assert difference(parse("[3]"), r.Value(type="int")) == "expected [3], got no tensor but an int"
+    assert difference(parse("[3]"), r.Value(type="NoneType")) == "expected [3], got no tensor but None"
+    pair = r.Value(type="tuple", length=2, items=(r.Tensor(shape=(3,)), r.Tensor(shape=(3,))))
+    assert difference(parse("[3]"), pair) == "expected [3], got no tensor but a tuple: take one of its 2 items"
 
 
 class Symbolic(r.Tensor, frozen=True, kw_only=True):
@@ -87,6 +91,7 @@ def test_sizes_that_are_not_known_are_compared_as_they_are_written():
     assert difference(parse("[B, 10]"), result) is None
     assert difference(parse("[*, N]"), result) is None
     assert difference(parse("[N, 10]"), result) == "expected [N, 10], got [B, 10]: dimension 0 is B, not N"
+    assert difference(parse("[B, B]"), result) == "expected [B, B], got [B, 10]: dimension 1 is 10, not B"
     assert difference(parse("[7, 10]"), result) == "expected [7, 10], got [B, 10]: dimension 0 is B, not 7"
 
 
@@ -110,12 +115,17 @@ def test_a_statement_that_failed_is_not_held_to_anything():
         ("[3, ...]", "... stands for any number of leading dimensions"),
         ("[-3]", "-3 is no size"),
         ("[3,,4]", "an empty place is no size"),
-        ("[3", "[ is no dtype, shape or device"),
+        ("[3", "[ is no dtype, shape or device: a shape stands in brackets, as in [64, 10]"),
+        ("(3, 4)", "(3 is no dtype, shape or device: a shape stands in brackets, as in [64, 10]"),
+        ("3, 4", "3 is no dtype, shape or device: a shape stands in brackets, as in [64, 10]"),
+        (f"[{'1' * 5000}]", f"{'1' * 40} is no size"),
+        ("CPU", "CPU is no dtype, shape or device: did you mean cpu?"),
+        ("gpu", "gpu is no dtype, shape or device: did you mean cuda?"),
         ("cuda:x", "cuda:x is no dtype, shape or device"),
     ],
 )
 def test_what_is_no_expectation(text, sentence):
-    with pytest.raises(Malformed, match="^" + sentence.replace(".", r"\.").replace("[", r"\[").replace("?", r"\?")):
+    with pytest.raises(Malformed, match="^" + re.escape(sentence)):
         parse(text)
 
 
