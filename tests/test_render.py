@@ -325,6 +325,18 @@ def test_a_narrow_trace_keeps_expressions_and_results() -> None:
     ]
 
 
+def test_a_result_is_cut_only_when_the_least_important_columns_are_gone() -> None:
+    inner = r.Tensor(dtype="float32", shape=(16, 64, 112, 112), device="cpu", nbytes=51380224)
+    text = "torch.relu(torch.nn.functional.conv2d(x, w))"
+    node = r.Node(text=text, span=None, operation="relu", result=inner, seconds=0.1, flops=10**6, moved_nbytes=10**6)
+    trace = r.Trace(root=node, total_seconds=0.1, source=text)
+    assert lines(trace)[:2] == [
+        " expression                           result                      memory    time",
+        " torch.relu(torch.nn.functional.con…  float32 [16, 64, 112, 112]  49 MiB  100 ms",
+    ]
+    assert lines(trace, width=100)[0].endswith("memory    time   FLOP  FLOP/B")
+
+
 def test_devices_are_a_table_and_no_cuda_has_its_reason() -> None:
     assert lines(DEVICES, width=200) == [
         " device  name                                           memory    free  use  temp  power  compute  driver",

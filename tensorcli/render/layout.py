@@ -143,6 +143,7 @@ class Column:
     importance: int = 0  # 0 never goes; the largest goes first
     right: bool = False
     least: int | None = None  # cells; None cannot shrink
+    after: int = 99  # it shrinks once the columns of a greater importance are gone; the largest shrinks first
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Text]], *, width: int, heads: bool = True) -> list[Text]:
@@ -159,10 +160,10 @@ def _shrunk(columns: Sequence[Column], natural: dict[int, int], width: int) -> d
     kept = sorted(natural, key=lambda i: columns[i].importance)
     while True:
         widths = {i: natural[i] for i in kept}
-        for i in reversed(kept):
-            least = columns[i].least
+        for i in sorted(reversed(kept), key=lambda i: -columns[i].after):
+            least, waits = columns[i].least, columns[kept[-1]].importance > columns[i].after
             over = sum(widths.values()) + 2 * (len(kept) - 1) - width
-            if least is not None and over > 0:
+            if least is not None and over > 0 and not waits:
                 widths[i] = max(min(least, widths[i]), widths[i] - over)
         over = sum(widths.values()) + 2 * (len(kept) - 1) - width
         if over <= 0 or not kept or columns[kept[-1]].importance == 0:

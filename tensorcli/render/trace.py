@@ -49,7 +49,7 @@ def _tree(root: report.Node, width: int, home: str | None) -> list[Text]:
     """
     columns = [
         Column("expression", least=max(12, width * 3 // 8)),
-        Column("result", least=max(FACTS, width * 3 // 10)),
+        Column("result", least=max(FACTS, width * 3 // 10), after=2),
         Column("memory", 2, right=True),
         Column("time", 1, right=True),
         Column("FLOP", 3, right=True),
