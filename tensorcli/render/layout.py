@@ -160,7 +160,7 @@ def _shrunk(columns: Sequence[Column], natural: dict[int, int], width: int) -> d
     kept = sorted(natural, key=lambda i: columns[i].importance)
     while True:
         widths = {i: natural[i] for i in kept}
-        for i in sorted(reversed(kept), key=lambda i: -columns[i].after):
+        for i in sorted(kept, key=lambda i: (columns[i].after, columns[i].importance, i), reverse=True):
             least, waits = columns[i].least, columns[kept[-1]].importance > columns[i].after
             over = sum(widths.values()) + 2 * (len(kept) - 1) - width
             if least is not None and over > 0 and not waits:
