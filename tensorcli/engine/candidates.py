@@ -89,7 +89,7 @@ def needed_nbytes(workload: Workload, n: int, dtype: str) -> int:
 def _variant(variant: Variant, names: dict[str, Any], *, n: int, device: str, itemsize: int) -> Candidate:
     own = dict(names)
     prepared = False
-    # Not texts: a KeyboardInterrupt out of a text that is evaluated makes Python end with status 130, whoever catches it.
+    # Not texts: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever catches it.
     setup, work = compile(variant.setup, "<bench>", "exec"), compile(variant.text, "<bench>", "eval")
 
     def value(parts: int | None) -> Any:
