@@ -16,7 +16,7 @@ from tensorcli import __version__
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
-    from tensorcli.report import AnyReport, AnyRequest
+    from tensorcli.report import AnyReport, AnyRequest, Benchmark
     from tensorcli.show import Screen
 
 app = typer.Typer(
@@ -257,7 +257,16 @@ def run(
 
 @app.command(epilog="Example: tensorcli bench matmul --size 64 --size 512 --device cpu --device cuda")
 def bench(
-    workload: Annotated[str, typer.Argument(help="matmul, dot, ...; list shows them all.", metavar="WORKLOAD|list")],
+    workload: Annotated[
+        str, typer.Argument(help="matmul, dot, ...; list shows them all.", metavar="WORKLOAD|list|compare")
+    ],
+    expressions: Annotated[
+        list[str] | None, typer.Argument(help="What compare measures.", metavar="EXPRESSION")
+    ] = None,
+    setup: Annotated[str, typer.Option("--setup", "-s", help="Statements for compare to run first.")] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUES", help="What {NAME} stands for: n=64,256.")
+    ] = None,
     device: Annotated[list[str] | None, typer.Option("--device", help="May be given more than once.")] = None,
     size: Annotated[list[str] | None, typer.Option("--size", help="n, or a range such as 64..4096*2.")] = None,
     dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once; also tf32.")] = None,
@@ -270,13 +279,27 @@ def bench(
     full: Annotated[bool, typer.Option("--full", help="Run loops to their end, however long that takes.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Flush the caches before each call.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Count the operators and allocations of each.")] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare with an earlier run's --json FILE.")
+    ] = None,
+    fail_if_slower: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="Exit with 1 if slower than --baseline by more: 10%.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write all of it; - for stdout.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a line for each variant.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw time and rate against size to a .png or .svg file.")
+    ] = None,
     seed: Seed = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Also write the report here; - for stdout.")] = None,
+    trust: Trust = False,
     no_color: NoColor = False,
     width: Width = None,
 ) -> None:
-    """Measure a Python loop against vectorised variants, on each device, every raw sample kept."""
-    from tensorcli.report import Bench, Benchmark
+    """Measure a Python loop against vectorised variants, or expressions of your own, every raw sample kept."""
+    from tensorcli import baseline as baselines
+    from tensorcli import figure, measuring
+    from tensorcli.report import Benchmark
 
     screen = _screen(json=str(json) == "-", no_color=no_color, width=width)
     if workload == "list":
@@ -285,31 +308,81 @@ def bench(
         for line in listing():
             screen.show(line)
         raise typer.Exit
-    request = Bench(
-        workload=workload,
-        devices=tuple(device or ["cpu"]),
-        sizes=tuple(n for text in size or () for n in _sizes(text)),
-        dtypes=tuple(dtype or ["float32"]),
-        threads=tuple(threads or ()),
-        variants=tuple(variant or ()),
-        min_seconds=min_time,
-        max_seconds=max_time,
-        full=full,
-        cold=cold,
-        explain=explain,
-        seed=_seed(seed),
-    )
+    try:
+        request = measuring.request(
+            (workload, *(expressions or ())),
+            setup=setup,
+            params=param or (),
+            sizes=size or (),
+            variants=variant or (),
+            devices=tuple(device or ()),
+            dtypes=tuple(dtype or ()),
+            threads=tuple(threads or ()),
+            min_seconds=min_time,
+            max_seconds=max_time,
+            full=full,
+            cold=cold,
+            explain=explain,
+            seed=_seed(seed),
+        )
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem)) from None
+    share = None if fail_if_slower is None else _share(fail_if_slower)
+    if share is not None and baseline is None:
+        raise typer.BadParameter(
+            "slower than what? --baseline FILE names an earlier run", param_hint="--fail-if-slower"
+        )
+    then = None if baseline is None else baselines.read(baseline)
+    if isinstance(then, str) or (plot and (lack := figure.problem(plot))):
+        sys.stderr.write(f"error: {then if isinstance(then, str) else lack}\n")
+        raise typer.Exit(2)
     copy = json if json and str(json) != "-" else None
-    _must_be_writable(copy, code=2)
+    _must_be_writable(copy, csv, markdown, plot, code=2)
+    found: list[Benchmark] = []
 
-    def finish(answers: "list[AnyReport]") -> None:
-        for answer in answers:
-            if copy is not None and isinstance(answer, Benchmark):
-                from tensorcli.wire import encode
+    def show(answer: "AnyReport") -> None:
+        if isinstance(answer, Benchmark):
+            answer = answer if then is None else baselines.since(answer, then)
+            found.append(answer)
+        screen.show(answer)
 
-                copy.write_bytes(encode(answer))
+    def finish(_: "list[AnyReport]") -> None:
+        for answer in found:
+            for problem in baselines.slower(answer, share) if share is not None else ():
+                screen.show(problem)
+            _write_bench(answer, json=copy, csv=csv, markdown=markdown, plot=plot)
 
-    _answer(_here(screen, seed=seed), request, screen, finish=finish)
+    _answer(_here(screen, seed=seed, trust=trust), request, screen, show=show, finish=finish)
+
+
+def _share(text: str) -> float:
+    """The share that "10%", "10 %" and "10" are."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip(), re.ASCII)
+    if match is None:
+        raise typer.BadParameter(f"{text} is no share: write 10%", param_hint="--fail-if-slower")
+    return float(match[1]) / 100
+
+
+def _write_bench(
+    benchmark: "Benchmark", *, json: Path | None, csv: Path | None, markdown: Path | None, plot: Path | None
+) -> None:
+    """Write the files asked for, of a benchmark that came to its end."""
+    from tensorcli import export, figure, wire
+
+    if not benchmark.complete:
+        for path in filter(None, (json, csv, markdown, plot)):
+            sys.stderr.write(f"{path} is not written: the benchmark was interrupted\n")
+        return
+    if json:
+        export.write(json, wire.encode(benchmark))
+    if csv:
+        export.write(csv, export.as_csv(benchmark))
+    if markdown:
+        from tensorcli.render.bench import markdown as tables
+
+        export.write(markdown, tables(benchmark).encode())
+    if plot:
+        export.write(plot, figure.of_benchmark(benchmark, plot.suffix.lower()))
 
 
 @app.command(epilog="Example: tensorcli explain matmul-inner-sizes")
@@ -333,25 +406,6 @@ def devices(json: Json = False, no_color: NoColor = False, width: Width = None) 
 
     screen = _screen(json=json, no_color=no_color, width=width)
     _answer(_here(screen), ListDevices(), screen)
-
-
-def _sizes(text: str) -> list[int]:
-    """The sizes of "512", of "64..4096*2" (64, 128, ..., 4096) and of "100..500+100"."""
-    match = re.fullmatch(r"(-?\d+)(?:\.\.(\d+)([*+])(\d+))?", text.replace("_", "").replace(",", ""))
-    if match is None:
-        raise typer.BadParameter(f"{text} is no size: write 512, 64..4096*2 or 100..500+100", param_hint="--size")
-    sizes = [int(match[1])]
-    if match[2] is None:
-        return sizes
-    last, sign, step = int(match[2]), match[3], int(match[4])
-    if (sign == "*" and (step < 2 or sizes[0] < 1)) or step < 1 or last < sizes[0]:
-        raise typer.BadParameter(f"{text} has no end: its steps do not lead upwards", param_hint="--size")
-    while (following := sizes[-1] * step if sign == "*" else sizes[-1] + step) <= last and len(sizes) < MOST_SIZES:
-        sizes.append(following)
-    return sizes
-
-
-MOST_SIZES = 100  # of a range
 
 
 def _seed(seed: int | None) -> int:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from tensorcli import measuring
 from tensorcli.pieces import Piece, clean, split
 from tensorcli.report import (
     AnyReport,
@@ -70,6 +71,15 @@ def _timeit(call: Call) -> AnyRequest | Diagnosis:
     if not text:
         return _problem("there is nothing to time: write a statement after it, as in %timeit x @ x.T")
     return TimeIt(text=text)
+
+
+def _bench(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return _problem("there is nothing to measure: write expressions after it, as in %bench x @ w, torch.mm(x, w)")
+    try:
+        return measuring.of_line(call.argument)
+    except ValueError as problem:
+        return _problem(str(problem))
 
 
 def _check(call: Call) -> AnyRequest | Diagnosis:
@@ -160,6 +170,8 @@ COMMANDS = {
         Command("%%time", "%%time", "on the first line: time all lines below it", _time),
         Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit),
         Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit),
+        Command("%bench", "%bench EXPR, EXPR", "compare expressions, or measure a workload: %bench matmul", _bench),
+        Command("%%bench", "%%bench", "on the first line: compare the lines below it", _bench),
         Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check),
         Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot),
         Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),

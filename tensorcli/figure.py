@@ -1,15 +1,19 @@
-"""A plot as a PNG or SVG file, by matplotlib: no display is needed."""
+"""A plot, or what a benchmark measured, as a PNG or SVG file, by matplotlib: no display is needed."""
 
+import io
 import logging
 import math
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorcli import report, units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
 INSTALL = 'matplotlib draws to files, and it is not installed: pip install "tensorcli[plot]"'
@@ -30,20 +34,13 @@ def problem(path: Path) -> str | None:
 
 def save(plot: report.Plot, path: Path) -> None:
     """Draw a plot to a file, whose suffix says which kind. Raises OSError."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its caches and fonts
-    import matplotlib
-    from matplotlib.figure import Figure
-
     from tensorcli.render.safe import safe_line
 
     if plot.low is not None and plot.high is not None:
         most, distance = max(-plot.low, plot.high), plot.high / 2 - plot.low / 2
         if most > LARGEST or (plot.low < plot.high and distance < 1 / LARGEST):
             raise OSError(0, "matplotlib draws neither numbers above 1e300 nor differences below 1e-300", str(path))
-    # The same plot gives the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "tensorcli"}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that its font has not
-        figure = Figure(figsize=(8, 5), layout="compressed")
+    with _figure(8, 5) as figure:
         axes = figure.add_subplot()
         _draw(plot, axes)
         text = safe_line(" ".join(plot.text.split()))[:80]
@@ -51,7 +48,23 @@ def save(plot: report.Plot, path: Path) -> None:
         lost = [f"{count:,} {name}" for count, name in ((plot.nan, "nan"), (plot.inf, "inf")) if count]
         figure.supxlabel("; ".join((*lost, *map(safe_line, plot.notes))), fontsize="small")
         axes.set_title(title, fontsize="medium", parse_math=False)
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else {})
+        figure.savefig(path, metadata=_metadata(path.suffix))
+
+
+@contextmanager
+def _figure(width: float, height: float) -> "Iterator[Figure]":
+    """A figure of so many inches; the same drawing gives the same file."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its caches and fonts
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "tensorcli"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its font has not
+        yield Figure(figsize=(width, height), layout="compressed")
+
+
+def _metadata(suffix: str) -> dict[str, Any]:
+    return {"Date": None} if suffix.lower() == ".svg" else {}
 
 
 def _draw(plot: report.Plot, axes: "Axes") -> None:
@@ -94,3 +107,150 @@ def _draw(plot: report.Plot, axes: "Axes") -> None:
                 [[tuple(row[i : i + 3]) for i in range(0, len(row), 3)] for row in rows], interpolation="nearest"
             )
             axes.axis("off")
+
+
+# Benchmarks.
+
+
+def of_benchmark(benchmark: report.Benchmark, suffix: str) -> bytes:
+    """Time and rate against size, on logarithmic axes, as a file of this suffix.
+
+    Each point is a median with its 95 % interval, an open one is extrapolated. Dashed lines are what the devices could
+    do at most, by what was measured in the same run: a roofline.
+    """
+    from tensorcli.render.safe import safe_line
+
+    series = _series(benchmark)
+    with _figure(11, 5) as figure:
+        time, rate = figure.subplots(1, 2)
+        name = _axis(benchmark)
+        known = benchmark.environment
+        facts = [f"torch {known.get('torch')}", known.get("cpu"), known.get("gpu")]
+        figure.suptitle(
+            safe_line(f"{benchmark.workload}: {', '.join(str(fact) for fact in facts if fact)}"), fontsize="medium"
+        )
+        unit = _unit(benchmark)
+        _curves(
+            time,
+            [(label, [(x, v, v.median, v.low, v.high) for x, v in points]) for label, points in series],
+            "time (s)",
+        )
+        rates = [
+            (label, [(x, v, *(_rate(v, each, unit) for each in (v.median, v.high, v.low))) for x, v in points])
+            for label, points in series
+        ]
+        _curves(rate, rates, f"rate ({unit or 'calls/s'})")
+        for label, points in _limits(benchmark).items():
+            for axes, ys in (
+                (time, [least for _, _, least in points]),
+                (rate, [_rate(variant, least, unit) for _, variant, least in points]),
+            ):
+                marks = {"marker": "_", "markersize": 12, "linestyle": "--", "linewidth": 0.8, "color": "black"}
+                axes.plot([x for x, _, _ in points], [y or math.nan for y in ys], label=safe_line(label), **marks)
+        places = sorted({x for _, points in series for x, _ in points})
+        for axes in (time, rate):
+            axes.set(xscale="log", yscale="log", xlabel=safe_line(name))
+            if len(places) <= MOST_TICKS:
+                axes.set_xticks(places, [f"{x:,g}" for x in places])
+                axes.set_xticks([], minor=True)
+            axes.grid(alpha=0.3)
+        if series:
+            figure.legend(*time.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+        else:
+            time.text(0.5, 0.5, "nothing was measured", ha="center", transform=time.transAxes)
+        file = io.BytesIO()
+        figure.savefig(file, format=suffix.removeprefix("."), metadata=_metadata(suffix))
+    return file.getvalue()
+
+
+MOST_TICKS = 12
+_Points = list[tuple[float, report.Variant]]
+
+
+def _axis(benchmark: report.Benchmark) -> str:
+    """The name of the size that takes most values that are numbers."""
+    values: dict[str, set[float]] = {}
+    for case in benchmark.cases:
+        for name, value in case.size.items():
+            if isinstance(value, int | float) and value > 0:
+                values.setdefault(name, set()).add(value)
+    return max(values, key=lambda name: len(values[name]), default="")
+
+
+def _series(benchmark: report.Benchmark, *, by_variant: bool = True) -> list[tuple[str, _Points]]:
+    """The curves: what they are called, and their points by size; of those with several points at one, the last."""
+    axis = _axis(benchmark)
+    several = {
+        name for name in ("device", "dtype", "threads") if len({getattr(case, name) for case in benchmark.cases}) > 1
+    }
+    found: dict[str, dict[float, report.Variant]] = {}
+    for case in benchmark.cases:
+        size = case.size.get(axis, 1)
+        rest = [f"{name} = {value}" for name, value in case.size.items() if name != axis]
+        threads = units.plural(case.threads, "thread") if "threads" in several and case.threads else ""
+        facts = [case.device if "device" in several else "", case.dtype if "dtype" in several else "", threads, *rest]
+        for variant in case.variants:
+            if variant.median is not None and isinstance(size, int | float) and size > 0:
+                label = ", ".join(filter(None, (variant.name if by_variant else "", *facts)))
+                found.setdefault(label, {})[size] = variant
+    return [(label, sorted(points.items(), key=lambda point: point[0])) for label, points in found.items()]
+
+
+def _unit(benchmark: report.Benchmark) -> str | None:
+    """What its rates are in: operations where they are counted, else bytes."""
+    variants = [variant for case in benchmark.cases for variant in case.variants]
+    if any(variant.gflops_per_second for variant in variants):
+        return "GFLOP/s"
+    return "GB/s" if any(variant.gbytes_per_second for variant in variants) else None
+
+
+def _rate(variant: report.Variant, seconds: float | None, unit: str | None) -> float | None:
+    """The rate at which a variant's work is done in so much time; None where that is not known."""
+    work = {"GFLOP/s": variant.flops, "GB/s": variant.nbytes, None: 10**9}[unit]
+    return work / seconds / 1e9 if work and seconds else None
+
+
+def _limits(benchmark: report.Benchmark) -> dict[str, list[tuple[float, report.Variant, float]]]:
+    """For each device and dtype the least seconds in which a variant's work could be done, by size: a roofline."""
+    limits: dict[str, list[tuple[float, report.Variant, float]]] = {}
+    for label, points in _series(benchmark, by_variant=False):
+        for x, variant in points:
+            if variant.share and variant.median:
+                limits.setdefault(f"limit {label}".strip(), []).append((x, variant, variant.share * variant.median))
+    return limits
+
+
+def _curves(axes: "Axes", series: Sequence[tuple[str, Sequence[tuple[Any, ...]]]], title: str) -> None:
+    """Draw points with their intervals, and a line through those of one series."""
+    from tensorcli.render.safe import safe_line
+
+    for number, (label, all_points) in enumerate(series):
+        points = [point for point in all_points if point[2] is not None]
+        if not points:
+            continue
+        xs, variants, middles, lows, highs = zip(*points, strict=True)
+        below = [m - low if low is not None else 0.0 for m, low in zip(middles, lows, strict=True)]
+        above = [high - m if high is not None else 0.0 for m, high in zip(middles, highs, strict=True)]
+        color, marker = f"C{number % 10}", "os^vD*"[number // 10 % 6]
+        axes.errorbar(
+            xs,
+            middles,
+            yerr=(below, above),
+            color=color,
+            marker=marker,
+            markersize=4,
+            capsize=3,
+            label=safe_line(label)[:50].replace("$", r"\$"),
+        )
+        guessed = [(x, m) for x, v, m in zip(xs, variants, middles, strict=True) if v.status == "extrapolated"]
+        if guessed:
+            axes.plot(
+                *zip(*guessed, strict=True),
+                linestyle="none",
+                marker=marker,
+                markersize=6,
+                color=color,
+                markerfacecolor="white",
+                zorder=5,
+            )
+    axes.set_ylabel(title)

@@ -90,19 +90,15 @@ class Draw(Request, frozen=True, kw_only=True):
     plot_size: tuple[int, int] = (80, 60)
 
 
-class Bench(Request, frozen=True, kw_only=True):
-    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them.
+class Measuring(Request, frozen=True, kw_only=True):
+    """What all measuring is asked with. No devices, dtypes or threads means those that are the default now.
 
     `min_seconds` is spent on each variant, and at most `max_seconds`; a loop that would take longer is measured in part
     unless `full`. `cold` flushes the caches before each call. `explain` counts what each variant makes torch do.
-    No `threads` means as many as torch has now.
     """
 
-    workload: str
-    devices: tuple[str, ...] = ("cpu",)
-    dtypes: tuple[str, ...] = ("float32",)
-    sizes: tuple[int, ...] = ()
-    variants: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
     min_seconds: float = 0.5
     max_seconds: float = 10.0
@@ -110,6 +106,25 @@ class Bench(Request, frozen=True, kw_only=True):
     full: bool = False
     cold: bool = False
     explain: bool = False
+
+
+class Bench(Measuring, frozen=True, kw_only=True):
+    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them."""
+
+    workload: str
+    sizes: tuple[int, ...] = ()
+    variants: tuple[str, ...] = ()
+
+
+class Compare(Measuring, frozen=True, kw_only=True):
+    """Measure `texts`, each the same work as the first, after `setup`, with the session's names (`%bench`).
+
+    In all of them `{n}` stands for each value of the parameter n in turn; several parameters take all combinations.
+    """
+
+    texts: tuple[str, ...]
+    setup: str = ""
+    parameters: dict[str, tuple[int | float | str, ...]] = {}
 
 
 class ListDevices(Request, frozen=True, kw_only=True):
@@ -150,7 +165,19 @@ class Complete(Request, frozen=True, kw_only=True):
 
 
 AnyRequest = (
-    Evaluate | Time | TimeIt | Inspect | Draw | Bench | ListDevices | ListNames | Configure | Reset | Complete | Explain
+    Evaluate
+    | Time
+    | TimeIt
+    | Inspect
+    | Draw
+    | Bench
+    | Compare
+    | ListDevices
+    | ListNames
+    | Configure
+    | Reset
+    | Complete
+    | Explain
 )
 
 
@@ -525,12 +552,13 @@ class Ratio(Data, frozen=True, kw_only=True):
 
 
 class Agreement(Data, frozen=True, kw_only=True):
-    """How a variant's result compares with the reference `with`."""
+    """How a variant's result compares with the reference `with`; `reason` says what differs where that is no number."""
 
     with_: str = msgspec.field(name="with")
     max_abs_error: Number
     max_rel_error: Number
     ok: bool
+    reason: str | None = None
 
 
 class Counts(Data, frozen=True, kw_only=True):
@@ -595,9 +623,10 @@ class Case(Data, frozen=True, kw_only=True):
 
 
 class Benchmark(Report, frozen=True, kw_only=True, tag="bench"):
-    """What a benchmark measured, and where. One that was interrupted is not `complete`."""
+    """What a benchmark measured, as it was `asked`, and where. One that was interrupted is not `complete`."""
 
     workload: str
+    asked: Bench | Compare | None = None
     environment: dict[str, Any]
     cases: tuple[Case, ...]
     complete: bool = True
@@ -680,11 +709,12 @@ class Completions(Report, frozen=True, kw_only=True):
 
 
 class Progress(Report, frozen=True, kw_only=True):
-    """How far a long request is; never printed by `--json`."""
+    """How far a long request is, and about how many seconds are left; never printed by `--json`."""
 
     done: int
     total: int
     label: str = ""
+    left: float | None = None
 
 
 AnyReport = (

@@ -1,8 +1,12 @@
 """Whether a computed result agrees with a float64 reference, by a bound on what rounding can do."""
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 
-from tensorcli import report
+from tensorcli import report, units
 
 LARGEST_ACCEPTED = 0.1  # relative; further off than a tenth agrees with nothing, whatever rounding excuses
 # The roundoff of float32 products where torch may compute them with fewer bits (torch.set_float32_matmul_precision).
@@ -29,13 +33,104 @@ def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: 
     `bound` is relative to each element of the reference.
     """
     if result.shape != reference.shape:
-        return report.Agreement(with_=name, max_abs_error=None, max_rel_error=None, ok=False)
+        return _other(name, _shapes(result, reference))
     errors = (result.to(reference.device).to(torch.float64) - reference).abs()
     sizes = reference.abs()
     relative = torch.where(errors == 0, 0.0, errors / sizes)
+    return _agreement(name, errors, relative, bool((errors <= bound * sizes).all()), bound)
+
+
+def alike(result: Any, first: Any, *, name: str, terms: int) -> report.Agreement | None:
+    """Compare what two expressions gave: tensors, numbers, and tuples, lists and dicts of them; None for anything else.
+
+    There is no exact result to hold them against, so each tensor's largest error is relative to the largest element.
+    Sums of `terms` products may differ by 10 sqrt(terms) u, u being half the coarser dtype's epsilon: rounding errors
+    are as good as random (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, SIAM J. Sci.
+    Comput. 41, 2019). Elements that are nan or infinite must be so in both.
+    """
+    found: list[report.Agreement] = []
+    for one, other in _pairs(result, first):
+        if isinstance(one, str):
+            return _other(name, one)
+        if one is None:
+            return None
+        found.append(_alike(one, other, name, terms))
+    wrong = [each for each in found if not each.ok]
+    worst = max(
+        found, key=lambda each: each.max_rel_error if isinstance(each.max_rel_error, float) else 0.0, default=None
+    )
+    return wrong[0] if wrong else worst
+
+
+def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """The tensors at the same places in both; a sentence where these differ, two Nones at what cannot be compared."""
+    match one, other:
+        case (torch.Tensor(), torch.Tensor() | bool() | int() | float() | complex()):
+            yield one, torch.as_tensor(other)
+        case (bool() | int() | float() | complex(), torch.Tensor() | bool() | int() | float() | complex()):
+            yield torch.as_tensor(one), torch.as_tensor(other)
+        case (tuple() | list(), tuple() | list()):
+            if len(one) != len(other):
+                yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None
+            for mine, theirs in zip(one, other, strict=False):
+                yield from _pairs(mine, theirs)
+        case (dict(), dict()):
+            if one.keys() != other.keys():
+                yield "its keys are others", None
+            for key in one.keys() & other.keys():
+                yield from _pairs(one[key], other[key])
+        case (None, None):
+            return
+        case _:
+            if type(one) is not type(other):
+                yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None
+            yield None, None
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int) -> report.Agreement:
+    if one.shape != other.shape:
+        return _other(name, _shapes(one, other))
+    one, other = (_dense(x).to(other.device) for x in (one, other))
+    rounding = [x.dtype for x in (one, other) if x.dtype.is_floating_point or x.dtype.is_complex]
+    bound = min(max((10 * terms**0.5 * _roundoff(dtype) for dtype in rounding), default=0.0), LARGEST_ACCEPTED)
+    exact = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
+    one, other = one.to(exact), other.to(exact)
+    same = (one == other) | (one.isnan() & other.isnan())
+    errors = torch.where(same, 0.0, (one - other).abs())
+    finite = other.abs()[other.isfinite()]
+    size = finite.max() if finite.numel() else torch.tensor(0.0)
+    relative = torch.where(errors == 0, 0.0, errors / size)
+    return _agreement(name, errors, relative, bool((relative <= bound).all()), bound)
+
+
+def _dense(x: torch.Tensor) -> torch.Tensor:
+    x = x.detach()
+    return (x.dequantize() if x.is_quantized else x).to_dense() if x.layout is not torch.strided else x
+
+
+def _roundoff(dtype: torch.dtype) -> float:
+    reduced = _REDUCED_ROUNDOFF[torch.get_float32_matmul_precision()] if dtype is torch.float32 else 0.0
+    return torch.finfo(dtype).eps / 2 + reduced
+
+
+def _agreement(name: str, errors: torch.Tensor, relative: torch.Tensor, ok: bool, bound: float) -> report.Agreement:
+    largest, most = (x.max().item() if x.numel() else 0.0 for x in (errors, relative))
     return report.Agreement(
         with_=name,
-        max_abs_error=report.number(errors.max().item()),
-        max_rel_error=report.number(relative.max().item()),
-        ok=bool((errors <= bound * sizes).all()),
+        max_abs_error=report.number(largest),
+        max_rel_error=report.number(most),
+        ok=ok,
+        reason=None if ok else f"its largest relative error is {_short(most)}, and rounding explains {_short(bound)}",
     )
+
+
+def _other(name: str, reason: str) -> report.Agreement:
+    return report.Agreement(with_=name, max_abs_error=None, max_rel_error=None, ok=False, reason=reason)
+
+
+def _shapes(one: torch.Tensor, other: torch.Tensor) -> str:
+    return f"its shape is {units.shape(one.shape)} instead of {units.shape(other.shape)}"
+
+
+def _short(error: float) -> str:
+    return f"{error:.1g}" if math.isfinite(error) else str(error)

@@ -1,96 +1,46 @@
-"""A benchmark: ways to do the same work, checked, measured side by side and compared, on each device asked for."""
+"""A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
-import difflib
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import product
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import msgspec
 import torch
 
 from tensorcli import report, stats, units
 from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits
-from tensorcli.engine.candidates import Candidate, Plan
+from tensorcli.engine.candidates import Candidate, Job, Plan
 from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, clock_of, elapsed
-from tensorcli.workloads import Workload, table
 
 Emit = Callable[[report.AnyReport], None]
 
+READ_SECONDS = 0.1
+SURE = 0.05  # of the work, after which the time that is left can be said
+QUICK = 0.02  # seconds of a first call, below which there is time for another to count what it does
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 
 
-@dataclass(frozen=True)
-class Job:
-    """A case to be measured: `plan` makes its candidates, which takes `needed_nbytes`."""
-
-    name: str
-    device: str
-    dtype: str
-    size: dict[str, Any]
-    threads: int
-    texts: dict[str, str]  # by the names of the candidates
-    plan: Callable[[], Plan]
-    needed_nbytes: int = 0
-
-    @property
-    def lack(self) -> str | None:
-        """Why it cannot be measured at all; None where nothing is known to be in the way."""
-        if self.dtype == candidates.TF32 and not self.device.startswith("cuda"):
-            return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
-        return _lack(self.needed_nbytes, self.device)
-
-
-def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> None:
-    """Measure a workload: progress, a diagnosis for each thing asked for that cannot be had, then one report.
-
-    `clock` stands in for every device's own.
-    """
-    workload = table().get(request.workload)
-    if workload is None:
-        return emit(_unknown("workload", request.workload, table()))
-    devices = usable(request, emit, [*_problems(request, workload)])
-    threads = request.threads or (torch.get_num_threads(),)
-    chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
-
-    def job(dtype: str, n: int, count: int, device: str) -> Job:
-        options: dict[str, Any] = {"n": n, "device": device, "dtype": dtype, "seed": request.seed}
-        return Job(
-            name=f"{workload.name} n = {n:,}",
-            device=device,
-            dtype=dtype,
-            size={"n": n},
-            threads=count,
-            texts={variant.name: variant.text for variant in chosen},
-            plan=lambda: candidates.of_workload(workload, chosen, **options),
-            needed_nbytes=candidates.needed_nbytes(workload, n, dtype),
-        )
-
-    places = product(request.dtypes, request.sizes or workload.sizes, threads, devices)
-    measure([job(*place) for place in places], request, emit, name=workload.name, clock=clock)
-
-
-def usable(request: report.Bench, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
+def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
     """Say what is wrong with a request; the devices that can be measured on, none where something else is wrong."""
-    found = [*problems, *_bad_times(request), *filter(None, map(environment.problem_with, request.devices))]
-    for problem in dict.fromkeys(
-        found
-    ):  # that there is no CUDA is said once, however many of its devices are asked for
+    names = request.devices or (str(environment.default_device()),)
+    found = [*problems, *_bad_times(request), *filter(None, map(environment.problem_with, names))]
+    for problem in dict.fromkeys(found):  # once, however many devices of CUDA's are asked for
         emit(problem)
     if any(problem.category != "device" for problem in found):
         return []
-    return list(dict.fromkeys(_full_name(device) for device in request.devices if not environment.problem_with(device)))
+    return list(dict.fromkeys(_full_name(device) for device in names if not environment.problem_with(device)))
 
 
-def measure(jobs: Sequence[Job], request: report.Bench, emit: Emit, *, name: str, clock: Clock | None) -> None:
+def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name: str, clock: Clock | None) -> None:
     """Measure cases one after the other and report them all; what there is when an interrupt comes, too."""
     if not jobs:
         return
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
-    noted = environment.busy()
+    noted, throttles, began = environment.busy(), environment.throttles(), time.perf_counter()
     cases: list[_Case] = []
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
 
@@ -98,10 +48,11 @@ def measure(jobs: Sequence[Job], request: report.Bench, emit: Emit, *, name: str
         emit(
             report.Benchmark(
                 workload=name,
+                asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(),
                 cases=tuple(case.so_far() for case in cases),
                 complete=complete,
-                warnings=noted,
+                warnings=(*noted, *environment.slowed(throttles)),
             )
         )
 
@@ -109,16 +60,21 @@ def measure(jobs: Sequence[Job], request: report.Bench, emit: Emit, *, name: str
         with interrupts.interruptible():
             for number, job in enumerate(jobs):
                 own = clock or clock_of(job.device)
-                with _threads(job.threads), candidates.precision(job.dtype):
+                with _threads(job.threads), candidates.precision(job.dtype), job.around():
                     place = job.device, job.dtype, job.threads
                     if place not in ceilings:
                         ceilings[place] = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
                     cases.append(_Case(job, request, own, ceilings[place]))
-                    cases[-1].run(_progress(emit, job, number, len(jobs)))
+                    progress = _progress(emit, job, number, len(jobs), began)
+                    cases[-1].run(progress)
+                    progress(1, 1, "done")
     except KeyboardInterrupt:
         tell(complete=False)
         raise
     tell(complete=True)
+    if not any(case.samples for case in cases):
+        title = "nothing was measured: the rows say why"
+        emit(report.Diagnosis(code="nothing-measured", category="value", title=title))
 
 
 @contextmanager
@@ -131,12 +87,21 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _progress(emit: Emit, job: Job, number: int, count: int) -> Progress:
+def _progress(emit: Emit, job: Job, number: int, count: int, began: float) -> Progress:
+    """Says how far all the jobs are, not more often than anyone reads."""
+    told = -math.inf
+
     def tell(done: float, total: float, label: str) -> None:
+        nonlocal told
+        now, ended = time.perf_counter(), done >= total
+        if now - told < READ_SECONDS and not ended:
+            return
+        told = now
+        share = (number + done / total) / count
+        left = (now - began) * (1 / share - 1) if share > SURE else None
+        label = f"{job.name} {job.device}: {label}"
         with interrupts.shielded():
-            share = done / total if total else 0.0
-            label = f"{job.name} {job.device}: {label}"
-            emit(report.Progress(done=round(1000 * (number + share)), total=1000 * count, label=label))
+            emit(report.Progress(done=round(1000 * count * share), total=1000 * count, label=label, left=left))
 
     return tell
 
@@ -146,32 +111,7 @@ def _full_name(device: str) -> str:
     return f"cuda:{place.index or 0}" if place.type == "cuda" else place.type
 
 
-def _unknown(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> report.Diagnosis:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    return report.Diagnosis(
-        code=f"unknown-{kind}",
-        category="name",
-        title=f"there is no {kind} called {name[:100]}: {advice}",
-    )
-
-
-def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diagnosis]:
-    """What in a request cannot be measured anywhere."""
-    for dtype in request.dtypes:
-        if dtype not in workload.dtypes:
-            title = f"{workload.name} is not measured in {dtype[:100]}: choose from {', '.join(workload.dtypes)}"
-            yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
-    for size in request.sizes:
-        if size < 1:
-            title = f"a size of {size} cannot be measured: n must be at least 1"
-            yield report.Diagnosis(code="bad-size", category="value", title=title)
-    names = [variant.name for variant in workload.variants]
-    yield from (_unknown("variant", name, names) for name in request.variants if name not in names)
-
-
-def _bad_times(request: report.Bench) -> Iterator[report.Diagnosis]:
+def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
     for seconds in (request.min_seconds, request.max_seconds):
         if not (seconds > 0 and (math.isfinite(seconds) or seconds is request.max_seconds)):
             title = f"{seconds:g} s cannot be spent on a variant: the time must be above 0"
@@ -201,16 +141,16 @@ class _Case:
     """A job being measured."""
 
     job: Job
-    request: report.Bench
+    request: report.Measuring
     clock: Clock
     ceiling: report.Ceiling
-    plan: Plan = field(default_factory=lambda: Plan((), lambda value: None))
+    plan: Plan = field(default_factory=lambda: Plan((), lambda name, value: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
 
     def run(self, progress: Progress) -> None:
         """Check every candidate once, and sample those that can be."""
-        if lack := self.job.lack:
+        if lack := _lack_of(self.job):
             self.trials = [_Trial(name, text, "skipped", lack) for name, text in self.job.texts.items()]
             return
         try:
@@ -222,6 +162,7 @@ class _Case:
         for candidate in self.plan.candidates:
             progress(0, 1, f"trying {candidate.name}")
             self.trials.append(self._trial(candidate))
+        self._count_work()
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
         sampling = Interleaved(
             tasks,
@@ -237,6 +178,16 @@ class _Case:
         finally:
             self.samples = sampling.samples
 
+    def _count_work(self) -> None:
+        """Of expressions whose work nobody has a formula for, the least that any is seen to do counts."""
+        if self.plan.flops is not None or self.plan.nbytes is not None:
+            return
+        ran = {trial.name for trial in self.trials if trial.task and (trial.task.first_seconds or math.inf) < QUICK}
+        seen = [counting.work(candidate) for candidate in self.plan.candidates if candidate.name in ran]
+        flops = min((work.flops for work in seen if work and work.flops), default=None)
+        nbytes = min((work.nbytes for work in seen if work and work.nbytes), default=None)
+        self.plan = replace(self.plan, flops=flops, nbytes=nbytes)
+
     def _trial(self, candidate: Candidate) -> _Trial:
         this = candidate.name, candidate.text
         if lack := candidate.lack or _lack(candidate.scratch_nbytes, self.job.device):
@@ -247,7 +198,7 @@ class _Case:
             start = self.clock()
             result = candidate.value(None)
             first = self.clock() - start
-            agrees = self.plan.check(result)
+            agrees = self.plan.check(candidate.name, result)
             counts = counting.counts(candidate, None) if self.request.explain else None
             return _Trial(*this, "measured", task=self._task(candidate, None, first), agrees=agrees, counts=counts)
         except Exception as error:
@@ -284,7 +235,7 @@ class _Case:
         return report.Case(
             device=self.job.device,
             dtype=self.job.dtype,
-            size=self.job.size,
+            size=dict(self.job.size),
             threads=self.job.threads,
             cold=self.request.cold,
             ceiling=self._ceiling(seconds),
@@ -342,13 +293,11 @@ class _Case:
         return report.Ratio(to=first, value=found.value, low=found.low, high=found.high)
 
     def _warnings(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[str]:
+        yield from self.plan.notes
         for trial in self.trials:
             name, agrees = trial.name, trial.agrees
             if agrees and not agrees.ok:
-                yield (
-                    f'"{name}" does not agree with {agrees.with_}: its largest relative error is '
-                    f"{_short(agrees.max_rel_error)}, and rounding in {self.job.dtype} explains {self.plan.bound:.1g}"
-                )
+                yield f'"{name}" does not agree with {agrees.with_}: {agrees.reason}'
         yield from stats.told(
             [
                 doubt
@@ -371,8 +320,11 @@ def _failed(trial: _Trial, error: Exception, sampling: Interleaved) -> _Trial:
     return _Trial(trial.name, trial.text, "failed", _first_line(error))
 
 
-def _short(error: report.Number) -> str:
-    return f"{error:.1g}" if isinstance(error, float) else str(error)
+def _lack_of(job: Job) -> str | None:
+    """Why a job cannot be done at all; None where nothing is known to be in the way."""
+    if job.dtype == candidates.TF32 and not job.device.startswith("cuda"):
+        return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
+    return _lack(job.needed_nbytes, job.device)
 
 
 def _lack(nbytes: int, device: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,15 +12,28 @@ from tensorcli.engine.candidates import Candidate
 from tensorcli.engine.recorder import Recorder
 
 
+@dataclass(frozen=True)
+class Work:
+    """The operations and the traffic of one call's operators; operations are null where some have no formula."""
+
+    flops: int | None
+    nbytes: int
+
+
+def work(candidate: Candidate) -> Work | None:
+    """What the operators of a call do; None where that is not known."""
+    recorder = _recorded(candidate, None)
+    if recorder is None:
+        return None
+    record = recorder.current.record
+    return Work(None if record.uncounted else record.flops, record.moved_nbytes)
+
+
 def counts(candidate: Candidate, parts: int | None) -> report.Counts | None:
     """What a call makes torch do; of one that does only some parts, so much as all of them would. None: not known."""
-    if "torch.compile" in candidate.setup:  # compiled code would be compiled anew, for being looked at
-        return None
-    recorder = Recorder((), {}, "")
-    try:
-        with _kernels() as seen, recorder.account:
-            candidate.value(parts)
-    except Exception:  # compiled code does not like to be looked at
+    with _kernels() as seen:
+        recorder = _recorded(candidate, parts)
+    if recorder is None:
         return None
     scale = candidate.parts / parts if parts else 1
     kernels, waits = seen()
@@ -33,6 +47,19 @@ def counts(candidate: Candidate, parts: int | None) -> report.Counts | None:
         synchronizations=None if waits is None else round(scale * waits),
         extrapolated=parts is not None,
     )
+
+
+def _recorded(candidate: Candidate, parts: int | None) -> Recorder | None:
+    """One call, its operators taken down; None where it cannot be looked at."""
+    if candidate.compiled:  # it would be compiled anew, for being looked at
+        return None
+    recorder = Recorder((), {}, "")
+    try:
+        with recorder.account:
+            candidate.value(parts)
+    except Exception:  # compiled code does not like to be looked at
+        return None
+    return recorder
 
 
 @contextmanager

@@ -82,25 +82,81 @@ def cpu_name() -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What a measurement depends on."""
+    """What a measurement depends on; null is unknown, or not there. Clocks are in MHz, as they are now."""
     cuda = torch.cuda.is_available()
     return {
         "torch": str(torch.__version__),
+        "torch_commit": torch.version.git_version,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_mhz": _cpu_mhz(),
+        "governor": _first_word(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(),
-        "blas": "mkl" if torch.backends.mkl.is_available() else "other",
+        "interop_threads": torch.get_num_interop_threads(),
+        "blas": _built_with(r"BLAS_INFO=(\w+)") or ("mkl" if torch.backends.mkl.is_available() else None),
+        "mkl": _built_with(r"Math Kernel Library Version (\S+)"),
+        "onednn": _built_with(r"MKL-DNN v(\S+)"),
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "driver": _driver() if cuda else None,
         "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
         "tf32": torch.backends.cuda.matmul.allow_tf32 if cuda else None,
+        **(_gpu_clocks(0) if cuda else {"gpu_mhz": None, "gpu_memory_mhz": None}),
     }
 
 
+def _built_with(pattern: str) -> str | None:
+    """What torch says it was built with."""
+    match = re.search(pattern, torch.__config__.show())
+    return match[1] if match else None
+
+
+def _first_word(path: Path) -> str | None:
+    try:
+        return path.read_text().split()[0]
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _cpu_mhz() -> float | None:
+    try:
+        match = re.search(r"^cpu MHz\s*:\s*([\d.]+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return float(match[1]) if match else None
+
+
+def _gpu_clocks(index: int) -> dict[str, int | None]:
+    nvml = _nvml()
+    handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
+    if nvml is None or handle is None:
+        return {"gpu_mhz": None, "gpu_memory_mhz": None}
+    kinds = {"gpu_mhz": nvml.NVML_CLOCK_SM, "gpu_memory_mhz": nvml.NVML_CLOCK_MEM}
+    return {name: _asked(nvml.nvmlDeviceGetClockInfo, handle, kind) for name, kind in kinds.items()}
+
+
+def throttles() -> int:
+    """How often the processor has been slowed down by heat since the machine started, as far as that is counted."""
+    counts = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    return sum(int(_first_word(path) or 0) for path in counts)
+
+
+def slowed(since: int) -> Iterator[str]:
+    """What slowed the devices down after the processor had been so `since` times, and while GPUs still worked."""
+    count = throttles() - since
+    if count > 0:
+        times = "once" if count == 1 else f"{count:,} times"
+        yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
+    for index in range(torch.cuda.device_count()):
+        yield from _slowed_gpu(index)
+
+
 def busy() -> tuple[str, ...]:
-    """What times suffer from here, each with advice: other programs, a hot processor, a debug build."""
+    """What times suffer from here, each with advice: other programs, a debug build, a coarse clock."""
     found = []
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -127,6 +183,13 @@ def _busy_gpu(index: int) -> Iterator[str]:
     if others:
         count = "another process runs" if len(others) == 1 else f"{len(others)} other processes run"
         yield f"{count} on cuda:{index}: wait for its end, or choose another device"
+
+
+def _slowed_gpu(index: int) -> Iterator[str]:
+    nvml = _nvml()
+    handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
+    if nvml is None or handle is None:
+        return
     reasons = _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
     slowed = {
         "heat": nvml.nvmlClocksEventReasonSwThermalSlowdown | nvml.nvmlClocksThrottleReasonHwThermalSlowdown,

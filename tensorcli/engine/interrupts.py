@@ -47,12 +47,15 @@ def interruptible() -> Iterator[None]:
     if not _on_main_thread():
         yield
         return
-    _State.open = True
+    was, _State.open = _State.open, True
     try:
         _deliver()
         yield
+    except KeyboardInterrupt:
+        was = False
+        raise
     finally:
-        _State.open = False
+        _State.open = was
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import random
 import time
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,9 +114,17 @@ class Session:
             case report.Draw():
                 self._draw(request, emit)
             case report.Bench():
-                from tensorcli.engine.bench import bench
+                from tensorcli.engine.workload import bench
 
                 bench(request, emit)
+            case report.Compare():
+                from tensorcli.engine.compare import compare, workload_of
+                from tensorcli.engine.workload import bench
+
+                if workload := workload_of(request, self.names):
+                    bench(workload, emit)
+                else:
+                    compare(self, request, emit)
             case report.ListDevices():
                 emit(environment.devices(self._device))
             case report.ListNames():
@@ -168,6 +176,42 @@ class Session:
             where = context.filename, context.first_line
             context.emit(failure.of_problem(problem, known, filename=where[0], first_line=where[1]))
             return None
+
+    def parsed(self, text: str, emit: Emit) -> list[Statement] | None:
+        """The statements of a text, or None where the gate, or Python, does not take it, which is then said."""
+        return self._parse(text, self.context(emit))
+
+    def run(self, text: str, emit: Emit) -> None:
+        """Run statements; only what is wrong, printed or warned of goes to `emit`."""
+        self._evaluate(report.Evaluate(text=text), _without_results(emit))
+
+    def value(self, statements: Sequence[Statement], names: dict[str, Any], emit: Emit) -> Any:
+        """What the last of some statements gives, run with other names; None where one fails, which is then said."""
+        context, gave = self.context(emit), None
+        for number, statement in enumerate(statements, 1):
+            before, statement = torch.get_rng_state(), statement.again()  # compiling would rewrite its tree
+            code = self.compile(statement, f"<compared {context.number}.{number}>")
+            try:
+                gave = eval(code, names)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # --trust lets people raise anything
+                said = self.explained(error, statement, number, context, seconds=0.0, random_state=before)
+                failure.let_go(error)
+                emit(said)
+                return None
+        return gave
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within it names may be assigned and results kept that are forgotten afterwards."""
+        kept, out = (self.names, self._held, self.inputs), self.names.get("Out")
+        self.names = {**self.names, "Out": dict(out) if isinstance(out, dict) else out}
+        self._held = dict(self._held)
+        try:
+            yield
+        finally:
+            self.names, self._held, self.inputs = kept
 
     def compile(self, statement: Statement, key: str) -> Any:
         """Code for a statement whose frames will be found again under `key`."""

@@ -1,8 +1,10 @@
 """What a benchmark measured: a table for each size, what is right about it and what is doubtful; and single timings."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,6 +16,8 @@ from tensorcli.render.safe import safe_line
 
 MOST_BAR = 20  # cells
 LEAST_BAR = 6
+NEAR = 0.1  # of a limit, below which something else is one
+INCOMPLETE = "this is incomplete: it was interrupted"
 LINE = 200  # characters of a reason or a name that matter on any screen
 
 
@@ -24,10 +28,52 @@ def render_bench(benchmark: report.Benchmark, *, width: int) -> Text:
         "dtype": len({case.dtype for case in benchmark.cases}) > 1,
         "threads": len({case.threads for case in benchmark.cases}) > 1,
     }
-    for _, cases in groupby(benchmark.cases, key=lambda case: (case.dtype, case.size, case.threads)):
-        lines += _group(list(cases), width, several)
-    stopped = () if benchmark.complete else ("this is incomplete: it was interrupted",)
+    for _, cases in _tables(benchmark):
+        lines += _group(cases, width, several)
+    stopped = () if benchmark.complete else (INCOMPLETE,)
     return layout.block([*lines, *_warnings((*stopped, *benchmark.warnings), width, left=" ")])
+
+
+def _tables(benchmark: report.Benchmark) -> Iterator[tuple[tuple[str, dict[str, Any], int | None], list[report.Case]]]:
+    """The cases that share a table, and what they have in common: all but the device."""
+    for shared, cases in groupby(benchmark.cases, key=lambda case: (case.dtype, case.size, case.threads)):
+        yield shared, list(cases)
+
+
+def markdown(benchmark: report.Benchmark) -> str:
+    """The same as tables of Markdown's, with the environment below them."""
+    lines = [f"# {_escaped(benchmark.workload)}"]
+    for (dtype, size, threads), cases in _tables(benchmark):
+        named = ", ".join(f"{name} = {_value(value)}" for name, value in size.items())
+        facts = [named, dtype, units.plural(threads, "thread") if threads else ""]
+        first = next((v.ratio.to for case in cases for v in case.variants if v.ratio), "the first")
+        then = any(variant.then for case in cases for variant in case.variants)
+        heads = ["variant", "device", "median", "95 % interval", "GFLOP/s", "of limit", f"vs {first}"]
+        heads += ["vs then"] if then else []
+        lines += ["", f"## {_escaped(', '.join(filter(None, facts)))}", "", _cells(heads)]
+        lines += [_cells([":--", ":--", *["--:"] * (len(heads) - 2)])]
+        for case in cases:
+            for variant in case.variants:
+                row = [cell.plain for cell in _row(case, variant)][: len(heads)]
+                row[3] = variant.reason or row[3]
+                lines.append(_cells(row))
+        said = [*_agreement([variant for case in cases for variant in case.variants])]
+        said += [f"warning: {warning}" for case in cases for warning in case.warnings]
+        lines += ["", *(f"- {_escaped(each)}" for each in said)] if said else []
+    stopped = () if benchmark.complete else (INCOMPLETE,)
+    lines += ["", *(f"- warning: {_escaped(each)}" for each in (*stopped, *benchmark.warnings))]
+    known = {name: value for name, value in benchmark.environment.items() if value is not None}
+    lines += ["", *(f"- {_escaped(name)}: {_escaped(str(value))}" for name, value in known.items())]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def _cells(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    """One line that Markdown takes as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", safe_line(text))
 
 
 def render_timing(timing: report.Timing, *, width: int) -> Text:
@@ -82,7 +128,8 @@ def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]
         ),
         Part("caches flushed before each call" if first.cold else "", theme.FLAG, 2, "  "),
     ]
-    lines = [Text(), layout.line(parts, width)]
+    title = layout.line(parts, width)
+    lines = [Text(), title] if title.plain.strip() else [Text()]
     measured = [(case, variant) for case in cases for variant in case.variants]
     lines += _table(measured, width)
     lines += _counts([variant for _, variant in measured if variant.counts], width)
@@ -109,10 +156,12 @@ def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -
         Column("of limit", 6, right=True),
         Column(layout.crop(f"vs {safe_line(first)}", 20), 2, right=True),
     ]
+    if any(variant.then for _, variant in measured):
+        columns.append(Column("vs then", 1, right=True))
     # On a narrow screen how much faster a variant is says more than the one device that all share.
     if len({case.device for case, _ in measured}) == 1:
         columns[1] = Column("device", 5)
-    lines = layout.table(columns, [_row(case, variant) for case, variant in measured], width=width)
+    lines = layout.table(columns, [_row(case, variant)[: len(columns)] for case, variant in measured], width=width)
     _append_bars(lines, [variant for _, variant in measured], width)
     shown = lines[:1]
     for line, (_, variant) in zip(lines[1:], measured, strict=True):
@@ -130,13 +179,14 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
         Text("" if median is None else f"{about}{_duration(median)}", theme.NAME),
     ]
     if variant.reason or median is None:
-        return [*cells, Text(), Text(), Text(), Text()]
+        return [*cells, *(Text() for _ in range(5))]
     return [
         *cells,
         Text(_interval(median, variant.low, variant.high), theme.FAINT),
         Text("" if variant.gflops_per_second is None else _rate(variant.gflops_per_second)),
         Text(_share(variant), theme.FAINT),
-        _ratio(variant),
+        Text("1") if variant.ratio and variant.ratio.to == variant.name else _ratio(variant.ratio),
+        _ratio(variant.then, interval=True),
     ]
 
 
@@ -152,16 +202,17 @@ def _with_reason(line: Text, variant: report.Variant, width: int) -> list[Text]:
     return [line, *(Text(part, style) for part in layout.wrap(f"   {reason}", width, indent="   "))]
 
 
-def _ratio(variant: report.Variant) -> Text:
+def _ratio(ratio: report.Ratio | None, *, interval: bool = False) -> Text:
     """How many times faster or slower; the interval decides whether there is a difference at all."""
-    ratio = variant.ratio
-    if ratio is None or ratio.to == variant.name:
-        return Text("1" if ratio else "")
+    if ratio is None:
+        return Text()
     if not stats.differs(ratio.low, ratio.high):
         return Text("no difference", theme.FAINT)
-    if ratio.value > 1:
-        return Text(f"{_three_digits(ratio.value)} x faster", theme.ADVICE)
-    return Text(f"{_three_digits(1 / ratio.value)} x slower", theme.WARNING)
+    faster = ratio.value > 1
+    value, low, high = (each if faster else 1 / each for each in (ratio.value, ratio.low, ratio.high))
+    ends = f" ({' .. '.join(_three_digits(each) for each in sorted((low, high)))})" if interval else ""
+    style = theme.ADVICE if faster else theme.WARNING
+    return Text(f"{_three_digits(value)} x {'faster' if faster else 'slower'}{ends}", style)
 
 
 def _share(variant: report.Variant) -> str:
@@ -176,10 +227,11 @@ def _ceiling(case: report.Case) -> str:
     limits = case.ceiling
     if limits is None or limits.gflops_per_second is None or limits.gbytes_per_second is None:
         return ""
-    if not any(variant.share for variant in case.variants):
+    best = max((variant.share or 0.0 for variant in case.variants), default=0.0)
+    if not best:
         return ""
     bounds = {variant.bound for variant in case.variants if variant.bound}
-    by = f"; {' and '.join(sorted(bounds))} is the limit here" if len(bounds) == 1 else ""
+    by = f"; {bounds.pop()} is the limit here" if len(bounds) == 1 and best > NEAR else ""
     return f"limit: {_rate(limits.gflops_per_second)} GFLOP/s, {_rate(limits.gbytes_per_second)} GB/s, measured{by}"
 
 
@@ -215,7 +267,12 @@ def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: i
     """Behind each row a bar for how much faster it is, on a logarithmic scale, where there is room for bars."""
     start = max(line.cell_len for line in lines) + 2
     room = min(width - start, MOST_BAR)
-    gains = [math.log(variant.ratio.value) if variant.ratio and not variant.reason else 0.0 for variant in variants]
+    gains = [
+        math.log(each.ratio.value)
+        if each.ratio and not each.reason and stats.differs(each.ratio.low, each.ratio.high)
+        else 0.0
+        for each in variants
+    ]
     most = max(gains, default=0.0)
     if room < LEAST_BAR or most <= 0:
         return
@@ -231,10 +288,13 @@ def _agreement(variants: Sequence[report.Variant]) -> list[str]:
     if not checked:
         return []
     good = [agrees for agrees in checked if agrees.ok]
-    reference = safe_line(checked[0].with_)
+    if not good:
+        return [f"no other variant agrees with {layout.crop(safe_line(checked[0].with_), 60)}"]
+    reference = layout.crop(safe_line(checked[0].with_), 60)
     if len(good) < len(checked):
         return [f"{len(good)} of {units.plural(len(checked), 'variant')} agree with {reference}"]
-    who = "every variant agrees" if len(checked) == len(variants) else "all that ran in full agree"
+    others = [variant for variant in variants if variant.agrees or variant.name != checked[0].with_]
+    who = "every variant agrees" if len(checked) == len(others) else "all that ran in full agree"
     worst = max((agrees.max_rel_error for agrees in good if isinstance(agrees.max_rel_error, int | float)), default=0)
     how = f"largest relative error {worst:.0e}".replace("e-0", "e-") if worst else "exactly"
     return [f"{who} with {reference} ({how})"]

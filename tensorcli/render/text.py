@@ -4,10 +4,12 @@ import re
 
 from rich.text import Text
 
-from tensorcli import report, units
+from tensorcli import report
 from tensorcli.render import layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe, safe_line
+
+BAR = 20  # cells
 
 
 def render_output(output: report.Output, *, width: int) -> Text:
@@ -36,12 +38,22 @@ def render_completions(completions: report.Completions, *, width: int) -> Text:
 
 
 def render_progress(progress: report.Progress, *, width: int) -> Text:
-    """How far it is, as one line."""
-    share = f"{100 * progress.done // progress.total} %" if progress.total > 0 else ""
-    steps = f"{units.integer(progress.done)}/{units.integer(progress.total)}"
+    """How far it is, as one line: a bar, and the time that is left where that is known."""
+    share = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
+    full = round(BAR * share)
+    left = "" if progress.left is None else f"about {_left(progress.left)} left"
     parts = [
-        Part(share.rjust(5), theme.BAR),
-        Part(steps, theme.FAINT, 1, before="  "),
-        Part(safe_line(progress.label), importance=2, before="  "),
+        Part(f"{100 * share:3.0f} %".rjust(5), theme.BAR),
+        Part("█" * full + "░" * (BAR - full), theme.BAR, 2, before="  "),
+        Part(left, importance=1, before="  "),
+        Part(safe_line(progress.label), theme.FAINT, importance=3, before="  "),
     ]
     return layout.line(parts, width)
+
+
+def _left(seconds: float) -> str:
+    """ "45 s", "3 min", "2 h": no more digits than an estimate has."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(1.0, seconds):.0f} s"

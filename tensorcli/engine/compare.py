@@ -1,0 +1,220 @@
+"""Expressions of the user's as jobs to measure: through the gate, with the session's names, for each parameter."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._pytree import tree_map_only
+
+from tensorcli import report
+from tensorcli.engine import agreement, describe, environment, timed
+from tensorcli.engine.bench import Emit, measure, usable
+from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
+from tensorcli.engine.measure import Clock, Loop
+from tensorcli.engine.output import Sink
+from tensorcli.workloads import table
+
+if TYPE_CHECKING:
+    from tensorcli.engine.session import Session
+
+MOST_CASES = 1000
+
+
+def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: Clock | None = None) -> None:
+    """Measure expressions: progress, a diagnosis for each that cannot be read or run, then one report.
+
+    `clock` stands in for every device's own.
+    """
+    dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
+    devices = usable(request, emit, [*_problems(request)])
+    threads = request.threads or (torch.get_num_threads(),)
+    sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
+    said: set[tuple[str | None, str]] = set()
+
+    def once(answer: report.AnyReport) -> None:
+        """Emit it, but a mistake that each size makes only for the first."""
+        if isinstance(answer, report.Diagnosis) and answer.category != "interrupted":
+            if (kind := (answer.code, answer.title)) in said:
+                return
+            said.add(kind)
+        emit(answer)
+
+    if not devices or not all(_readable(session, request, size, once) for size in sizes):
+        return
+    jobs = [
+        _Case(session, request, size, device, dtype, once).job(count)
+        for dtype, size, count, device in product(dtypes, sizes, threads, devices)
+    ]
+    measure(jobs, request, emit, name="compare", clock=clock)
+
+
+def workload_of(request: report.Compare, names: Mapping[str, Any]) -> report.Bench | None:
+    """The benchmark that is meant by a single name that is no variable's but a workload's."""
+    if len(request.texts) != 1 or request.texts[0] in names or request.texts[0] not in table():
+        return None
+    shared = {name: getattr(request, name) for name in report.Measuring.__struct_fields__}
+    return report.Bench(workload=request.texts[0], **shared)
+
+
+def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
+    """What in a request cannot be measured anywhere."""
+
+    def problem(code: str, title: str) -> report.Diagnosis:
+        return report.Diagnosis(code=code, category="value", title=title)
+
+    if not request.texts or not all(map(str.strip, request.texts)):
+        yield problem("nothing-to-compare", "there is nothing to measure: write an expression, such as x @ x.T")
+    known = ("float32", "float64", "float16", "bfloat16", TF32)
+    for dtype in request.dtypes:
+        if dtype not in known:
+            title = f"{dtype[:100]} cannot be the default dtype: choose from {', '.join(known)}"
+            yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
+    written = "\n".join((request.setup, *request.texts))
+    for name, values in request.parameters.items():
+        if not values:
+            yield problem("bad-parameter", f"{name} has no values: write --param {name}=64,256")
+        if f"{{{name}}}" not in written:
+            yield problem("bad-parameter", f"nothing depends on {name}: write {{{name}}} where its values are to stand")
+    count = 1
+    for values in request.parameters.values():
+        count *= len(values)
+    if count > MOST_CASES:
+        yield problem("bad-parameter", f"these parameters make {count:,} cases, and {MOST_CASES:,} are the most")
+
+
+def _with(text: str, size: Mapping[str, object]) -> str:
+    for name, value in size.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def _readable(session: "Session", request: report.Compare, size: Mapping[str, object], emit: Emit) -> bool:
+    """Whether the setup and all expressions pass the gate; says what does not."""
+    texts = [_with(text, size) for text in (request.setup, *request.texts)]
+    found = [session.parsed(text, emit) for text in texts]
+    if [] in found[1:]:
+        title = (
+            f"there is nothing to measure in {texts[found.index([], 1)][:100]}: write an expression, such as x @ x.T"
+        )
+        emit(report.Diagnosis(code="nothing-to-compare", category="value", title=title))
+    return all(found[1:]) and found[0] is not None
+
+
+class Failed(Exception):
+    """What a text raised has been explained."""
+
+
+class _Case:
+    """One choice of parameters on one device, in one dtype."""
+
+    def __init__(
+        self,
+        session: "Session",
+        request: report.Compare,
+        size: dict[str, int | float | str],
+        device: str,
+        dtype: str,
+        emit: Emit,
+    ) -> None:
+        self._session, self._request, self._emit = session, request, emit
+        self._size, self._device, self._dtype = size, device, dtype
+        self._texts: dict[str, str] = {}
+        for text in request.texts:
+            name, times = text, 1
+            while name in self._texts:
+                times += 1
+                name = f"{text} ({times})"
+            self._texts[name] = _with(text, size)
+        self._first: tuple[str, Any] | None = None  # that gave a result, and that
+        self._terms = 1  # that any of the results may sum
+        self._notes: list[str] = []
+
+    def job(self, threads: int) -> Job:
+        """All of it, to be measured with so many threads."""
+        size = [
+            f"{name} = {value:,}" if isinstance(value, int) else f"{name} = {value}"
+            for name, value in self._size.items()
+        ]
+        return Job(
+            name=", ".join(size) or "compare",
+            device=self._device,
+            dtype=self._dtype,
+            size=self._size,
+            threads=threads,
+            texts=self._texts,
+            plan=self._plan,
+            around=self._around,
+        )
+
+    @contextmanager
+    def _around(self) -> Iterator[None]:
+        """The device, the dtype and names of this case's own; afterwards all is as it was, random numbers included."""
+        device, dtype, random = str(environment.default_device()), torch.get_default_dtype(), torch.get_rng_state()
+        sink = Sink(lambda _: None, source=None, statement=None)
+        environment.set_default_device(self._device)
+        torch.set_default_dtype(dtype_of(self._dtype))
+        try:
+            with self._session.apart(), warnings.catch_warnings(), redirect_stdout(sink):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            environment.set_default_device(device)
+            torch.set_default_dtype(dtype)
+            torch.set_rng_state(random)
+
+    def _plan(self) -> Plan:
+        session = self._session
+        torch.manual_seed(self._request.seed)
+        if setup := _with(self._request.setup, self._size):
+            session.run(setup, self._problem)
+        self._terms = max((x.numel() for x in _tensors(session.variables()).values()), default=1)
+        candidates = tuple(self._candidate(name, text) for name, text in self._texts.items())
+        return Plan(candidates=candidates, check=self._check, notes=self._notes)
+
+    def _problem(self, answer: report.AnyReport) -> None:
+        """Pass on what is said of a text that runs; of one that failed it is the end."""
+        if isinstance(answer, report.Diagnosis) and answer.category == "interrupted":
+            raise KeyboardInterrupt
+        self._emit(answer)
+        if isinstance(answer, report.Diagnosis):
+            raise Failed(answer.title)
+
+    def _candidate(self, name: str, text: str) -> Candidate:
+        """An expression with names of its own, over the case's: what it assigns is not seen by the others."""
+        session = self._session
+        statements = session.parsed(text, self._problem) or []
+        names = dict(session.names)
+
+        def value(_: int | None) -> Any:
+            torch.manual_seed(self._request.seed)  # the same random numbers for all
+            before = {each: x._version for each, x in _tensors(names).items()}
+            result = session.value(statements, names, self._problem)
+            changed = [each for each, x in _tensors(names).items() if before.get(each, x._version) != x._version]
+            if changed:
+                note = f'"{name}" changes {", ".join(changed[:3])} in place: each call works on what the last one left'
+                self._notes[:] = dict.fromkeys((*self._notes, note))
+            return result
+
+        def loop(_: int | None) -> Loop:
+            return timed.guarded(statements, names, trust=session.trust, variables=session.variables())
+
+        compiled = any(hasattr(each, "_torchdynamo_orig_callable") for each in names.values())
+        return Candidate(name=name, text=text, value=value, loop=loop, compiled=compiled)
+
+    def _check(self, name: str, result: Any) -> report.Agreement | None:
+        """Compare a result with the first one, which nothing can change any more."""
+        if self._first is None:
+            self._first = name, tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
+            return None
+        first, kept = self._first
+        return agreement.alike(result, kept, name=first, terms=self._terms)
+
+
+def _tensors(names: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Those that count how often they were changed."""
+    return {
+        name: value for name, value in names.items() if isinstance(value, torch.Tensor) and not value.is_inference()
+    }

@@ -1,0 +1,122 @@
+"""A workload's variants as jobs to measure: on inputs made for each device, dtype and size."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+
+from tensorcli import report
+from tensorcli.engine import agreement, describe, timed
+from tensorcli.engine.bench import Emit, measure, usable
+from tensorcli.engine.candidates import Candidate, Job, Plan, dtype_of
+from tensorcli.engine.measure import Clock
+from tensorcli.workloads import Variant, Workload, table
+
+
+def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> None:
+    """Measure a workload: progress, a diagnosis for each thing asked for that cannot be had, then one report.
+
+    `clock` stands in for every device's own.
+    """
+    workload = table().get(request.workload)
+    if workload is None:
+        return emit(_unknown("workload", request.workload, table()))
+    dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
+    devices = usable(request, emit, [*_problems(request, workload)])
+    threads = request.threads or (torch.get_num_threads(),)
+    chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
+
+    def job(dtype: str, n: int, count: int, device: str) -> Job:
+        options: dict[str, Any] = {"n": n, "device": device, "dtype": dtype, "seed": request.seed}
+        return Job(
+            name=f"{workload.name} n = {n:,}",
+            device=device,
+            dtype=dtype,
+            size={"n": n},
+            threads=count,
+            texts={variant.name: variant.text for variant in chosen},
+            plan=lambda: of_workload(workload, chosen, **options),
+            needed_nbytes=needed_nbytes(workload, n, dtype),
+        )
+
+    places = product(dtypes, request.sizes or workload.sizes, threads, devices)
+    measure([job(*place) for place in places], request, emit, name=workload.name, clock=clock)
+
+
+def _unknown(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> report.Diagnosis:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    if kind == "workload" and not close:
+        advice += "; bench compare measures expressions of your own"
+    return report.Diagnosis(
+        code=f"unknown-{kind}",
+        category="name",
+        title=f"there is no {kind} called {name[:100]}: {advice}",
+    )
+
+
+def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diagnosis]:
+    """What in a request cannot be measured anywhere."""
+    for dtype in request.dtypes:
+        if dtype not in workload.dtypes:
+            title = f"{workload.name} is not measured in {dtype[:100]}: choose from {', '.join(workload.dtypes)}"
+            yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
+    for size in request.sizes:
+        if size < 1:
+            title = f"a size of {size} cannot be measured: n must be at least 1"
+            yield report.Diagnosis(code="bad-size", category="value", title=title)
+    names = [variant.name for variant in workload.variants]
+    yield from (_unknown("variant", name, names) for name in request.variants if name not in names)
+
+
+def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, device: str, dtype: str, seed: int) -> Plan:
+    """Some of a workload's variants, on inputs that are made now. Raises what making them raises."""
+    itemsize = dtype_of(dtype).itemsize
+    inputs = workload.inputs(n, device=device, dtype=str(dtype_of(dtype)).removeprefix("torch."), seed=seed)
+    names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, **workload.functions}
+    where = "cpu" if device == "mps" else device  # which has no float64
+    exact = {name: x.to(where, torch.float64) for name, x in inputs.items() if isinstance(x, torch.Tensor)}
+    reference = eval(workload.reference, {**names, **inputs, **exact})
+    bound = agreement.tolerance(dtype_of(dtype), terms=workload.terms(n))
+    return Plan(
+        candidates=tuple(
+            _variant(variant, {**names, **inputs}, n=n, device=device, itemsize=itemsize) for variant in variants
+        ),
+        check=lambda _, result: agreement.compare(result, reference, name=f"float64 {workload.name}", bound=bound),
+        flops=workload.flops(n) or None,
+        nbytes=workload.nbytes(n, itemsize),
+    )
+
+
+def needed_nbytes(workload: Workload, n: int, dtype: str) -> int:
+    """What a workload's inputs and result take, with the same in float64 for the reference."""
+    return workload.nbytes(n, dtype_of(dtype).itemsize) + workload.nbytes(n, 8)
+
+
+def _variant(variant: Variant, names: dict[str, Any], *, n: int, device: str, itemsize: int) -> Candidate:
+    own = dict(names)
+    prepared = False
+    # Not texts: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever catches it.
+    setup, work = compile(variant.setup, "<bench>", "exec"), compile(variant.text, "<bench>", "eval")
+
+    def value(parts: int | None) -> Any:
+        nonlocal prepared
+        if not prepared:
+            exec(setup, own)
+            prepared = True
+        return eval(work, own | {"parts": parts})
+
+    return Candidate(
+        name=variant.name,
+        text=variant.text,
+        value=value,
+        loop=lambda parts: timed.plain(variant.text, own | {"parts": parts}),
+        parts=variant.parts.count(n) if variant.parts else 1,
+        steps=variant.parts.steps(n) if variant.parts else 1,
+        scratch_nbytes=variant.scratch_nbytes(n, itemsize) if variant.scratch_nbytes else 0,
+        lack=variant.lacking(device) if variant.lacking else None,
+        compiled="torch.compile" in variant.setup,
+    )
