@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import NASTY
+from samples import NASTY, SAMPLES
 from test_render import drawn, lines
 
 from tensorcli import figure, wire
@@ -471,3 +471,50 @@ def test_what_cannot_be_is_said_before_anything_runs(arguments, code, says, tmp_
     assert says in done.stderr
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+# Benchmarks.
+
+
+def benchmark_svg(benchmark: r.Benchmark) -> str:
+    return figure.of_benchmark(benchmark, ".svg").decode()
+
+
+def test_a_benchmark_is_drawn_against_size_with_its_limits() -> None:
+    def case(n: int, **fields: object) -> r.Case:
+        measured = {
+            "status": "measured",
+            "seconds": (1e-3 * n,),
+            "median": 1e-3 * n,
+            "low": 0.9e-3 * n,
+            "high": 2e-3 * n,
+        }
+        work = {"flops": n**3, "nbytes": n**2, "share": 0.5, "bound": "arithmetic"}
+        variants = (
+            r.Variant(name="loop $x$", **{**measured, **work, "status": "extrapolated"}),
+            r.Variant(name="matmul", **measured, **work, gflops_per_second=n**3 / 1e-3 / n / 1e9),
+            r.Variant(name="none", status="failed", reason="no"),
+        )
+        return r.Case(
+            **{"device": "cpu", "dtype": "float32", "size": {"n": n}, "threads": 2, "variants": variants} | fields
+        )
+
+    benchmark = r.Benchmark(workload="matmul", environment={"torch": "2", "cpu": "X"}, cases=(case(64), case(256)))
+    svg = benchmark_svg(benchmark)
+    assert svg == benchmark_svg(benchmark)
+    ElementTree.fromstring(svg)
+    for text in ("matmul: torch 2, X", "time (s)", "rate (GFLOP/s)", "loop $x$", "limit", "64", "256"):
+        assert f"<!-- {text.replace('$', chr(92) + '$')} -->" in svg or f"<!-- {text} -->" in svg, text
+    assert "<!-- none -->" not in svg
+    assert figure.of_benchmark(benchmark, ".png").startswith(b"\x89PNG")
+
+    both = r.Benchmark(
+        workload="m", environment={}, cases=(case(64), case(64, device="cuda:0"), case(8, device="cuda:0"))
+    )
+    svg = benchmark_svg(both)
+    assert all(f"<!-- {text} -->" in svg for text in ("matmul, cpu", "matmul, cuda:0", "limit cpu", "limit cuda:0"))
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("bench")])
+def test_any_benchmark_can_be_drawn(name: str) -> None:
+    ElementTree.fromstring(benchmark_svg(SAMPLES[name]))

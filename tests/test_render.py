@@ -365,7 +365,15 @@ def test_the_rest_is_plain_text() -> None:
         "UserWarning: something will change in a later release, which takes more than one",
         "line to say",
     ]
-    assert drawn(SAMPLES["progress"]) == " 25 %  3/12  matmul on cpu, n = 64"
+    assert drawn(SAMPLES["progress"]) == f" 25 %  {'█' * 5}{'░' * 15}  matmul on cpu, n = 64"
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(0.2, "1 s"), (44.6, "45 s"), (89.0, "89 s"), (91.0, "2 min"), (5000.0, "83 min"), (9000.0, "2 h")],
+)
+def test_the_time_that_is_left_has_the_digits_of_an_estimate(left, said) -> None:
+    assert f"  about {said} left  x" in drawn(r.Progress(done=1, total=2, label="x", left=left))
     assert lines(SAMPLES["completions"]) == [" torch.rand  (*size, dtype=None)", " randn"]
 
 

@@ -163,3 +163,41 @@ def test_a_slow_first_call_and_many_noisy_variants_are_told():
 def test_intervals_of_thousands_of_samples():
     low, high = stats.median_interval([float(k) for k in range(3000)])
     assert (low, high) == (1445.0, 1554.0)
+
+
+# Two recorded series, in microseconds, and what SciPy 1.17 says of them.
+
+FIRST = [
+    74.4, 103.44, 66.02, 72.47, 71.08, 71.32, 72.17, 87.43, 68.45, 70.63, 87.57, 79.07, 70.67, 63.15, 63.86,
+    64.95, 71.19, 66.64, 73.97, 63.26, 61.96, 69.02, 70.23, 64.72, 73.61, 70.42, 63.83, 66.29, 70.94, 75.01,
+    71.26, 69.33, 73.4, 70.06, 96.64, 70.06, 67.28, 65.75, 72.57, 152.06,
+]  # fmt: skip
+SECOND = [
+    81.01, 153.58, 105.12, 65.27, 129.01, 78.61, 68.86, 73.02, 78.94, 66.9, 69.6, 68.53, 66.52, 80.03, 65.7,
+    167.47, 69.55, 68.17, 105.46, 79.39, 78.88, 70.01, 69.5, 71.03, 80.47, 68.78, 76.22, 63.17, 69.55, 67.67,
+    73.58, 81.35, 76.03, 66.35, 65.48, 74.14, 74.66, 66.01, 78.1, 76.93, 70.16,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("samples", "median", "iqr", "interval"),
+    # scipy.stats.iqr(samples); scipy.stats.quantile_test(samples, p=0.5).confidence_interval(0.95)
+    [(FIRST, 70.65, 6.9, (69.02, 72.17)), (SECOND, 73.02, 10.41, (69.5, 78.1))],
+)
+def test_a_summary_is_scipys(samples, median, iqr, interval):
+    found = stats.summary(samples)
+    assert (found.median, found.iqr) == (pytest.approx(median), pytest.approx(iqr))
+    assert (found.low, found.high) == interval
+
+
+@pytest.mark.parametrize(
+    ("pairs", "value", "low", "high"),
+    # scipy.stats.bootstrap(..., method="percentile", n_resamples=20_000) of the ratio of medians, and of the median of
+    # ratios; the samples come one at a time there, and in blocks here
+    [((), 1.03354565, 0.97696, 1.09664), (tuple(zip(SECOND, FIRST, strict=False)), 1.03068493, 0.97868, 1.09535)],
+)
+def test_a_ratio_is_scipys(pairs, value, low, high):
+    found = stats.ratio(SECOND, FIRST, pairs=pairs)
+    assert found.value == pytest.approx(value, rel=1e-8)
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
+    assert not found.differs

@@ -246,7 +246,10 @@ class _Case:
     def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]]) -> report.Variant:
         name, text = trial.name, trial.text
         if name not in seconds:
-            return report.Variant(name=name, text=text, status=trial.status, reason=trial.reason)
+            status, reason = (
+                ("skipped", "interrupted before it was measured") if trial.task else (trial.status, trial.reason)
+            )
+            return report.Variant(name=name, text=text, status=status, reason=reason)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
         flops, nbytes = self.plan.flops, self.plan.nbytes

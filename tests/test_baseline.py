@@ -1,0 +1,206 @@
+"""An earlier benchmark against a new one, and benchmarks as files."""
+
+import csv
+import errno
+import io
+import os
+import stat
+
+import pytest
+from msgspec.structs import replace
+from samples import SAMPLES
+
+from tensorcli import baseline, export, wire
+from tensorcli.render.bench import markdown, render_bench
+from tensorcli.report import Benchmark, Case, Ceiling, Ratio, Variant
+
+LIMIT = Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0)
+
+
+def variant(name="matmul", *, low, high, **fields):
+    """One that was measured, its median in the middle of its interval."""
+    middle = (low + high) / 2
+    known = {"status": "measured", "seconds": (low, middle, high), "median": middle, "low": low, "high": high}
+    return Variant(**{"name": name, **known, **fields})
+
+
+def benchmark(*variants, size=64, limit=LIMIT, **fields):
+    case = Case(device="cpu", dtype="float32", size={"n": size}, threads=2, variants=variants, ceiling=limit)
+    return Benchmark(
+        **{"workload": "matmul", "environment": {"torch": "2.13.0", "cpu": "X"}, "cases": (case,), **fields}
+    )
+
+
+def then(now, before, **fields):
+    """How one variant compares with an earlier run of it."""
+    found = baseline.since(benchmark(now), benchmark(before, **fields))
+    return found.cases[0].variants[0].then
+
+
+def test_a_difference_has_the_interval_of_the_nearest_and_the_farthest_ends():
+    assert then(variant(low=1.0, high=3.0), variant(low=6.0, high=10.0)) == Ratio(
+        to="then", value=4.0, low=2.0, high=10.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "before"), [((1.0, 2.0), (1.5, 3.0)), ((1.5, 3.0), (1.0, 2.0)), ((1.0, 4.0), (2.0, 3.0))]
+)
+def test_intervals_that_overlap_are_no_difference(now, before):
+    found = baseline.since(
+        benchmark(variant(low=now[0], high=now[1])), benchmark(variant(low=before[0], high=before[1]))
+    )
+    ratio = found.cases[0].variants[0].then
+    assert ratio.low <= 1 <= ratio.high
+    assert list(baseline.slower(found, 0.0)) == []
+    assert "no difference" in render_bench(found, width=120).plain
+
+
+def test_without_an_interval_all_that_was_sampled_is_one():
+    few = replace(variant(low=4.0, high=8.0), low=None, high=None)
+    assert then(few, variant(low=1.0, high=2.0)) == Ratio(to="then", value=0.25, low=1 / 8, high=0.5)
+
+
+def test_what_was_not_measured_alike_is_not_compared():
+    now = variant(low=1.0, high=2.0)
+    assert then(now, replace(now, name="einsum")) is None
+    assert then(now, replace(now, status="extrapolated")) is None
+    assert then(now, Variant(name="matmul", status="failed", reason="no")) is None
+    assert then(now, now, size=65) is None
+    assert then(now, now, workload="dot") is None
+
+
+def test_slower_is_told_with_numbers_and_only_beyond_the_share():
+    now = baseline.since(
+        benchmark(variant(low=1.2, high=1.3), variant("einsum", low=1.0, high=1.0)),
+        benchmark(variant(low=0.9, high=1.1), variant("einsum", low=1.0, high=1.0)),
+    )
+    (problem,) = baseline.slower(now, 0.10)
+    assert problem.title == (
+        '"matmul" on cpu at n = 64 takes 25 % longer than then (95 % interval 9.1 % .. 44 %)'
+    )  # 1.25 / 1, 1.2 / 1.1, 1.3 / 0.9
+    assert list(baseline.slower(now, 0.30)) == []
+
+
+def test_a_comparison_of_nothing_does_not_pass():
+    now = baseline.since(benchmark(variant(low=1.0, high=2.0)), benchmark(variant("other", low=1.0, high=2.0)))
+    (problem,) = baseline.slower(now, 0.5)
+    assert problem.title.startswith("nothing was compared: no variant was measured then and now")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, ()),
+        (
+            {"environment": {"torch": "2.9.0", "cpu": "X"}},
+            ("torch was 2.9.0 then, and is 2.13.0 now: the difference may be theirs",),
+        ),
+        (
+            {"limit": Ceiling(gflops_per_second=50.0)},
+            (
+                "cpu did 50 GFLOP/s at most then and 100 now: the machine was in another state, and what differs may "
+                "be its doing",
+            ),
+        ),
+        ({"limit": Ceiling(gflops_per_second=95.0)}, ()),
+        ({"workload": "dot"}, ("the earlier run was of dot, not of matmul",)),
+        ({"complete": False}, ("the earlier run was interrupted",)),
+    ],
+)
+def test_what_else_differs_is_told(fields, said):
+    one = variant(low=1.0, high=2.0)
+    assert baseline.since(benchmark(one), benchmark(one, **fields)).warnings == said
+
+
+def test_reading(tmp_path):
+    path = tmp_path / "b.json"
+    assert baseline.read(path) == f"{path} cannot be read: No such file or directory"
+    path.write_text("{}")
+    assert baseline.read(path) == f"{path} holds no benchmark: --json FILE writes one"
+    path.write_bytes(wire.encode(SAMPLES["timing"]))
+    assert baseline.read(path) == f"{path} holds no benchmark: --json FILE writes one"
+    path.write_bytes(wire.encode(SAMPLES["bench"]))
+    assert baseline.read(path) == SAMPLES["bench"]
+
+
+# Files.
+
+
+def test_a_csv_has_a_line_for_each_variant_with_plain_numbers():
+    now = benchmark(
+        variant(low=1.0, high=2.0, flops=10, agrees=None, ratio=Ratio(to="matmul", value=1.0, low=1.0, high=1.0)),
+        Variant(name='a "b", c', status="failed", reason="no\nmemory"),
+    )
+    first, second = csv.DictReader(io.StringIO(export.as_csv(now).decode()))
+    assert {name: first[name] for name in ("workload", "device", "size_n", "variant", "median_seconds", "flops")} == {
+        "workload": "matmul", "device": "cpu", "size_n": "64", "variant": "matmul", "median_seconds": "1.5",
+        "flops": "10",
+    }  # fmt: skip
+    assert (first["low_seconds"], first["ratio_to"], first["samples"], first["torch"]) == (
+        "1.0",
+        "matmul",
+        "3",
+        "2.13.0",
+    )
+    assert (second["variant"], second["reason"], second["median_seconds"]) == ('a "b", c', "no\nmemory", "")
+
+
+def test_markdown_has_the_tables_of_the_screen():
+    now = benchmark(
+        variant(low=1.0, high=2.0, flops=10**9, gflops_per_second=1 / 1.5),
+        variant("a | b", low=0.1, high=0.2, ratio=Ratio(to="matmul", value=10.0, low=9.0, high=11.0)),
+        Variant(name="c", status="skipped", reason="needs 2 TiB"),
+        complete=False,
+    )
+    assert markdown(now) == (
+        "# matmul\n"
+        "\n"
+        "## n = 64, float32, 2 threads\n"
+        "\n"
+        "| variant | device | median | 95 % interval | GFLOP/s | of limit | vs matmul |\n"
+        "| :-- | :-- | --: | --: | --: | --: | --: |\n"
+        "| matmul | cpu | 1.50 s | 1.00 .. 2.00 | 0.67 |  |  |\n"
+        "| a \\| b | cpu | 150 ms | 100 .. 200 |  |  | 10.0 x faster |\n"
+        "| c | cpu |  | needs 2 TiB |  |  |  |\n"
+        "\n"
+        "- warning: this is incomplete: it was interrupted\n"
+        "\n"
+        "- torch: 2.13.0\n"
+        "- cpu: X\n"
+    )
+
+
+def test_a_file_is_written_whole(tmp_path):
+    path = tmp_path / "b.json"
+    export.write(path, b"one")
+    assert path.read_bytes() == b"one"
+    path.chmod(0o640)
+    export.write(path, b"two")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o640)
+    assert os.listdir(tmp_path) == ["b.json"]
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "real").write_bytes(b"one")
+    (tmp_path / "link").symlink_to("real")
+    export.write(tmp_path / "link", b"two")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch, error):
+    path = tmp_path / "b.json"
+    path.write_bytes(b"one")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(export.os, "replace", fail)
+    with pytest.raises(type(error)) as caught:
+        export.write(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert os.listdir(tmp_path) == ["b.json"]
+    if isinstance(error, OSError):
+        assert caught.value.filename == str(path)

@@ -1,0 +1,116 @@
+"""`tensorcli bench` from end to end."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from terminal import Terminal
+
+from tensorcli import baseline
+from tensorcli.report import Compare
+
+ROOT = Path(__file__).parent.parent
+QUICK = ("--min-time", "0.001", "--width", "100")
+
+
+def bench(*arguments, cwd=ROOT):
+    """The exit code, stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tensorcli", "bench", *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tmp_path):
+    names = ("--json=b.json", "--csv=b.csv", "--markdown=b.md", "--plot=b.svg")
+    what = ("compare", "x + x", "2 * x", "-s", "x = torch.ones({n})", "--param", "n=4,8", "--seed", "3", *QUICK)
+    code, out, err = bench(*what, *names, cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "every variant agrees with x + x (exactly)" in out
+    first = baseline.read(tmp_path / "b.json")
+    assert first.complete
+    assert first.asked == Compare(
+        texts=("x + x", "2 * x"), setup="x = torch.ones({n})", parameters={"n": (4, 8)}, min_seconds=0.001, seed=3
+    )
+    assert [case.size for case in first.cases] == [{"n": 4}, {"n": 8}]
+    assert all(variant.seconds and variant.calls_per_sample for case in first.cases for variant in case.variants)
+    with open(tmp_path / "b.csv") as file:
+        assert [(row["size_n"], row["variant"]) for row in csv.DictReader(file)] == [
+            ("4", "x + x"), ("4", "2 * x"), ("8", "x + x"), ("8", "2 * x"),
+        ]  # fmt: skip
+    assert (tmp_path / "b.md").read_text().startswith("# compare\n\n## n = 4, float32")
+    assert ElementTree.parse(tmp_path / "b.svg").getroot().tag.endswith("svg")
+    assert len(list(tmp_path.iterdir())) == 4
+
+    # A thousand times as long then: faster by far, and nothing to fail for.
+    code, out, err = bench(*what, "--baseline=b.json", "--fail-if-slower=100000%", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "vs then" in out
+    code, _, err = bench("compare", "x - x", *what[3:], "--baseline=b.json", "--fail-if-slower=10", cwd=tmp_path)
+    assert code == 1
+    assert "nothing was compared: no variant was measured then and now" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("matmul", "--size", "x"), "x is no size: write 512, 64..4096*2 or 100..500+100"),
+        (("matmul", "--setup", "x = 1"), "--setup is for compare: matmul makes its own inputs"),
+        (("matmul", "a @ b"), "matmul takes no expressions: did you mean bench compare?"),
+        (("compare", "a", "--size", "3"), "--size is for workloads: write --param n=64,256"),
+        (("matmul", "--fail-if-slower", "10%"), "slower than what? --baseline FILE names an earlier run"),
+        (("matmul", "--fail-if-slower", "much", "--baseline", "x"), "much is no share: write 10%"),
+        (("matmul", "--baseline", "no.json"), "no.json cannot be read: No such file or directory"),
+        (("matmul", "--plot", "x.pdf"), "x.pdf is neither a .png nor an .svg file"),
+        (("matmul", "--csv", "no/x.csv"), "no/x.csv cannot be written: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_told_before_torch_is_loaded(arguments, said, tmp_path):
+    code, out, err = bench(*arguments, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib_a_plot_says_what_to_install(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError")
+    code, _, err = bench("matmul", "--plot", "x.svg", cwd=tmp_path)
+    assert (code, err) == (
+        2,
+        'error: matplotlib draws to files, and it is not installed: pip install "tensorcli[plot]"\n',
+    )
+
+
+def test_what_cannot_be_measured_fails_and_the_rest_is_measured():
+    code, out, err = bench(
+        "dot", "--size", "4", "--size", "100000000000", "--variant", "dot", "--device", "gpu", *QUICK
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith("error: there is no device called gpu: try cpu, cuda or cuda:1")
+    code, out, err = bench("dot", "--size", "4", "--size", "100000000000", "--variant", "dot", *QUICK)
+    assert (code, err) == (0, "")
+    assert "skipped: needs 2.2 TiB, and" in out
+    assert " ns " in out or " us " in out
+
+
+def test_an_interrupt_shows_what_there_is_and_writes_nothing(tmp_path):
+    path = tmp_path / "b.json"
+    terminal = Terminal("bench", "dot", "--size", "4..5+1", "--min-time", "1000", "--json", str(path), columns=200)
+    terminal.see(lambda lines: any("0 %" in line and "dot n = 4 cpu: " in line for line in lines))
+    terminal.see(lambda lines: not any("trying" in line or "left" in line for line in lines))
+    terminal.type("\x03")
+    assert terminal.end() == 130
+    assert " warning: this is incomplete: it was interrupted" in terminal.lines
+    assert any(
+        line.endswith("dot               cpu  skipped: interrupted before it was measured") for line in terminal.lines
+    )
+    assert f"{path} is not written: the benchmark was interrupted" in terminal.lines
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,265 @@
+"""Expressions of one's own, measured under a clock that ticks at each reading."""
+
+import signal
+
+import pytest
+import torch
+from test_workloads import TICK, Ticking
+
+from tensorcli import report, wire
+from tensorcli.engine import agreement, ceiling, interrupts
+from tensorcli.engine.compare import compare, workload_of
+from tensorcli.engine.session import Session
+
+
+@pytest.fixture(autouse=True)
+def no_ceilings(monkeypatch):
+    monkeypatch.setattr(ceiling, "of", lambda *_, **__: report.Ceiling())
+
+
+def asked(*texts, session=None, **fields):
+    """Every report of a comparison, progress left out; the time to spend is one tick."""
+    reports = []
+    request = report.Compare(**{"texts": texts, "min_seconds": TICK} | fields)
+    compare(session or Session(seed=1), request, reports.append, clock=Ticking(TICK))
+    for each in reports:
+        assert wire.report(wire.encode(each)) == each
+    return [each for each in reports if not isinstance(each, report.Progress)]
+
+
+def variants(*texts, **fields):
+    (answer,) = asked(*texts, **fields)
+    (case,) = answer.cases
+    return case.variants
+
+
+NOTHING = "there is nothing to measure: write an expression, such as x @ x.T"
+MATRICES = "a = torch.rand({n}, {n}); b = torch.rand({n}, {n})"
+
+
+def test_expressions_are_measured_for_each_parameter():
+    (answer,) = asked("a @ b", "torch.einsum('ij,jk->ik', a, b)", setup=MATRICES, parameters={"n": (4, 8)})
+    assert (answer.workload, answer.complete, answer.warnings[1:]) == ("compare", True, ())
+    assert answer.asked.parameters == {"n": (4, 8)}
+    assert [(case.device, case.dtype, case.size) for case in answer.cases] == [
+        ("cpu", "float32", {"n": 4}),
+        ("cpu", "float32", {"n": 8}),
+    ]
+    for case in answer.cases:
+        first, second = case.variants
+        assert (first.name, second.name) == ("a @ b", "torch.einsum('ij,jk->ik', a, b)")
+        assert {each.status for each in case.variants} == {"measured"}
+        assert first.agrees is None
+        assert (second.agrees.ok, second.agrees.with_) == (True, "a @ b")
+        assert (second.ratio.to, second.ratio.value) == ("a @ b", pytest.approx(1.0))
+        n = case.size["n"]
+        assert (first.flops, first.nbytes, second.flops) == (2 * n**3, 12 * n**2, 2 * n**3)
+        assert len(first.seconds) >= 6
+
+
+def test_several_parameters_take_all_combinations():
+    (answer,) = asked("torch.zeros({n}, dtype={d})", parameters={"n": (1, 2), "d": ("torch.int8", "torch.int64")})
+    assert [case.size for case in answer.cases] == [
+        {"n": 1, "d": "torch.int8"}, {"n": 1, "d": "torch.int64"}, {"n": 2, "d": "torch.int8"},
+        {"n": 2, "d": "torch.int64"},
+    ]  # fmt: skip
+
+
+def test_the_same_expression_twice_has_two_names():
+    first, second = variants("torch.ones(3)", "torch.ones(3)")
+    assert (first.name, second.name, first.text, second.text) == (
+        "torch.ones(3)", "torch.ones(3) (2)", "torch.ones(3)", "torch.ones(3)",
+    )  # fmt: skip
+
+
+def test_random_numbers_are_the_same_for_all():
+    _, second = variants("torch.rand(3)", "torch.empty(3).uniform_()")
+    assert (second.agrees.ok, second.agrees.max_abs_error) == (True, 0.0)
+
+
+def test_what_changes_its_inputs_is_said():
+    (answer,) = asked("x.add_(1)", "x + 1", setup="x = torch.zeros(3)")
+    (case,) = answer.cases
+    assert case.warnings == (
+        '"x.add_(1)" changes x in place: each call works on what the last one left',
+        '"x + 1" does not agree with x.add_(1): its largest relative error is 1, and rounding explains 1e-06',
+    )
+
+
+def test_what_an_expression_assigns_is_its_own():
+    first, second = variants("x = x + 1; x", "x", setup="x = torch.zeros(3)")
+    assert (first.status, second.status) == ("measured", "measured")
+    assert second.agrees.max_abs_error == 1.0
+
+
+def test_what_fails_is_explained_once_and_the_others_are_measured():
+    problem, answer = asked("a @ b", "a @ b[:3]", setup=MATRICES, parameters={"n": (4, 4)})
+    assert (problem.code, problem.source) == ("matmul-inner-sizes", "a @ b[:3]")
+    assert "in a function" not in str(problem.within)
+    assert problem.suggestions
+    for case in answer.cases:
+        good, bad = case.variants
+        assert (good.status, bad.status, bad.reason) == ("measured", "failed", problem.title)
+
+
+def test_a_setup_that_fails_leaves_nothing_to_measure():
+    problem, answer, nothing = asked("x", "y", setup="x = zork")
+    assert (problem.title, nothing.title) == ("there is no variable zork", "nothing was measured: the rows say why")
+    assert [(each.status, each.reason) for each in answer.cases[0].variants] == [("failed", problem.title)] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "title"),
+    [
+        ({"texts": ("x.__class__",)}, "refused", None),
+        ({"texts": ("1", "x x")}, "syntax", None),
+        ({"texts": ()}, "nothing-to-compare", NOTHING),
+        ({"texts": ("1", " ")}, "nothing-to-compare", NOTHING),
+        (
+            {"texts": ("1", "# x")},
+            "nothing-to-compare",
+            "there is nothing to measure in # x: write an expression, such as x @ x.T",
+        ),
+        (
+            {"texts": ("1",), "parameters": {"n": (1,)}},
+            "bad-parameter",
+            "nothing depends on n: write {n} where its values are to stand",
+        ),
+        (
+            {"texts": ("{n}",), "parameters": {"n": ()}},
+            "bad-parameter",
+            "n has no values: write --param n=64,256",
+        ),
+        (
+            {"texts": ("{n} {m}",), "parameters": {"n": tuple(range(50)), "m": tuple(range(50))}},
+            "bad-parameter",
+            "these parameters make 2,500 cases, and 1,000 are the most",
+        ),
+        (
+            {"texts": ("1",), "dtypes": ("int8",)},
+            "unknown-dtype",
+            "int8 cannot be the default dtype: choose from float32, float64, float16, bfloat16, tf32",
+        ),
+        (
+            {"texts": ("1",), "devices": ("gpu",)},
+            "unknown-device",
+            "there is no device called gpu: try cpu, cuda or cuda:1",
+        ),
+        (
+            {"texts": ("1",), "min_seconds": 0.0},
+            "bad-time",
+            "0 s cannot be spent on a variant: the time must be above 0",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_runs(fields, code, title):
+    (problem,) = asked(**fields)
+    assert (problem.code, title or problem.title) == (code, problem.title)
+
+
+def test_the_session_stays_as_it_was():
+    session = Session(seed=1)
+    session.ask(report.Evaluate(text="x = torch.zeros(3)\nx + 1"), lambda _: None)
+    before, out, random = dict(session.names), dict(session.names["Out"]), torch.get_rng_state()
+    (answer,) = asked(
+        "y + x", session=session, setup="y = torch.rand(3)\ny", dtypes=("float64",), devices=("cpu",), threads=(1,)
+    )
+    assert (answer.cases[0].dtype, answer.cases[0].threads) == ("float64", 1)
+    assert answer.cases[0].variants[0].status == "measured"
+    assert list(session.names) == list(before)
+    assert session.names["Out"] == out
+    assert (session.inputs, torch.get_default_dtype()) == (1, torch.float32)
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_the_dtype_of_a_case_is_that_of_its_inputs():
+    (answer,) = asked("x", setup="x = torch.rand({n})", parameters={"n": (3,)}, dtypes=("float16", "float64"))
+    assert [case.dtype for case in answer.cases] == ["float16", "float64"]
+
+
+def test_code_of_ones_own_may_raise_anything():
+    session = Session(seed=1, trust=True)
+    problem, answer, _ = asked("exit(3)", session=session)
+    assert answer.cases[0].variants[0].status == "failed"
+    assert problem.title == answer.cases[0].variants[0].reason
+
+
+def test_an_interrupted_setup_ends_it():
+    reports = []
+    session = Session(seed=1, trust=True)
+    request = report.Compare(texts=("1",), setup="raise KeyboardInterrupt", min_seconds=TICK)
+    with pytest.raises(KeyboardInterrupt):
+        compare(session, request, reports.append, clock=Ticking(TICK))
+    assert [(type(each), each.complete) for each in reports] == [(report.Benchmark, False)]
+
+
+def test_a_statement_within_does_not_end_what_can_be_interrupted():
+    with interrupts.from_keyboard(), interrupts.answering(1), interrupts.interruptible():
+        with interrupts.interruptible():
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_single_name_may_be_a_workloads():
+    named = report.Compare(texts=("dot",), min_seconds=2.0)
+    assert workload_of(named, {}) == report.Bench(workload="dot", min_seconds=2.0)
+    assert workload_of(named, {"dot": 1}) is None
+    assert workload_of(report.Compare(texts=("dot", "dot")), {}) is None
+    assert workload_of(report.Compare(texts=("x",)), {}) is None
+
+
+# Whether two results are the same.
+
+ERROR, ROUNDING = "its largest relative error is", "and rounding explains"
+NAN, INF = float("nan"), float("inf")
+X = torch.tensor([1.0, 2.0, -4.0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (X, X.clone()),
+        (X, X.double()),
+        (X + 1e-7, X),
+        (torch.tensor([1e-7, 4.0]), torch.tensor([0.0, 4.0])),  # relative to the largest
+        (torch.tensor([NAN, INF, 1.0]), torch.tensor([NAN, INF, 1.0])),
+        (torch.zeros(0), torch.zeros(0)),
+        (torch.tensor(3), 3),
+        (3, torch.tensor(3)),
+        (2.0, 2),
+        ((X, [X, 1]), [X, (X, 1)]),
+        ({"a": X, "b": 1}, {"b": 1, "a": X}),
+        (X.to_sparse(), X),
+        (X * 1j, X * 1j),
+        (X.bool(), X.bool()),
+    ],
+)
+def test_the_same_results(one, other):
+    found = agreement.alike(one, other, name="f", terms=9)
+    assert (found.ok, found.reason, found.with_) == (True, None, "f")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        (X, X[:2], "its shape is [3] instead of [2]"),
+        (X * 1.01, X, f"{ERROR} 0.01, {ROUNDING} 2e-06"),
+        (X.long() + 1, X.long(), f"{ERROR} 0.2, {ROUNDING} 0"),
+        (torch.tensor([NAN, 1.0]), torch.tensor([0.0, 1.0]), f"{ERROR} nan, {ROUNDING} 2e-06"),
+        (torch.tensor([INF, 1.0]), torch.tensor([-INF, 1.0]), f"{ERROR} inf, {ROUNDING} 2e-06"),
+        ((X, X), (X,), "it has 2 items instead of 1"),
+        ({"a": 1}, {"b": 1}, "its keys are others"),
+        (X, "x", "it is of type Tensor instead of str"),
+        ([X, X], [X, X + 1], f"{ERROR} 0.3, {ROUNDING} 2e-06"),
+    ],
+)  # fmt: skip
+def test_other_results(one, other, reason):
+    found = agreement.alike(one, other, name="f", terms=9)
+    assert (found.ok, found.reason) == (False, reason)
+
+
+def test_what_cannot_be_compared():
+    assert agreement.alike("a", "a", name="f", terms=1) is None
+    assert agreement.alike(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), name="f", terms=1) is None
+    assert agreement.alike(None, None, name="f", terms=1) is None

@@ -1,0 +1,101 @@
+"""Sizes, parameters and %bench as they are written."""
+
+import pytest
+
+from tensorcli import ranges
+from tensorcli.measuring import of_line, request
+from tensorcli.report import Bench, Compare
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("512", [512]), ("64..512*2", [64, 128, 256, 512]), ("100..350+100", [100, 200, 300]), ("1_000", [1000]),
+        ("0", [0]), ("-3", [-3]), ("7..7*2", [7]), ("1..1000000+1", list(range(1, 101))),
+    ],
+)  # fmt: skip
+def test_ranges_of_sizes(text, sizes):
+    assert ranges.integers(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", "x", "64..", "64..128", "64..128*1", "64..128+0", "128..64*2", "0..64*2", "1.5"])
+def test_what_is_no_range_of_sizes_is_told(text):
+    with pytest.raises(ValueError, match=r"is no size|has no end"):
+        ranges.integers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("n=64,256", "n", (64, 256)),
+        ("n=16..64*2,100", "n", (16, 32, 64, 100)),
+        ("p=0.5, 1e-3,007", "p", (0.5, "1e-3", "007")),  # what would be written in another way stays as it was
+        ("dtype=torch.float32,torch.float64", "dtype", ("torch.float32", "torch.float64")),
+        ("shape=(3, 4),[5, 6],7", "shape", ("(3, 4)", "[5, 6]", 7)),
+    ],
+)
+def test_parameters(text, name, values):
+    assert ranges.parameter(text) == (name, values)
+
+
+@pytest.mark.parametrize("text", ["n", "n=", "=3", "2=3", "n=1,", "n=3..1*2"])
+def test_what_is_no_parameter_is_told(text):
+    with pytest.raises(ValueError, match=r"is no parameter: write n=64,256|has no end"):
+        ranges.parameter(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("x @ w, torch.mm(x, w)", ("x @ w", "torch.mm(x, w)")),
+        ("x.sum()", ("x.sum()",)),
+        ("(x, w)", ("(x, w)",)),
+        ("f(1, 2), {1, 2}, 'a, b'", ("f(1, 2)", "{1, 2}", "'a, b'")),
+        ("x @", ("x @",)),
+        ("x @ w\n\ntorch.mm(x, w)", ("x @ w", "torch.mm(x, w)")),
+        ('"x @ w" "torch.mm(x, w)"', ("x @ w", "torch.mm(x, w)")),
+        ("compare 'x - -y'", ("x - -y",)),
+    ],
+)
+def test_expressions_behind_bench(line, texts):
+    assert of_line(line) == Compare(texts=texts)
+
+
+def test_options_behind_bench():
+    assert of_line('"x" "y" -s "x = 1" --param n=2,3 --param n=4 --min-time 2 --device cuda --threads 1 --explain') == (
+        Compare(
+            texts=("x", "y"),
+            setup="x = 1",
+            parameters={"n": (2, 3, 4)},
+            min_seconds=2.0,
+            devices=("cuda",),
+            threads=(1,),
+            explain=True,
+        )
+    )
+    assert of_line("--min-time 2\nx, y\nz") == Compare(texts=("x", "y", "z"), min_seconds=2.0)
+    assert of_line("matmul --size 2..8*2 --variant einsum --dtype float64") == Bench(
+        workload="matmul", sizes=(2, 4, 8), variants=("einsum",), dtypes=("float64",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"x', "No closing quotation"),
+        ("'x' --min-time soon", "argument --min-time: invalid float value: 'soon'"),
+        ("'x' --size 3", "--size is for workloads: write --param n=64,256, and {n} where it is to stand"),
+        ("'x' --variant y", "--variant is for workloads"),
+        ("'x' --colour", "unrecognized arguments: --colour"),
+        ("matmul --size 3 'x'", "matmul takes no expressions: did you mean bench compare?"),
+        ("matmul --param n=3", "--param is for compare: matmul makes its own inputs"),
+        ("matmul --setup x", "--setup is for compare"),
+    ],
+)
+def test_what_makes_no_sense_behind_bench_is_told(line, said):
+    with pytest.raises(ValueError, match="^" + said.replace("{", r"\{").replace("?", r"\?")):
+        of_line(line)
+
+
+def test_nothing_to_compare_is_the_engines_to_tell():
+    assert request(("compare",)) == Compare(texts=())
