@@ -5,7 +5,7 @@
 - `sh`: commands without answers. Those of tensorcli are run and must be known; set-up commands must name real files.
 
 In an answer `[..]` stands for anything within a line, and `...` alone on a line for any number of lines. What differs
-from run to run is never compared: how long something took, and which build of torch it is (2.13.0+cpu).
+from run to run is never compared: how long something took, how fast it was, which build of torch it is (2.13.0+cpu).
 """
 
 import difflib
@@ -35,7 +35,16 @@ Answer = Callable[[str], list[str]]
 
 _FENCE = re.compile(r"(`{3,}|~{3,})\s*([\w+-]*)")
 _PROMPT = {"console": "$ ", "pycon": ">>> "}
+
+
+def _measured(line: re.Match[str]) -> str:
+    """A line of a benchmark's table or of its limits, without its numbers and bars, and how wide its columns are."""
+    text = re.sub(r"~|█|log scale|; \w+ is the limit here", "", line[0])
+    return " ".join(re.sub(r"\d[\d.,]*(?:e-\d+)?(?: (?:ns|us|ms|s|min|h)\b)?", "#", text).split())
+
+
 _VARYING = (
+    (re.compile(r"^.*(?: \.\. |95 % interval|x faster|x slower| extrapolated |GFLOP/s|relative error).*$"), _measured),
     # a time, and the blanks before it that line it up, as they do the head of its column
     (re.compile(r" *\b\d[\d.,]* (?:ns|us|ms|s)\b| +time\b"), " time"),
     (re.compile(r'seconds":[\d.e+-]+'), 'seconds":0'),

@@ -161,7 +161,8 @@ def busy() -> tuple[str, ...]:
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > BUSY * cores:
-        found.append(f"the load average is {load:.1f} on {units.plural(cores, 'core')}: close other programs")
+        spare = f", or leave them a core with --threads {cores - 1}" if 1 < cores <= torch.get_num_threads() else ""
+        found.append(f"the load average is {load:.1f} on {units.plural(cores, 'core')}: close other programs{spare}")
     if torch.version.debug:
         found.append("this torch is a debug build, which is slow: install a release from pytorch.org")
     step = time.get_clock_info("perf_counter").resolution
