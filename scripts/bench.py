@@ -250,7 +250,7 @@ TIMED = {
     "1 us": "torch.dot(a, b)",
     "10 us": "m @ m",
     "1 ms": "middle @ middle",
-    "100 ms": "large @ large @ large @ large @ large @ large @ large @ large @ large @ large @ large",
+    "100 ms": "large @ large @ large @ large @ large",
 }
 
 
@@ -263,7 +263,7 @@ def timing(pairs: int) -> None:
 
     torch.set_num_threads(1)  # what other programs do to one of several threads is not in question
     names = {"torch": torch, "a": torch.rand(1000), "b": torch.rand(1000), "m": torch.rand(64, 64)}
-    names["middle"], names["large"] = torch.rand(256, 256), torch.rand(512, 512) / 256
+    names["middle"], names["large"] = torch.rand(320, 320), torch.rand(1024, 1024) / 512
 
     def ours(text: str) -> tuple[float, float]:
         start = time.perf_counter()
@@ -285,6 +285,31 @@ def timing(pairs: int) -> None:
             f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} .. {ratios[-1]:.3f}, {pairs} pairs); "
             f"{totals[0]:.2f} s each against {totals[1]:.2f} s",
             flush=True,
+        )
+
+
+def measured_share(runs: int) -> None:
+    """How much of the time of a comparison of statements of about 10 ms goes into samples, at default settings."""
+    import torch
+
+    from tensorcli import report
+    from tensorcli.engine.session import Session
+
+    torch.set_num_threads(1)
+    session = Session(seed=1)
+    for texts in (("x @ x",), ("x @ x", "x.mm(x)")):
+        shares, medians = [], []
+        for _ in range(runs):
+            answers: list[report.AnyReport] = []
+            start = time.perf_counter()
+            session.ask(report.Compare(texts=texts, setup="x = torch.rand(740, 740)"), answers.append)
+            seconds = time.perf_counter() - start
+            (case,) = next(each for each in answers if isinstance(each, report.Benchmark)).cases
+            shares.append(sum(sum(each.seconds) * each.calls_per_sample for each in case.variants) / seconds)
+            medians += [each.median for each in case.variants if each.median]
+        print(
+            f"{len(texts)} statements of {statistics.median(medians) * 1e3:.1f} ms: {statistics.median(shares):.1%} of "
+            f"the time in samples ({min(shares):.1%} .. {max(shares):.1%}, {runs} runs)"
         )
 
 
@@ -341,6 +366,7 @@ def main() -> None:
         "explain": explaining,
         "inspect": inspecting,
         "timing": lambda: timing(options.pairs),
+        "share": lambda: measured_share(options.pairs),
         "honesty": lambda: honesty(options.runs),
     }
     for name in options.what:

@@ -274,7 +274,7 @@ def bench(
     variant: Annotated[
         list[str] | None, typer.Option("--variant", help="Only these; the first is compared to.")
     ] = None,
-    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 0.5,
+    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 1.0,
     max_time: Annotated[float, typer.Option("--max-time", min=0.001, help="Seconds to spend on one at most.")] = 10.0,
     full: Annotated[bool, typer.Option("--full", help="Run loops to their end, however long that takes.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Flush the caches before each call.")] = False,

@@ -68,7 +68,7 @@ def of_line(line: str) -> Bench | Compare:
     for name in ("param", "size", "variant", "device", "dtype"):
         options.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[])
     options.add_argument("--threads", type=int, action="append", default=[])
-    options.add_argument("--min-time", dest="min_seconds", type=float, default=0.5)
+    options.add_argument("--min-time", dest="min_seconds", type=float, default=1.0)
     options.add_argument("--max-time", dest="max_seconds", type=float, default=10.0)
     options.add_argument("--seed", type=int, default=0)
     for name in ("full", "cold", "explain"):

@@ -100,7 +100,7 @@ class Measuring(Request, frozen=True, kw_only=True):
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
-    min_seconds: float = 0.5
+    min_seconds: float = 1.0
     max_seconds: float = 10.0
     seed: int = 0
     full: bool = False

@@ -1,6 +1,7 @@
 """Expressions of one's own, measured under a clock that ticks at each reading."""
 
 import signal
+import weakref
 
 import pytest
 import torch
@@ -199,6 +200,14 @@ def test_a_statement_within_does_not_end_what_can_be_interrupted():
             pass
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_case_lets_its_tensors_go_before_the_next():
+    session, alive = Session(seed=1, trust=True), []
+    session.names["seen"] = lambda x: alive.append(weakref.ref(x))
+    session.names["count"] = lambda: alive.append(sum(each() is not None for each in alive if callable(each)))
+    asked("x", session=session, setup="count(); x = torch.rand({n}); seen(x)", parameters={"n": (2, 3, 4)})
+    assert [each for each in alive if not callable(each)] == [0, 0, 0]
 
 
 def test_a_single_name_may_be_a_workloads():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -277,8 +278,28 @@ def test_a_variant_that_fails_only_later_is_reported(monkeypatch):
     with_variant(monkeypatch, run)
     (answer,) = asked(workload="dot", sizes=(3,))
     good, odd = answer.cases[0].variants
-    assert (odd.status, odd.reason) == ("failed", "the device was lost")
+    assert (odd.status, odd.reason, odd.seconds) == ("failed", "the device was lost", ())
     assert good.status == "measured"
+    with_variant(monkeypatch, run, first=True)
+    calls.clear()
+    (answer,) = asked(workload="dot", sizes=(3,))
+    odd, good = answer.cases[0].variants
+    assert (odd.status, odd.reason) == ("failed", "the device was lost")
+    assert (good.status, len(good.seconds) >= 6, good.ratio.to) == ("measured", True, "dot")
+
+
+def test_a_case_lets_its_tensors_go_before_the_next(monkeypatch):
+    alive, seen = [], []
+
+    def run(a, b):
+        if not seen or seen[-1]() is not a:
+            alive.append(sum(each() is not None for each in seen))
+            seen.append(weakref.ref(a))
+        return a @ b
+
+    with_variant(monkeypatch, run)
+    asked(workload="dot", sizes=(3, 4, 5))
+    assert alive == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -433,3 +454,11 @@ def test_a_check_of_a_gpu_that_is_not_there_says_so_and_writes_nothing(tmp_path)
     assert done.stdout.startswith("no CUDA device here: ")
     assert done.stdout.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_nothing_is_measured_on_a_device_that_is_pretended(monkeypatch):
+    monkeypatch.setattr(bench_module.pretend, "active", lambda: True)
+    problem, answer = asked(workload="dot", sizes=(2,), devices=("cuda", "cpu"))
+    assert problem.title.startswith("cuda is pretended, and what it takes here says nothing of a GPU: ")
+    assert [case.device for case in answer.cases] == ["cpu"]
+    assert "a device is pretended, and every operator pays for that: measure without --pretend" in answer.warnings

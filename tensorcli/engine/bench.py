@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from tensorcli import report, stats, units
-from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits
+from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits, pretend
 from tensorcli.engine.candidates import Candidate, Job, Plan
 from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, clock_of, elapsed
 
@@ -26,12 +26,23 @@ PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
     """Say what is wrong with a request; the devices that can be measured on, none where something else is wrong."""
     names = request.devices or (str(environment.default_device()),)
-    found = [*problems, *_bad_times(request), *filter(None, map(environment.problem_with, names))]
+    lacks = {device: _pretended(device) or environment.problem_with(device) for device in names}
+    found = [*problems, *_bad_times(request), *filter(None, lacks.values())]
     for problem in dict.fromkeys(found):  # once, however many devices of CUDA's are asked for
         emit(problem)
     if any(problem.category != "device" for problem in found):
         return []
-    return list(dict.fromkeys(_full_name(device) for device in names if not environment.problem_with(device)))
+    return list(dict.fromkeys(_full_name(device) for device, lack in lacks.items() if lack is None))
+
+
+def _pretended(device: str) -> report.Diagnosis | None:
+    """Why nothing can be measured on a device that is only pretended."""
+    if not (pretend.active() and device.startswith("cuda")):
+        return None
+    title = (
+        f"{device} is pretended, and what it takes here says nothing of a GPU: measure where there is one, or on cpu"
+    )
+    return report.Diagnosis(code="pretended-device", category="device", title=title)
 
 
 def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name: str, clock: Clock | None) -> None:
@@ -40,7 +51,9 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         return
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
-    noted, throttles, began = environment.busy(), environment.throttles(), time.perf_counter()
+    noted, throttles, began = [*environment.busy()], environment.throttles(), time.perf_counter()
+    if pretend.active():
+        noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
 
@@ -164,19 +177,29 @@ class _Case:
             self.trials.append(self._trial(candidate))
         self._count_work()
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
-        sampling = Interleaved(
-            tasks,
-            clock=self.clock,
-            min_seconds=self.request.min_seconds,
-            max_seconds=max(self.request.max_seconds, self.request.min_seconds),
-            seed=self.request.seed,
-        )
-        try:
-            sampling.run(progress)
-        except Exception as error:  # it ran once, but not again: a device that was lost, memory that went elsewhere
-            self.trials = [_failed(trial, error, sampling) for trial in self.trials]
-        finally:
-            self.samples = sampling.samples
+        while tasks:
+            sampling = Interleaved(
+                tasks,
+                clock=self.clock,
+                min_seconds=self.request.min_seconds,
+                max_seconds=max(self.request.max_seconds, self.request.min_seconds),
+                seed=self.request.seed,
+            )
+            try:
+                sampling.run(progress)
+                break
+            except Exception as error:  # it ran once, but not again: memory that went elsewhere, a device that was lost
+                lost = sampling.current
+                del tasks[lost]
+                self.trials = [_failed(trial, error) if trial.name == lost else trial for trial in self.trials]
+            finally:
+                self.samples = {name: each for name, each in sampling.samples.items() if name in tasks}
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget inputs and results: the next case may need the memory."""
+        self.plan = replace(self.plan, candidates=(), check=lambda name, value: None)
+        self.trials = [replace(trial, task=None) for trial in self.trials]
 
     def _count_work(self) -> None:
         """Of expressions whose work nobody has a formula for, the least that any is seen to do counts."""
@@ -315,11 +338,7 @@ class _Case:
         )
 
 
-def _failed(trial: _Trial, error: Exception, sampling: Interleaved) -> _Trial:
-    """A trial after sampling failed: of the one that did it, or of one that has no samples for it."""
-    name = trial.name
-    if not trial.task or (name in sampling.samples and name != sampling.current):
-        return trial
+def _failed(trial: _Trial, error: Exception) -> _Trial:
     return _Trial(trial.name, trial.text, "failed", _first_line(error))
 
 

@@ -161,6 +161,7 @@ class _Case:
                 warnings.simplefilter("ignore")
                 yield
         finally:
+            self._first = None
             environment.set_default_device(device)
             torch.set_default_dtype(dtype)
             torch.set_rng_state(random)
