@@ -252,6 +252,17 @@ def test_products_count_as_torch_counts_them(session, text):
         ("F.nll_loss(x, torch.ones(8, dtype=torch.int64))", 8),
         ("x // 2", 40),
         ("F.interpolate(q, scale_factor=2.0)", 0),
+        ("nn.LSTM(3, 5)(torch.rand(7, 2, 3))", 2 * 14 * (20 * 3 + 20 * 5)),
+        ("torch.linalg.cholesky(torch.eye(6).expand(2, 6, 6))", 2 * 72),
+        ("torch.linalg.inv(torch.eye(6))", 2 * 216),
+        ("torch.linalg.solve(torch.eye(6), torch.ones(6, 2))", 144 + 144),
+        ("torch.linalg.solve_triangular(torch.eye(6), torch.ones(6, 2), upper=True)", 72),
+        ("torch.linalg.det(torch.eye(6))", 144),
+        ("torch.cdist(torch.ones(3, 7), torch.ones(4, 7))", 3 * 12 * 7),
+        ("torch.zeros(9).index_add_(0, torch.tensor([1, 2]), torch.ones(2))", 2),
+        ("torch.zeros(9).scatter_(0, torch.tensor([1, 2]), 1.0)", 0),
+        ("F.smooth_l1_loss(x, x)", 4 * 40),
+        ("F.pixel_shuffle(torch.ones(1, 4, 2, 2), 2)", 0),
         ("x.sort()", None),
         ("torch.linalg.svd(x)", None),
     ],
@@ -274,6 +285,29 @@ def test_bytes_moved_are_those_taken_and_given(session):
     ask(session, "table = torch.rand(1000, 4); i = torch.tensor([1, 2])")
     for text in ("table[i]", "F.embedding(i, table)", "table.index_select(0, i)"):
         assert traced(session, text).root.moved_nbytes == 2 * 8 + 2 * 2 * 4 * 4, text
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"),
+    [
+        ("y.zero_()", 4000),
+        ("y.fill_(2.0)", 4000),
+        ("y.normal_()", 4000),
+        ("y.copy_(z)", 8000),
+        ("y.add_(1)", 8000),
+        ("torch.zeros_like(y)", 4000),
+        ("torch.empty_like(y)", 0),
+        ("y.new_ones(10)", 40),
+        ("y.index_put_((i,), v)", 16 + 8 + 8),
+        ("y.index_put_((i,), v, accumulate=True)", 16 + 8 + 16),
+        ("y.index_add_(0, i, v)", 16 + 8 + 16),
+        ("y.scatter_(0, i, v)", 16 + 8 + 8),
+        ("y.scatter_(0, i, 1.0)", 16 + 8),
+    ],
+)
+def test_what_is_only_written_is_not_read(session, text, nbytes):
+    ask(session, "y = torch.ones(1000); z = torch.ones(1000); i = torch.tensor([1, 2]); v = torch.ones(2)")
+    assert traced(session, text).root.moved_nbytes == (nbytes or None)
 
 
 def test_the_peak_is_of_what_lives_at_one_time(session):

@@ -24,6 +24,11 @@ _PER_ELEMENT = {
     "std_mean": 4,
     "linalg_vector_norm": 2,
     "mse_loss": 3,
+    "smooth_l1_loss": 4,
+    "huber_loss": 4,
+    "binary_cross_entropy": 6,
+    "glu": 2,  # half of its elements: an exponential, a sum, a quotient, a product
+    "_prelu_kernel": 1,
     # mean and variance, the difference and the product with 1/deviation, the scale and the shift
     "native_layer_norm": 8,
     "native_group_norm": 8,
@@ -36,13 +41,43 @@ _PER_ELEMENT = {
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool3d_with_indices avg_pool3d avg_pool1d".split())
 # Of complex numbers 5 n log2 n operations, of real ones half of that: the convention of Frigo and Johnson's benchFFT.
 _TRANSFORMS = {"_fft_c2c": 5.0, "_fft_r2c": 2.5, "_fft_c2r": 2.5}
+# Operations of m x n matrices, m >= n, with k right-hand sides: the leading terms (Anderson and others, LAPACK Working
+# Note 41, appendix C).
+_FACTORINGS: dict[str, Callable[[int, int, int], float]] = {
+    "linalg_cholesky_ex": lambda m, n, k: n**3 / 3,
+    "linalg_lu_factor_ex": lambda m, n, k: m * n**2 - n**3 / 3,
+    "_linalg_det": lambda m, n, k: 2 * n**3 / 3,
+    "_linalg_slogdet": lambda m, n, k: 2 * n**3 / 3,
+    "_linalg_solve_ex": lambda m, n, k: 2 * n**3 / 3 + 2 * n**2 * k,
+    "linalg_inv_ex": lambda m, n, k: 2 * n**3,
+    "linalg_qr": lambda m, n, k: 4 * m * n**2 - 4 * n**3 / 3,  # both factors
+    "linalg_solve_triangular": lambda m, n, k: n**2 * k,
+}
 # What reads only the elements that an index asks for.
 _LOOKUPS = frozenset("index index_select gather embedding take".split())
+# What writes its first tensor, or one like it, and does not read it.
+_OVERWRITES = frozenset(
+    "fill_ zero_ copy_ normal_ uniform_ random_ exponential_ bernoulli_ cauchy_ geometric_ log_normal_".split()
+)
+# What changes, in place, the elements that an index names: which argument has one element for each of them, and whether
+# it is added to what is there.
+_SCATTERS = {
+    "index_put_": (2, False),
+    "_index_put_impl_": (2, False),
+    "scatter_": (2, False),
+    "scatter_add_": (3, True),
+    "scatter_reduce_": (3, True),
+    "index_add_": (3, True),
+    "index_copy_": (3, False),
+}
+# What gives views although it is not marked so.
+_VIEWS = frozenset("_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk".split())
 # What moves elements and computes nothing.
 _MOVES = frozenset(
     """clone copy copy_ _to_copy fill fill_ zero_ cat stack index index_put index_put_ _index_put_impl_ gather scatter
     scatter_ index_select index_copy index_fill index_fill_ masked_fill masked_fill_ masked_select where embedding flip
-    upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d take pixel_shuffle pixel_unshuffle channel_shuffle im2col
+    masked_scatter masked_scatter_ bernoulli normal
     roll repeat constant_pad_nd pad reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
     nonzero unfold slice_scatter select_scatter diagonal_scatter tril triu lift_fresh lift_fresh_copy
     size stride numel sym_size sym_stride sym_numel storage_offset sym_storage_offset
@@ -64,21 +99,49 @@ def cost(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], 
     A matrix product counts 2 m n k (Golub and Van Loan, Matrix Computations, 1.1); convolutions and attention as in
     torch.utils.flop_counter; an element-wise operator one for each element of its result, whatever it computes; a
     reduction one for each element of its input. The bytes are those of the tensors taken and given, each once: what has
-    to move at least. Views move none, and a lookup in a table what is looked up.
+    to move at least. Views move none, a lookup in a table what is looked up, and what is only written is not read.
     """
-    views = operator.is_view or torch.Tag.inplace_view in operator.tags
-    if views or operator.namespace == "prim" or operator.overloadpacket is torch.ops.aten._unsafe_view:
+    name = _name(operator)
+    views = operator.is_view or torch.Tag.inplace_view in operator.tags or name in _VIEWS
+    if views or operator.namespace == "prim":
         return Cost(0, 0)
     taken, given = list(tensors((*arguments, *options.values()))), list(tensors((result,)))
-    if _name(operator) in _LOOKUPS:
-        moved = sum(map(_nbytes, (*taken[1:], *given, *given)))
-    else:
-        moved = sum(map(_nbytes, (*{id(x): x for x in taken}.values(), *given)))
+    moved = _moved(name, arguments, taken, given)
     formula = _formula(operator)
     try:
         return Cost(formula(arguments, options, taken, given, result), moved)
     except Exception:  # sizes that a formula does not expect
         return Cost(None, moved)
+
+
+def _moved(name: str, arguments: tuple[Any, ...], taken: list[torch.Tensor], given: list[torch.Tensor]) -> int:
+    """The bytes that an operator reads and writes at least."""
+    if name.startswith(("empty", "new_empty")):
+        return 0
+    if name in _LOOKUPS:
+        return sum(map(_nbytes, (*taken[1:], *given, *given)))
+    if name in _SCATTERS:
+        touched = _touched(name, arguments) * taken[0].element_size()
+        return sum(map(_nbytes, taken[1:])) + touched * (2 if _adds(name, arguments) else 1)
+    if name in _OVERWRITES or name.endswith("_like") or name.startswith("new_"):
+        return sum(map(_nbytes, (*taken[1:], *given)))
+    return sum(map(_nbytes, (*{id(x): x for x in taken}.values(), *given)))
+
+
+def _touched(name: str, arguments: tuple[Any, ...]) -> int:
+    """How many elements an operator in `_SCATTERS` changes; of a mask, as many as it has."""
+    place, _ = _SCATTERS[name]
+    values = arguments[place]
+    counts = [values.numel()] if isinstance(values, torch.Tensor) else []
+    if name.startswith(("index_put", "_index_put")):
+        indices = [index for index in arguments[1] if index is not None]
+        counts.append(math.prod(torch.broadcast_shapes(*(index.shape for index in indices))))
+    return max(counts) if counts else int(arguments[2].numel())
+
+
+def _adds(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether an operator in `_SCATTERS` adds to what is there."""
+    return _SCATTERS[name][1] or (len(arguments) > 3 and arguments[3] is True)
 
 
 _Formula = Callable[[tuple[Any, ...], Mapping[str, Any], list[torch.Tensor], list[torch.Tensor], Any], int | None]
@@ -101,6 +164,17 @@ def _formula(operator: Any) -> _Formula:
     if name in _TRANSFORMS:
         each = _TRANSFORMS[name]
         return lambda arguments, _options, taken, given, _result: _of_transform(each, arguments[1], taken[0], given[0])
+    if name in _FACTORINGS:
+        return lambda arguments, _options, taken, *_: _of_factoring(_FACTORINGS[name], taken)
+    if name == "mkldnn_rnn_layer":  # in each step both matrices of weights times a vector, for each of the batch
+        return lambda arguments, *_: (
+            2 * math.prod(arguments[0].shape[:2]) * (arguments[1].numel() + arguments[2].numel())
+        )
+    if name == "_cdist_forward":  # a difference, a power and a sum for each element of each pair
+        return lambda arguments, _options, _taken, given, _result: 3 * given[0].numel() * arguments[0].size(-1)
+    if name in _SCATTERS or f"{name}_" in _SCATTERS:
+        inner = name if name in _SCATTERS else f"{name}_"
+        return lambda arguments, *_: _touched(inner, arguments) if _adds(inner, arguments) else 0
     if name == "nll_loss_forward":
         return lambda _arguments, _options, taken, *_: taken[1].numel()
     if name in _PER_ELEMENT:
@@ -122,6 +196,14 @@ def _name(operator: Any) -> str:
 def _of_kernel(kernel: Any, result: torch.Tensor) -> int:
     """The elements of a pool's kernel, which is given in each direction, or once for all of them."""
     return math.prod(kernel) if len(kernel) > 1 else int(kernel[0]) ** (result.dim() - 2)
+
+
+def _of_factoring(formula: Callable[[int, int, int], float], taken: list[torch.Tensor]) -> int:
+    """For each matrix of a batch; the right-hand sides are columns of the second one."""
+    rows, columns = taken[0].shape[-2:]
+    sides = taken[1].size(-1) if len(taken) > 1 and taken[1].dim() > 1 else 1
+    count = math.prod(taken[0].shape[:-2])
+    return round(count * formula(max(rows, columns), min(rows, columns), sides))
 
 
 def _of_transform(each: float, dims: Any, taken: torch.Tensor, given: torch.Tensor) -> int:
