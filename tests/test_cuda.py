@@ -189,7 +189,8 @@ def test_devices_are_reported():
 
 
 def test_the_environment_names_the_device():
-    known = environment.environment()
+    known = environment.environment(["cuda:0", "cpu"])
     assert known["gpu"] == torch.cuda.get_device_name()
     assert known["cuda"] == torch.version.cuda
     assert known["tf32"] in (True, False)
+    assert environment.environment(["cpu"])["gpu"] is None

@@ -5,6 +5,7 @@ import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -462,3 +463,74 @@ def test_nothing_is_measured_on_a_device_that_is_pretended(monkeypatch):
     assert problem.title.startswith("cuda is pretended, and what it takes here says nothing of a GPU: ")
     assert [case.device for case in answer.cases] == ["cpu"]
     assert "a device is pretended, and every operator pays for that: measure without --pretend" in answer.warnings
+
+
+# What times suffer from.
+
+
+def test_a_busy_machine_is_told_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (1.9, 0.0, 0.0))
+    assert environment.busy(["cpu"]) == ()
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (2.1, 0.0, 0.0))
+    said = "the load average is 2.1 on 4 cores: close other programs"
+    assert environment.busy(["cpu"]) == (f"{said}, or leave them a core with --threads 3",)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert environment.busy(["cpu"]) == (said,)
+
+
+def test_a_debug_build_and_a_coarse_clock_are_told(monkeypatch):
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(torch.version, "debug", True)
+    monkeypatch.setattr(environment.time, "get_clock_info", lambda _: SimpleNamespace(resolution=0.015))
+    assert environment.busy(["cpu"]) == (
+        "this torch is a debug build, which is slow: install a release from pytorch.org",
+        "the clock's steps are 15 ms: short times are those of many calls together",
+    )
+
+
+def test_a_processor_that_was_too_hot_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "_CPUS", tmp_path)
+    counts = [tmp_path / f"cpu{k}" / "thermal_throttle" / "core_throttle_count" for k in (0, 1)]
+    for count in counts:
+        count.parent.mkdir(parents=True)
+        count.write_text("7\n")
+    before = environment.throttles()
+    assert before == 14
+    assert list(environment.slowed(before, ["cpu"])) == []
+    counts[1].write_text("9\n")
+    assert list(environment.slowed(before, ["cpu"])) == [
+        "the processor was slowed down by heat 2 times during the run: let it cool, and run again"
+    ]
+
+
+def test_a_gpu_that_others_use_or_that_is_slowed_down_is_told(monkeypatch):
+    """With a stand-in for the driver's library, which names its bits itself."""
+    import pynvml
+
+    answers = {
+        "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1), SimpleNamespace(pid=environment.os.getpid())],
+        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(pynvml, name, lambda _, answer=answer: answer)
+    monkeypatch.setattr(environment, "_nvml", lambda: pynvml)
+    monkeypatch.setattr(environment, "_handle", lambda *_: 1)
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: None)
+    assert environment.busy(["cpu", "cuda:1"]) == (
+        "another process runs on cuda:1: wait for its end, or choose another device",
+    )
+    assert list(environment.slowed(environment.throttles(), ["cuda:1"])) == [
+        "the clock of cuda:1 is held down by its power limit: let it cool, or lower its load, and run again"
+    ]
+
+
+def test_the_environment_says_what_a_time_depends_on():
+    known = environment.environment(["cpu"])
+    assert (known["torch"], known["torch_commit"]) == (torch.__version__, torch.version.git_version)
+    assert (known["threads"], known["cores"]) == (torch.get_num_threads(), environment.os.cpu_count())
+    assert known["cpu"]
+    assert known["blas"] == "mkl" or not torch.backends.mkl.is_available()
+    assert (known["gpu"], known["driver"], known["tf32"]) == (None, None, None)

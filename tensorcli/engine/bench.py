@@ -51,7 +51,8 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         return
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
-    noted, throttles, began = [*environment.busy()], environment.throttles(), time.perf_counter()
+    devices = tuple(dict.fromkeys(job.device for job in jobs))
+    noted, throttles, began = [*environment.busy(devices)], environment.throttles(), time.perf_counter()
     if pretend.active():
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
@@ -62,10 +63,10 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
-                environment=environment.environment(),
+                environment=environment.environment(devices),
                 cases=tuple(case.so_far() for case in cases),
                 complete=complete,
-                warnings=(*noted, *environment.slowed(throttles)),
+                warnings=(*noted, *environment.slowed(throttles, devices)),
             )
         )
 

@@ -4,13 +4,15 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tensorcli import report, units
+
+_CPUS = Path("/sys/devices/system/cpu")
 
 
 def synchronize() -> None:
@@ -81,9 +83,12 @@ def cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def environment() -> dict[str, Any]:
-    """What a measurement depends on; null is unknown, or not there. Clocks are in MHz, as they are now."""
-    cuda = torch.cuda.is_available()
+def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
+    """What a measurement on devices depends on; null is unknown, or not in use. Clocks are in MHz, as they are now.
+
+    A GPU that is not in use is left alone: asking torch for its name would start it.
+    """
+    gpus = _indices(devices)
     return {
         "torch": str(torch.__version__),
         "torch_commit": torch.version.git_version,
@@ -92,7 +97,7 @@ def environment() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_mhz": _cpu_mhz(),
-        "governor": _first_word(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "governor": _first_word(_CPUS / "cpu0/cpufreq/scaling_governor"),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(),
@@ -100,13 +105,18 @@ def environment() -> dict[str, Any]:
         "blas": _built_with(r"BLAS_INFO=(\w+)") or ("mkl" if torch.backends.mkl.is_available() else None),
         "mkl": _built_with(r"Math Kernel Library Version (\S+)"),
         "onednn": _built_with(r"MKL-DNN v(\S+)"),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "driver": _driver() if cuda else None,
+        "gpu": ", ".join(dict.fromkeys(map(torch.cuda.get_device_name, gpus))) or None,
+        "driver": _driver() if gpus else None,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 if cuda else None,
-        **(_gpu_clocks(0) if cuda else {"gpu_mhz": None, "gpu_memory_mhz": None}),
+        "cudnn": torch.backends.cudnn.version() if gpus else None,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 if gpus else None,
+        **(_gpu_clocks(gpus[0]) if gpus else {"gpu_mhz": None, "gpu_memory_mhz": None}),
     }
+
+
+def _indices(devices: Iterable[str]) -> list[int]:
+    """Those of the CUDA devices among devices."""
+    return [torch.device(device).index or 0 for device in devices if device.startswith("cuda")]
 
 
 def _built_with(pattern: str) -> str | None:
@@ -141,22 +151,22 @@ def _gpu_clocks(index: int) -> dict[str, int | None]:
 
 def throttles() -> int:
     """How often the processor has been slowed down by heat since the machine started, as far as that is counted."""
-    counts = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    counts = _CPUS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
     return sum(int(_first_word(path) or 0) for path in counts)
 
 
-def slowed(since: int) -> Iterator[str]:
+def slowed(since: int, devices: Iterable[str]) -> Iterator[str]:
     """What slowed the devices down after the processor had been so `since` times, and while GPUs still worked."""
     count = throttles() - since
     if count > 0:
         times = "once" if count == 1 else f"{count:,} times"
         yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
-    for index in range(torch.cuda.device_count()):
+    for index in _indices(devices):
         yield from _slowed_gpu(index)
 
 
-def busy() -> tuple[str, ...]:
-    """What times suffer from here, each with advice: other programs, a debug build, a coarse clock."""
+def busy(devices: Iterable[str]) -> tuple[str, ...]:
+    """What times on devices suffer from, each with advice: other programs, a debug build, a coarse clock."""
     found = []
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -168,7 +178,7 @@ def busy() -> tuple[str, ...]:
     step = time.get_clock_info("perf_counter").resolution
     if step > COARSE:
         found.append(f"the clock's steps are {units.seconds(step)}: short times are those of many calls together")
-    return (*found, *(word for index in range(torch.cuda.device_count()) for word in _busy_gpu(index)))
+    return (*found, *(word for index in _indices(devices) for word in _busy_gpu(index)))
 
 
 BUSY = 0.5  # runnable programs for each core, before any of ours
