@@ -141,6 +141,12 @@ def test_a_warning_is_a_notice(session):
     assert value.values == 0.0
 
 
+def test_what_is_collected_meanwhile_is_not_the_users():
+    session = Session(seed=0, trust=True)
+    said = ask(session, "import tempfile\nf = tempfile.TemporaryFile()\ndel f")  # which is not closed
+    assert not any(isinstance(each, report.Notice) for each in said)
+
+
 def test_a_warning_of_the_line_that_fails_is_left_to_the_error(session):
     ask(session, "x = torch.ones(2, requires_grad=True)")
     kinds = [type(answer) for answer in ask(session, "float(x)")]

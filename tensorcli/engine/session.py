@@ -230,6 +230,7 @@ class Session:
         start, cpu = time.perf_counter(), time.process_time()
         with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
             warnings.simplefilter("default")
+            warnings.simplefilter("ignore", ResourceWarning)  # of what is collected just now, whoever left it
             try:
                 code = self.compile(statement, key)
                 with self.modes(), interrupts.interruptible():
