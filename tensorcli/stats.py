@@ -14,6 +14,8 @@ FAR_OUT = 3.0  # interquartile ranges beyond a quartile
 SLOW = 1.5  # times the median; a far-out sample that is nearer deserves no word
 MANY_OUTLIERS = 0.10  # of the samples
 RESAMPLES = 2000
+FEW_PAIRS = 30  # below it blocks of them are too few to draw from: of 8 equal pairs 15 % would be called different
+UNSURE = 2.0  # times: what fewer than FEWEST_SAMPLES samples may be off by, either way
 DRIFT = 0.05  # of the first third's median
 SLOW_FIRST = 20  # times the median
 LONG_FIRST = 0.01  # seconds
@@ -109,13 +111,17 @@ def ratio(
     samples that were not, it is the ratio of the medians. They are drawn again, with replacement, `RESAMPLES` times
     (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3), in blocks of neighbours, for what disturbs a machine
     lasts longer than a sample (the circular block bootstrap of Politis and Romano, 1992; a block is the square root of
-    their number). The seed makes the same samples give the same interval. With fewer than `FEWEST_SAMPLES` on a side
-    there is nothing to draw from: the interval is then the widest that the samples allow.
+    their number). The seed makes the same samples give the same interval. Of fewer than `FEW_PAIRS` pairs the interval is
+    that of their ratios' median, which holds whatever their number. With fewer than `FEWEST_SAMPLES` on a side there is
+    nothing to draw from: the interval is then the widest that the samples allow, and `UNSURE` times wider on each side.
     """
     import numpy as np
 
     if min(len(above), len(below)) < FEWEST_SAMPLES:
-        return Quotient(median(above) / median(below), min(above) / max(below), max(above) / min(below))
+        low, high = min(above) / max(below) / UNSURE, max(above) / min(below) * UNSURE
+        return Quotient(median(above) / median(below), low, high)
+    if len(pairs) < FEW_PAIRS and (known := median_interval(quotients := [a / b for a, b in pairs])):
+        return Quotient(median(quotients), *known)
     draw = np.random.default_rng(seed)
 
     def medians(samples: "np.ndarray") -> "np.ndarray":

@@ -73,6 +73,12 @@ def test_a_first_call_that_compiles_is_no_sample_however_long():
     assert (found.calls > 10, found.first_seconds) == (True, 5.0)
 
 
+def test_a_first_call_that_took_all_the_time_is_no_sample():
+    clock = FakeClock()
+    found = sampled(clock, f=clock.taking(12.0, 3.0), max_seconds=10.0)["f"]
+    assert (set(found.seconds), found.first_seconds) == ({3.0}, 12.0)
+
+
 def test_calls_that_become_faster_are_left_out_for_a_tenth_of_the_time():
     clock = FakeClock()
     found = sampled(clock, f=clock.taking(0.009, 0.007, 0.005, 0.003, 0.001), min_seconds=0.3)["f"]

@@ -82,8 +82,22 @@ def test_ratio_interval_covers_the_truth_about_as_often_as_it_says():
     assert sum(covers() for _ in range(60)) >= 54
 
 
-def test_ratio_of_few_samples_is_as_wide_as_they_allow():
-    assert stats.ratio([4.0, 6.0], [1.0, 2.0, 3.0]) == stats.Quotient(2.5, 4 / 3, 6.0)
+def test_ratio_of_few_samples_is_twice_as_wide_as_they_allow():
+    assert stats.ratio([4.0, 6.0], [1.0, 2.0, 3.0]) == stats.Quotient(2.5, 4 / 3 / 2, 12.0)
+    assert not stats.ratio([1.2], [1.0]).differs
+    assert stats.ratio([1000.0], [1.0]).differs
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 8, 10, 20])
+def test_few_samples_of_the_same_are_seldom_called_different(count):
+    draw = random.Random(count)
+
+    def differ(k):
+        pairs = [(draw.gauss(1.0, 0.05), draw.gauss(1.0, 0.05)) for _ in range(count)]
+        above, below = zip(*pairs, strict=True)
+        return stats.ratio(above, below, pairs=pairs, seed=k).differs
+
+    assert sum(differ(k) for k in range(100)) <= 5
 
 
 def test_outliers_are_far_out_and_slow():

@@ -128,11 +128,12 @@ class _Series:
     def warm_up(self, clock: Clock, *, long_enough: float, min_seconds: float, max_seconds: float) -> None:
         """Find the calls per sample, and go on until two in a row are about as fast, or a share of the time is spent.
 
-        Those two are the first samples where they are long enough; so is a first call that takes all the time there is.
+        Those two are the first samples where they are long enough. After a first call that took all the time there is,
+        the second is the first sample: the first may have compiled what it called.
         """
         taken = self.first = self._timed(clock) if self.task.first_seconds is None else self.task.first_seconds
         if taken >= max_seconds:
-            return self._keep(taken, 0)
+            return self._keep(self._timed(clock), 0)
         left = WARM_SHARE * min_seconds
         while True:
             before, calls = taken, self.calls
