@@ -111,9 +111,9 @@ def ratio(
     samples that were not, it is the ratio of the medians. They are drawn again, with replacement, `RESAMPLES` times
     (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3), in blocks of neighbours, for what disturbs a machine
     lasts longer than a sample (the circular block bootstrap of Politis and Romano, 1992; a block is the square root of
-    their number). The seed makes the same samples give the same interval. Of fewer than `FEW_PAIRS` pairs the interval is
-    that of their ratios' median, which holds whatever their number. With fewer than `FEWEST_SAMPLES` on a side there is
-    nothing to draw from: the interval is then the widest that the samples allow, and `UNSURE` times wider on each side.
+    their number). The seed makes the same samples give the same interval. Of fewer than `FEW_PAIRS` pairs the interval
+    is that of their ratios' median, which holds whatever their number. With fewer than `FEWEST_SAMPLES` on a side there
+    is nothing to draw from: the interval is then the widest that the samples allow, and `UNSURE` times wider each way.
     """
     import numpy as np
 
