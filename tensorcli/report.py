@@ -93,8 +93,8 @@ class Draw(Request, frozen=True, kw_only=True):
 class Measuring(Request, frozen=True, kw_only=True):
     """What all measuring is asked with. No devices, dtypes or threads means those that are the default now.
 
-    `min_seconds` is spent on each variant, and at most `max_seconds`; a loop too long for six samples is cut short and marked,
-    unless `full`. `cold` flushes the caches before each call. `explain` counts what each variant makes torch do.
+    `min_seconds` is spent on each variant, and at most `max_seconds`; a loop too long for six samples is measured in
+    part unless `full`. `cold` flushes the caches before each call. `explain` counts what each variant makes torch do.
     """
 
     devices: tuple[str, ...] = ()
