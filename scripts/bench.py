@@ -284,8 +284,8 @@ def timing(pairs: int) -> None:
         quarter = len(ratios) // 4
         print(
             f"{name}: {statistics.median(one[0] for one, _ in both) * 1e6:.2f} us, ratio to blocked_autorange "
-            f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} .. {ratios[-1 - quarter]:.3f}, {pairs} "
-            f"pairs); {totals[0]:.3f} s each against {totals[1]:.3f} s",
+            f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} .. {ratios[-1 - quarter]:.3f}, "
+            f"{pairs} pairs); {totals[0]:.3f} s each against {totals[1]:.3f} s",
             flush=True,
         )
 
