@@ -29,7 +29,7 @@ def read(path: Path) -> Benchmark | str:
 
 def since(now: Benchmark, then: Benchmark) -> Benchmark:
     """A benchmark whose variants say how many times faster they are than in the earlier one."""
-    same = then.cases if then.workload == now.workload else ()
+    same = then.cases if then.workload == now.workload and _setup(then) == _setup(now) else ()
     earlier = {_key(case, variant): variant for case in same for variant in case.variants}
     cases = tuple(
         msgspec.structs.replace(
@@ -45,11 +45,17 @@ def since(now: Benchmark, then: Benchmark) -> Benchmark:
 
 
 def slower(benchmark: Benchmark, share: float) -> Iterator[Diagnosis]:
-    """A diagnosis for each variant that takes longer than then by more than `share`, and where nothing is compared."""
+    """A diagnosis for each variant that is wrong, or takes longer than then by more than `share`.
+
+    And one where nothing is compared.
+    """
     compared = False
     for case in benchmark.cases:
         for variant in case.variants:
             ratio = variant.then
+            if variant.agrees and not variant.agrees.ok:
+                title = f'"{variant.name}" {place(case)} does not agree with {variant.agrees.with_}'
+                yield Diagnosis(code="wrong-result", category="value", title=title)
             compared |= ratio is not None
             if ratio is None or not stats.differs(ratio.low, ratio.high) or ratio.value * (1 + share) >= 1:
                 continue
@@ -61,6 +67,11 @@ def slower(benchmark: Benchmark, share: float) -> Iterator[Diagnosis]:
     if not compared and benchmark.complete:
         title = "nothing was compared: no variant was measured then and now at the same size, dtype, device and threads"
         yield Diagnosis(code="nothing-to-compare", category="value", title=title)
+
+
+def _setup(benchmark: Benchmark) -> str | None:
+    """What ran before the expressions that were compared; None in a workload."""
+    return getattr(benchmark.asked, "setup", None)
 
 
 def percent(ratio: float) -> str:
@@ -103,9 +114,9 @@ def _ratio(now: Variant, then: Variant | None) -> Ratio | None:
 
 
 def _interval(variant: Variant) -> tuple[float, float]:
-    """The interval of its median; of fewer samples than one takes, all that they spanned."""
-    low = min(variant.seconds) if variant.low is None else variant.low
-    high = max(variant.seconds) if variant.high is None else variant.high
+    """The interval of its median; of fewer samples than one takes, all that they spanned and may be off by."""
+    low = min(variant.seconds) / stats.UNSURE if variant.low is None else variant.low
+    high = max(variant.seconds) * stats.UNSURE if variant.high is None else variant.high
     return low, high
 
 
@@ -123,5 +134,7 @@ def _differences(now: Benchmark, then: Benchmark) -> Iterator[str]:
             )
     if then.workload != now.workload:
         yield f"the earlier run was of {then.workload}, not of {now.workload}"
+    elif _setup(then) != _setup(now):
+        yield "the earlier run had another setup (-s), so that nothing is compared: run it again with this one"
     if not then.complete:
         yield "the earlier run was interrupted"

@@ -16,8 +16,10 @@ def integers(text: str) -> list[int]:
     last, sign, step = int(match[2]), match[3], int(match[4])
     if (sign == "*" and (step < 2 or found[0] < 1)) or step < 1 or last < found[0]:
         raise ValueError(f"{text} has no end: its steps do not lead upwards")
-    while (following := found[-1] * step if sign == "*" else found[-1] + step) <= last and len(found) < MOST:
+    while (following := found[-1] * step if sign == "*" else found[-1] + step) <= last:
         found.append(following)
+        if len(found) > MOST:
+            raise ValueError(f"{text} has more than {MOST} numbers: take larger steps, as in 64..4096*2")
     return found
 
 

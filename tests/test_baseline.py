@@ -12,7 +12,7 @@ from samples import SAMPLES
 
 from tensorcli import baseline, export, wire
 from tensorcli.render.bench import markdown, render_bench
-from tensorcli.report import Benchmark, Case, Ceiling, Ratio, Variant
+from tensorcli.report import Agreement, Benchmark, Case, Ceiling, Compare, Ratio, Variant
 
 LIMIT = Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0)
 
@@ -56,9 +56,9 @@ def test_intervals_that_overlap_are_no_difference(now, before):
     assert "no difference" in render_bench(found, width=120).plain
 
 
-def test_without_an_interval_all_that_was_sampled_is_one():
+def test_without_an_interval_it_is_twice_all_that_was_sampled():
     few = replace(variant(low=4.0, high=8.0), low=None, high=None)
-    assert then(few, variant(low=1.0, high=2.0)) == Ratio(to="then", value=0.25, low=1 / 8, high=0.5)
+    assert then(few, variant(low=1.0, high=2.0)) == Ratio(to="then", value=0.25, low=1 / 16, high=1.0)
 
 
 def test_what_was_not_measured_alike_is_not_compared():
@@ -80,6 +80,22 @@ def test_slower_is_told_with_numbers_and_only_beyond_the_share():
         '"matmul" on cpu at n = 64 takes 25 % longer than then (95 % interval 9.1 % .. 44 %)'
     )  # 1.25 / 1, 1.2 / 1.1, 1.3 / 0.9
     assert list(baseline.slower(now, 0.30)) == []
+
+
+def test_another_setup_is_not_compared():
+    asked = [Compare(texts=("x.sum()",), setup=f"x = torch.rand({n})") for n in (10, 1000)]
+    before, now = (benchmark(variant(low=1.0, high=1.1), asked=each) for each in asked)
+    found = baseline.since(now, before)
+    assert found.cases[0].variants[0].then is None
+    assert any("another setup" in warning for warning in found.warnings)
+    assert [each.code for each in baseline.slower(found, 0.1)] == ["nothing-to-compare"]
+    assert baseline.since(before, before).cases[0].variants[0].then is not None
+
+
+def test_a_wrong_result_does_not_pass():
+    wrong = Agreement(with_="float64", max_abs_error=1.0, max_rel_error=1.0, ok=False)
+    found = baseline.since(benchmark(variant(low=1.0, high=1.1, agrees=wrong)), benchmark(variant(low=1.0, high=1.1)))
+    assert [each.code for each in baseline.slower(found, 0.1)] == ["wrong-result"]
 
 
 def test_a_comparison_of_nothing_does_not_pass():

@@ -11,7 +11,7 @@ from tensorcli.report import Bench, Compare
     ("text", "sizes"),
     [
         ("512", [512]), ("64..512*2", [64, 128, 256, 512]), ("100..350+100", [100, 200, 300]), ("1_000", [1000]),
-        ("0", [0]), ("-3", [-3]), ("7..7*2", [7]), ("1..1000000+1", list(range(1, 101))),
+        ("0", [0]), ("-3", [-3]), ("7..7*2", [7]), ("1..100+1", list(range(1, 101))),
     ],
 )  # fmt: skip
 def test_ranges_of_sizes(text, sizes):
@@ -22,6 +22,11 @@ def test_ranges_of_sizes(text, sizes):
 def test_what_is_no_range_of_sizes_is_told(text):
     with pytest.raises(ValueError, match=r"is no size|has no end"):
         ranges.integers(text)
+
+
+def test_a_range_is_whole_or_told():
+    with pytest.raises(ValueError, match=r"^1\.\.1000000\+1 has more than 100 numbers: take larger steps"):
+        ranges.integers("1..1000000+1")
 
 
 @pytest.mark.parametrize(

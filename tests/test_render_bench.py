@@ -1,7 +1,11 @@
 """Benchmarks and timings as people see them, exactly, at several widths."""
 
+import io
+import re
+
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from tensorcli import report
 from tensorcli.render import render
@@ -311,3 +315,18 @@ def test_shares_of_the_limit_and_counts_are_shown():
     assert " limit: 100 GFLOP/s, 10.0 GB/s, measured; memory is the limit here" in lines
     assert any("25 %" in line for line in lines)
     assert lines[-1] == " warning: this is incomplete: it was interrupted"
+
+
+def test_a_wrong_answer_is_red_and_not_a_fast_one():
+    wrong = Agreement(with_="float64", max_abs_error=1.0, max_rel_error=1.0, ok=False, reason="largest error 1")
+    fast = variant("fast", 1e-6, ratio=50.0, agrees=wrong)
+    loop = variant("python loop", 5e-5, ratio=1.0)
+    case = Case(device="cpu", dtype="float32", size={"n": 8}, variants=(loop, fast))
+    drawn = io.StringIO()
+    console = Console(file=drawn, width=120, force_terminal=True, color_system="standard", _environ={})
+    console.print(render(Benchmark(workload="dot", environment={}, cases=(case,)), width=120))
+    (line,) = [line for line in drawn.getvalue().split("\n") if "wrong result" in line]
+    assert "x faster" not in line
+    assert "█" not in line
+    assert re.search(r"\x1b\[[\d;]*31m *fast", line)
+    assert re.search(r"\x1b\[[\d;]*31m *wrong result", line)

@@ -173,8 +173,9 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
     """A variant's cells; of one with a reason the last are empty, for the reason to stand there."""
     median = variant.median
     about = "~ " if variant.status == "extrapolated" else ""
+    wrong = _is_wrong(variant)
     cells = [
-        Text(safe_line(variant.name[:LINE])),
+        Text(safe_line(variant.name[:LINE]), theme.ERROR if wrong else ""),
         Text(safe_line(case.device), theme.DEVICE),
         Text("" if median is None else f"{about}{_duration(median)}", theme.NAME),
     ]
@@ -185,9 +186,21 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
         Text(_interval(median, variant.low, variant.high), theme.FAINT),
         Text("" if variant.gflops_per_second is None else _rate(variant.gflops_per_second)),
         Text(_share(variant), theme.FAINT),
-        Text("1") if variant.ratio and variant.ratio.to == variant.name else _ratio(variant.ratio),
+        Text("wrong result", theme.ERROR) if wrong else _against_first(variant),
         _ratio(variant.then, interval=True),
     ]
+
+
+def _is_wrong(variant: report.Variant) -> bool:
+    """Whether its result is not what the others have: a wrong answer is not a fast one."""
+    return variant.agrees is not None and not variant.agrees.ok
+
+
+def _against_first(variant: report.Variant) -> Text:
+    """How it compares with the first, which is 1 itself."""
+    if variant.ratio and variant.ratio.to == variant.name:
+        return Text("1")
+    return _ratio(variant.ratio)
 
 
 def _with_reason(line: Text, variant: report.Variant, width: int) -> list[Text]:
@@ -269,7 +282,7 @@ def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: i
     room = min(width - start, MOST_BAR)
     gains = [
         math.log(each.ratio.value)
-        if each.ratio and not each.reason and stats.differs(each.ratio.low, each.ratio.high)
+        if each.ratio and not each.reason and not _is_wrong(each) and stats.differs(each.ratio.low, each.ratio.high)
         else 0.0
         for each in variants
     ]
