@@ -3,6 +3,7 @@
 import signal
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from test_workloads import TICK, Ticking
@@ -272,3 +273,24 @@ def test_what_cannot_be_compared():
     assert agreement.alike("a", "a", name="f", terms=1) is None
     assert agreement.alike(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), name="f", terms=1) is None
     assert agreement.alike(None, None, name="f", terms=1) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ok"),
+    [
+        (np.ones(3), np.zeros(3), False),
+        (np.ones(3), np.ones(3), True),
+        (np.ones(3)[::-1], torch.ones(3), True),
+        (np.float64(1.5), 1.5, True),
+        (torch.tensor([2**53 + 1]), torch.tensor([2**53]), False),
+        (torch.tensor([2**53 + 1]), torch.tensor([2**53 + 1]), True),
+        (1.00000001, 1.0, False),
+        (1.0, 1.0, True),
+        (10**20, 10**20 + 1, False),
+        (True, False, False),
+    ],
+)
+def test_numbers_and_arrays_are_compared_with_all_their_digits(one, other, ok):
+    found = agreement.alike(one, other, name="first", terms=1)
+    assert found is not None
+    assert found.ok == ok

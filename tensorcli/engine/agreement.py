@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from tensorcli import report, units
@@ -65,10 +66,14 @@ def alike(result: Any, first: Any, *, name: str, terms: int) -> report.Agreement
 def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
     """The tensors at the same places in both; a sentence where these differ, two Nones at what cannot be compared."""
     match one, other:
-        case (torch.Tensor(), torch.Tensor() | bool() | int() | float() | complex()):
-            yield one, torch.as_tensor(other)
-        case (bool() | int() | float() | complex(), torch.Tensor() | bool() | int() | float() | complex()):
-            yield torch.as_tensor(one), torch.as_tensor(other)
+        case (torch.Tensor() | np.ndarray() | np.generic() | bool() | int() | float() | complex(), _) if isinstance(
+            other, torch.Tensor | np.ndarray | np.generic | bool | int | float | complex
+        ):
+            try:
+                yield _tensor(one), _tensor(other)
+            except (TypeError, ValueError, RuntimeError):  # an integer of more than 64 bits, an array of texts
+                same = bool(np.all(one == other))
+                yield (None, None) if same else ("it is another value", None)
         case (tuple() | list(), tuple() | list()):
             if len(one) != len(other):
                 yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None
@@ -87,12 +92,26 @@ def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
             yield None, None
 
 
+def _tensor(value: Any) -> torch.Tensor:
+    """A number or an array as a tensor; Python's own numbers with all their digits."""
+    match value:
+        case bool() | int() | torch.Tensor():
+            return torch.as_tensor(value)
+        case float():
+            return torch.as_tensor(value, dtype=torch.float64)
+        case complex():
+            return torch.as_tensor(value, dtype=torch.complex128)
+        case _:
+            return torch.as_tensor(np.array(value))  # a copy: torch takes none that is read-only or reversed
+
+
 def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int) -> report.Agreement:
     if one.shape != other.shape:
         return _other(name, _shapes(one, other))
     one, other = (_dense(x).to(other.device) for x in (one, other))
     rounding = [x.dtype for x in (one, other) if x.dtype.is_floating_point or x.dtype.is_complex]
     bound = min(max((10 * terms**0.5 * _roundoff(dtype) for dtype in rounding), default=0.0), LARGEST_ACCEPTED)
+    whole = not rounding and bool((one == other).all())
     exact = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
     one, other = one.to(exact), other.to(exact)
     same = (one == other) | (one.isnan() & other.isnan())
@@ -100,7 +119,8 @@ def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int) -> rep
     finite = other.abs()[other.isfinite()]
     size = finite.max() if finite.numel() else torch.tensor(0.0)
     relative = torch.where(errors == 0, 0.0, errors / size)
-    return _agreement(name, errors, relative, bool((relative <= bound).all()), bound)
+    ok = bool((relative <= bound).all()) if rounding else whole  # integers may have more digits than float64
+    return _agreement(name, errors, relative, ok, bound)
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:
