@@ -294,3 +294,15 @@ def test_numbers_and_arrays_are_compared_with_all_their_digits(one, other, ok):
     found = agreement.alike(one, other, name="first", terms=1)
     assert found is not None
     assert found.ok == ok
+
+
+def test_every_generator_gives_the_same_numbers_to_all_and_is_put_back():
+    session = Session(seed=3)
+    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    (found,) = (
+        each
+        for each in asked("np.random.rand(3)", "np.random.rand(3)", session=session)
+        if isinstance(each, report.Benchmark)
+    )
+    assert found.cases[0].variants[1].agrees.ok
+    assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before

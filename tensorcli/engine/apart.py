@@ -5,7 +5,6 @@ import copy
 import gc
 import io
 import os
-import random
 import sys
 import threading
 import types
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from tensorcli import language
-from tensorcli.engine import environment, gradients, interrupts, namespace, pretend
+from tensorcli.engine import environment, gradients, interrupts, namespace, pretend, randomness
 
 FILENAME = "<apart {}>"  # of the code that is run here, by the statement's position
 MAX_NBYTES = 32 << 20  # of all that is copied
@@ -57,10 +56,8 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
 
     Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
     """
-    before = torch.get_rng_state()
-    numpy_state, python_state = np.random.get_state(), random.getstate()
     settings = [(get, put, get()) for get, put in _SETTINGS]
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with randomness.put_back(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         if random_state is not None:
             torch.set_rng_state(random_state)
@@ -68,9 +65,6 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
             with interrupts.deadline(seconds) if seconds is not None else nullcontext():
                 yield
         finally:
-            torch.set_rng_state(before)
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
             for get, put, value in settings:
                 if get() != value:
                     put(value)

@@ -10,7 +10,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from tensorcli import report
-from tensorcli.engine import agreement, describe, environment, timed
+from tensorcli.engine import agreement, describe, environment, randomness, timed
 from tensorcli.engine.bench import Emit, measure, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock, Loop
@@ -152,23 +152,22 @@ class _Case:
     @contextmanager
     def _around(self) -> Iterator[None]:
         """The device, the dtype and names of this case's own; afterwards all is as it was, random numbers included."""
-        device, dtype, random = str(environment.default_device()), torch.get_default_dtype(), torch.get_rng_state()
+        device, dtype = str(environment.default_device()), torch.get_default_dtype()
         sink = Sink(lambda _: None, source=None, statement=None)
         environment.set_default_device(self._device)
         torch.set_default_dtype(dtype_of(self._dtype))
         try:
-            with self._session.apart(), warnings.catch_warnings(), redirect_stdout(sink):
+            with randomness.put_back(), self._session.apart(), warnings.catch_warnings(), redirect_stdout(sink):
                 warnings.simplefilter("ignore")
                 yield
         finally:
             self._first = None
             environment.set_default_device(device)
             torch.set_default_dtype(dtype)
-            torch.set_rng_state(random)
 
     def _plan(self) -> Plan:
         session = self._session
-        torch.manual_seed(self._request.seed)
+        randomness.seed(self._request.seed)
         if setup := _with(self._request.setup, self._size):
             session.run(setup, self._problem)
         self._terms = max((x.numel() for x in _tensors(session.variables()).values()), default=1)
@@ -190,7 +189,7 @@ class _Case:
         names = dict(session.names)
 
         def value(_: int | None) -> Any:
-            torch.manual_seed(self._request.seed)  # the same random numbers for all
+            randomness.seed(self._request.seed)  # the same random numbers for all
             before = {each: x._version for each, x in _tensors(names).items()}
             result = session.value(statements, names, self._problem)
             changed = [each for each, x in _tensors(names).items() if before.get(each, x._version) != x._version]

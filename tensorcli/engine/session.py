@@ -2,7 +2,6 @@
 
 import ast
 import gc
-import random
 import time
 import traceback
 import warnings
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace
+from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace, randomness
 from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
 from tensorcli.engine.surprises import Watch
@@ -135,7 +134,7 @@ class Session:
             case report.Reset():
                 self._reset()
                 gc.collect()  # a module's parameters and hooks may be cycles
-                self._seed(self.seed)
+                randomness.seed(self.seed)
                 emit(report.Notice(text=f"all names are forgotten; the seed is {self.seed} again"))
             case report.Explain():
                 from tensorcli.engine.pages import explain
@@ -479,13 +478,8 @@ class Session:
             self.warn = request.warn
         if request.seed is not None:
             self.seed = request.seed
-            self._seed(request.seed)
+            randomness.seed(request.seed)
         emit(self.settings())
-
-    def _seed(self, seed: int) -> None:
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
 
     def _reset(self) -> None:
         self.names.clear()
