@@ -238,3 +238,16 @@ def test_the_clock_of_an_accelerator_waits_for_its_work(monkeypatch):
     clock = measure.clock_of("cuda:1")
     assert measure.elapsed(measure.Task(measure.loop_of(lambda: None)), calls=3, clock=clock) >= 0
     assert waited == [torch.device("cuda:1")] * 2
+
+
+def test_a_sessions_clock_waits_for_the_gpu_where_its_tensors_may_be(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    measure.clock_of_session("cpu")()
+    assert waited == [torch.device("cuda")] * torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    waited.clear()
+    measure.clock_of_session("cpu")()
+    assert waited == [torch.device("cuda")]
+    measure.clock_of("cpu")()
+    assert waited == [torch.device("cuda")]

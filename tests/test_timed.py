@@ -47,6 +47,11 @@ def test_a_variable_that_hides_a_library_is_looked_up_each_time(session):
     assert [each.item() for each in session.names["seen"]] == [3, 6, 9, 12]
 
 
+def test_a_name_that_a_comprehension_binds_is_its_own(session):
+    looped(session, "seen.append([F.sum().item() for F in [x, x]])", turns=1)
+    assert session.names["seen"] == [[3.0, 3.0]]
+
+
 def test_the_gate_stands_in_loops(session):
     with pytest.raises(language.Problem):
         language.parse("().__class__")

@@ -13,7 +13,7 @@ import torch
 from tensorcli import report, stats, units
 from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits, pretend
 from tensorcli.engine.candidates import Candidate, Job, Plan
-from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, clock_of, elapsed
+from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, elapsed
 
 Emit = Callable[[report.AnyReport], None]
 
@@ -73,7 +73,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     try:
         with interrupts.interruptible():
             for number, job in enumerate(jobs):
-                own = clock or clock_of(job.device)
+                own = clock or job.clock_of(job.device)
                 with _threads(job.threads), candidates.precision(job.dtype), job.around():
                     place = job.device, job.dtype, job.threads
                     if place not in ceilings:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tensorcli import report
-from tensorcli.engine.measure import Loop
+from tensorcli.engine.measure import Clock, Loop, clock_of
 
 TF32 = "tf32"  # float32 whose products an NVIDIA GPU may round to 10 bits: asked for as if it were a dtype
 
@@ -46,7 +46,7 @@ class Plan:
 class Job:
     """A case to be measured, `around` which something holds: `plan` makes its candidates, which takes `needed_nbytes`.
 
-    `texts` are those of the candidates, by their names.
+    `texts` are those of the candidates, by their names; `clock_of` gives the clock for its device.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Job:
     plan: Callable[[], Plan]
     needed_nbytes: int = 0
     around: Callable[[], AbstractContextManager[None]] = nullcontext
+    clock_of: Callable[[str], Clock] = clock_of
 
 
 def dtype_of(name: str) -> torch.dtype:

@@ -13,7 +13,7 @@ from tensorcli import report
 from tensorcli.engine import agreement, describe, environment, randomness, timed
 from tensorcli.engine.bench import Emit, measure, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
-from tensorcli.engine.measure import Clock, Loop
+from tensorcli.engine.measure import Clock, Loop, clock_of_session
 from tensorcli.engine.output import Sink
 from tensorcli.workloads import table
 
@@ -147,6 +147,7 @@ class _Case:
             texts=self._texts,
             plan=self._plan,
             around=self._around,
+            clock_of=clock_of_session,
         )
 
     @contextmanager

@@ -47,6 +47,11 @@ def clock_of(device: str) -> Clock:
     return now
 
 
+def clock_of_session(device: str) -> Clock:
+    """The clock for a session's own statements: tensors may live on a GPU although the default device is the CPU."""
+    return clock_of("cuda" if device == "cpu" and torch.cuda.is_available() else device)
+
+
 # Calls what is timed once for each turn.
 Loop = Callable[[Iterable[None]], None]
 
@@ -249,8 +254,7 @@ def timeit(
     clock: Clock | None = None,
 ) -> report.Timing:
     """Run a loop's statement again and again for `min_seconds` and report every sample. What it raises goes through."""
-    if clock is None:  # tensors may live on a GPU although the default device is the CPU
-        clock = clock_of("cuda" if device == "cpu" and torch.cuda.is_available() else device)
+    clock = clock or clock_of_session(device)
     label = source if len(source) <= 40 and "\n" not in source else source.split("\n")[0][:37] + "..."
     task = Task(loop, first_seconds=first_seconds)
     sampling = Interleaved({label: task}, clock=clock, min_seconds=max(min_seconds, 1e-3), max_seconds=PATIENCE)

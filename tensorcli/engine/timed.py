@@ -28,7 +28,7 @@ def guarded(statements: Sequence[Statement], names: dict[str, Any], *, trust: bo
     source = "\n".join(statement.source for statement in statements)
     libraries = LIBRARIES.difference(variables)
     paths: dict[str, ast.expr] = {}
-    once = _Once(libraries.difference(_assigned(source)), paths)
+    once = _Once(libraries.difference(_bound(symtable.symtable(source, "<timed>", "exec"))), paths)
     tree = _loop([once.visit(statement.node) for statement in fresh], source, paths)
     return _defined(language.compiled(fresh[0], filename="<timed>", trust=trust, tree=tree.body[0]), names)
 
@@ -54,6 +54,12 @@ def _assigned(source: str) -> set[str]:
     """The variables that a text assigns."""
     table = symtable.symtable(source, "<timed>", "exec")
     return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+
+
+def _bound(table: symtable.SymbolTable) -> set[str]:
+    """The names that a text binds anywhere, those of its comprehensions and functions too."""
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_local()}
+    return own.union(*map(_bound, table.get_children()))
 
 
 class _Once(ast.NodeTransformer):
