@@ -82,10 +82,126 @@ def test_random_numbers_are_the_same_for_all():
 def test_what_changes_its_inputs_is_said():
     (answer,) = asked("x.add_(1)", "x + 1", setup="x = torch.zeros(3)")
     (case,) = answer.cases
-    assert case.warnings == (
-        '"x.add_(1)" changes x in place: each call works on what the last one left',
-        '"x + 1" does not agree with x.add_(1): its largest relative error is 1, and rounding explains 1e-06',
+    assert case.warnings == ('"x.add_(1)" changes x: each call works on what the last one left',)
+    assert case.variants[1].agrees.ok
+
+
+def test_a_count_that_goes_on_is_said():
+    (answer,) = asked("c += 1; c", setup="c = 0")
+    assert answer.cases[0].warnings == ('"c += 1; c" changes c: each call works on what the last one left',)
+
+
+CHANGES = """
+x = torch.arange(6.0).reshape(2, 3)
+row = x[0]
+xs = [1]
+model = torch.nn.Linear(3, 3)
+norm = torch.nn.BatchNorm1d(3)
+w = torch.ones(3, requires_grad=True)
+loss = (w * 2).sum()
+before = loss.item()
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x.add_(1)",
+        "x[0] = 7",
+        "row.zero_(); x",
+        "torch.add(x, 1, out=x)",
+        "torch.nn.functional.relu(x, True)",
+        "xs.append(1)",
+        "[xs.append(i) for i in range(3)]",
+        "norm(x)",
+        "w.sum().backward()",
+        "loss.backward(retain_graph=True)",
+        "model.weight.data.zero_()",
+        "x.mul_(2); norm(x)",
+    ],
+)
+def test_nothing_of_the_session_s_changes(text):
+    session = Session(seed=1)
+    session.ask(report.Evaluate(text=CHANGES), lambda _: None)
+    look = report.Evaluate(text="[x.tolist(), row.tolist(), xs, model.weight.tolist(), norm.state_dict(), w.grad]")
+
+    def state():
+        session.ask(look, lambda _: None)
+        return repr(session.names["_"])
+
+    before = state()
+    answer = asked(text, "x + 1", session=session)[-1]
+    assert [each.status for each in answer.cases[0].variants] == ["measured", "measured"]
+    assert state() == before
+
+
+@pytest.mark.parametrize("texts", [("x.add_(1)", "x + 1", "1 + x"), ("x + 1", "x.add_(1)", "1 + x")])
+def test_the_order_of_expressions_decides_nothing(texts):
+    found = variants(*texts, setup="x = torch.zeros(3)")
+    assert [each.agrees.ok for each in found[1:]] == [True, True]
+
+
+def test_what_shares_memory_does_so_in_copies():
+    _, second = variants("row.zero_(); x", "x * 0", setup="x = torch.ones(1, 3); row = x[0]")
+    assert second.agrees.ok
+
+
+def test_what_cannot_be_copied_changes_the_session_s_own(monkeypatch):
+    monkeypatch.setattr("tensorcli.engine.environment.available_nbytes", lambda: 16)
+    session = Session(seed=1)
+    session.ask(report.Evaluate(text="x = torch.zeros(1000)"), lambda _: None)
+    monkeypatch.setattr("tensorcli.engine.limits.limit_memory", lambda: None)
+    (answer,) = asked("x.add_(1)", session=session)
+    note = '"x.add_(1)" changes x, the session\'s own: each call works on what the last one left'
+    assert answer.cases[0].warnings == (note,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ok"),
+    [
+        ("x", "x * 1.00005", False),  # not what a million elements excuse: nothing is summed
+        ("x.cumsum(0)", "x.cumsum(0) * 1.0005", False),
+        ("x.sum()", "torch.dot(x, torch.ones_like(x))", True),
+        ("x.sum().item()", "torch.dot(x, torch.ones_like(x)).item()", True),  # float32 on the way
+        ("x.double().sum().item()", "x.double().sum().item() * 1.0001", False),
+        ("x.numpy().sum()", "x.sum().item()", True),
+        ("np.sum(x.numpy())", "sum(x.tolist())", True),
+        ("(x - x.mean()) / x.std()", "(x - x.mean()) * x.var().rsqrt()", True),
+        ("x.softmax(0)", "x.exp() / x.exp().sum()", True),
+        ("x.half().float()", "x", False),
+    ],
+)
+def test_rounding_is_what_the_operators_explain(one, other, ok):
+    _, second = variants(one, other, setup="x = torch.rand(100_000)")
+    assert second.agrees.ok == ok, second.agrees.reason
+
+
+def test_each_expression_has_its_own_work():
+    product, ones, total, nothing = variants(
+        "x @ x", "torch.ones(64, 64)", "x.sum()", "x", setup="x = torch.rand(64, 64)"
     )
+    assert (product.flops, product.nbytes) == (2 * 64**3, 2 * 4 * 64**2)
+    wrong = (None, None, None, None)
+    for each in (ones, total, nothing):
+        assert not each.agrees.ok
+        assert (each.flops, each.nbytes, each.gflops_per_second, each.share) == wrong
+
+
+def test_an_expression_that_does_less_for_the_same_has_its_own_work():
+    product, kept = variants("x @ x", "y", setup="x = torch.rand(64, 64); y = x @ x")
+    assert kept.agrees.ok
+    assert (product.flops, kept.flops, kept.nbytes) == (2 * 64**3, None, None)
+
+
+def test_the_limit_is_what_any_case_did(monkeypatch):
+    limit = report.Ceiling(gflops_per_second=1e-9, gbytes_per_second=1.0)
+    monkeypatch.setattr(ceiling, "of", lambda *_, **__: limit)
+    (answer,) = asked("a @ b", setup=MATRICES, parameters={"n": (4, 8)})
+    small, large = answer.cases
+    fastest = large.variants[0].gflops_per_second
+    assert small.ceiling == large.ceiling == report.Ceiling(gflops_per_second=fastest, gbytes_per_second=1.0)
+    assert large.variants[0].share == pytest.approx(1)
+    assert small.variants[0].share == pytest.approx(1 / 8)
 
 
 def test_what_an_expression_assigns_is_its_own():

@@ -41,21 +41,22 @@ def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: 
     return _agreement(name, errors, relative, bool((errors <= bound * sizes).all()), bound)
 
 
-def alike(result: Any, first: Any, *, name: str, terms: int) -> report.Agreement | None:
+def alike(result: Any, first: Any, *, name: str, terms: int, roundoff: float = 0.0) -> report.Agreement | None:
     """Compare what two expressions gave: tensors, numbers, and tuples, lists and dicts of them; None for anything else.
 
     There is no exact result to hold them against, so each tensor's largest error is relative to the largest element.
     Sums of `terms` products may differ by 10 sqrt(terms) u, u being half the coarser dtype's epsilon: rounding errors
     are as good as random (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, SIAM J. Sci.
-    Comput. 41, 2019). Elements that are nan or infinite must be so in both.
+    Comput. 41, 2019). Elements that are nan or infinite must be so in both. Python's numbers have a dtype of their own,
+    but may come from tensors of a coarser one: `roundoff` is that of the coarsest.
     """
     found: list[report.Agreement] = []
-    for one, other in _pairs(result, first):
+    for one, other, number in _pairs(result, first):
         if isinstance(one, str):
             return _other(name, one)
         if one is None:
             return None
-        found.append(_alike(one, other, name, terms))
+        found.append(_alike(one, other, name, terms, roundoff if number else 0.0))
     wrong = [each for each in found if not each.ok]
     worst = max(
         found, key=lambda each: each.max_rel_error if isinstance(each.max_rel_error, float) else 0.0, default=None
@@ -63,33 +64,37 @@ def alike(result: Any, first: Any, *, name: str, terms: int) -> report.Agreement
     return wrong[0] if wrong else worst
 
 
-def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
-    """The tensors at the same places in both; a sentence where these differ, two Nones at what cannot be compared."""
+def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any, bool]]:
+    """The tensors at the same places in both, and whether one was a number of Python's.
+
+    A sentence where these differ, two Nones at what cannot be compared.
+    """
     match one, other:
         case (torch.Tensor() | np.ndarray() | np.generic() | bool() | int() | float() | complex(), _) if isinstance(
             other, torch.Tensor | np.ndarray | np.generic | bool | int | float | complex
         ):
             try:
-                yield _tensor(one), _tensor(other)
+                number = isinstance(one, float | complex) or isinstance(other, float | complex)
+                yield _tensor(one), _tensor(other), number
             except (TypeError, ValueError, RuntimeError):  # an integer of more than 64 bits, an array of texts
                 same = bool(np.all(one == other))
-                yield (None, None) if same else ("it is another value", None)
+                yield None if same else "it is another value", None, False
         case (tuple() | list(), tuple() | list()):
             if len(one) != len(other):
-                yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None
+                yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None, False
             for mine, theirs in zip(one, other, strict=False):
                 yield from _pairs(mine, theirs)
         case (dict(), dict()):
             if one.keys() != other.keys():
-                yield "its keys are others", None
+                yield "its keys are others", None, False
             for key in one.keys() & other.keys():
                 yield from _pairs(one[key], other[key])
         case (None, None):
             return
         case _:
             if type(one) is not type(other):
-                yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None
-            yield None, None
+                yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None, False
+            yield None, None, False
 
 
 def _tensor(value: Any) -> torch.Tensor:
@@ -105,12 +110,13 @@ def _tensor(value: Any) -> torch.Tensor:
             return torch.as_tensor(np.array(value))  # a copy: torch takes none that is read-only or reversed
 
 
-def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int) -> report.Agreement:
+def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int, roundoff: float) -> report.Agreement:
     if one.shape != other.shape:
         return _other(name, _shapes(one, other))
     one, other = (_dense(x).to(other.device) for x in (one, other))
     rounding = [x.dtype for x in (one, other) if x.dtype.is_floating_point or x.dtype.is_complex]
-    bound = min(max((10 * terms**0.5 * _roundoff(dtype) for dtype in rounding), default=0.0), LARGEST_ACCEPTED)
+    coarsest = max([roundoff, *map(_roundoff, rounding)]) if rounding else 0.0
+    bound = min(10 * terms**0.5 * coarsest, LARGEST_ACCEPTED)
     whole = not rounding and bool((one == other).all())
     exact = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
     one, other = one.to(exact), other.to(exact)

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from tensorcli import report, stats, units
-from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits, pretend
+from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits, pretend, work
 from tensorcli.engine.candidates import Candidate, Job, Plan
 from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, elapsed
 
@@ -19,7 +19,6 @@ Emit = Callable[[report.AnyReport], None]
 
 READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
-QUICK = 0.02  # seconds of a first call, below which there is time for another to count what it does
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 
 
@@ -59,12 +58,14 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
 
     def tell(complete: bool) -> None:
+        for case in cases:
+            ceilings[case.job.place] = case.raised(ceilings[case.job.place])
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(devices),
-                cases=tuple(case.so_far() for case in cases),
+                cases=tuple(case.so_far(ceilings[case.job.place]) for case in cases),
                 complete=complete,
                 warnings=(*noted, *environment.slowed(throttles, devices)),
             )
@@ -75,10 +76,10 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
             for number, job in enumerate(jobs):
                 own = clock or job.clock_of(job.device)
                 with _threads(job.threads), candidates.precision(job.dtype), job.around():
-                    place = job.device, job.dtype, job.threads
-                    if place not in ceilings:
-                        ceilings[place] = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
-                    cases.append(_Case(job, request, own, ceilings[place]))
+                    if job.place not in ceilings:
+                        found = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
+                        ceilings[job.place] = found
+                    cases.append(_Case(job, request, own))
                     progress = _progress(emit, job, number, len(jobs), began)
                     cases[-1].run(progress)
                     progress(1, 1, "done")
@@ -138,7 +139,10 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A candidate after its first run: `task` is what to sample, null where it cannot be; `scale` makes it whole."""
+    """A candidate after its first run, with the work of a call.
+
+    `task` is what to sample, null where it cannot be; `scale` makes it whole.
+    """
 
     name: str
     text: str
@@ -148,6 +152,14 @@ class _Trial:
     scale: float = 1.0
     agrees: report.Agreement | None = None
     counts: report.Counts | None = None
+    flops: int | None = None
+    nbytes: int | None = None
+    unseen: bool = False  # whether nobody knows its work
+
+    @property
+    def wrong(self) -> bool:
+        """Whether its result disagrees: what it did is not the work that was asked for."""
+        return self.agrees is not None and not self.agrees.ok
 
 
 @dataclass
@@ -157,8 +169,7 @@ class _Case:
     job: Job
     request: report.Measuring
     clock: Clock
-    ceiling: report.Ceiling
-    plan: Plan = field(default_factory=lambda: Plan((), lambda name, value: None))
+    plan: Plan = field(default_factory=lambda: Plan((), lambda name, value, seen: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
 
@@ -176,7 +187,6 @@ class _Case:
         for candidate in self.plan.candidates:
             progress(0, 1, f"trying {candidate.name}")
             self.trials.append(self._trial(candidate))
-        self._count_work()
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
         while tasks:
             sampling = Interleaved(
@@ -199,18 +209,8 @@ class _Case:
 
     def _let_go(self) -> None:
         """Forget inputs and results: the next case may need the memory."""
-        self.plan = replace(self.plan, candidates=(), check=lambda name, value: None)
+        self.plan = replace(self.plan, candidates=(), check=lambda name, value, seen: None)
         self.trials = [replace(trial, task=None) for trial in self.trials]
-
-    def _count_work(self) -> None:
-        """Of expressions whose work nobody has a formula for, the least that any is seen to do counts."""
-        if self.plan.flops is not None or self.plan.nbytes is not None:
-            return
-        ran = {trial.name for trial in self.trials if trial.task and (trial.task.first_seconds or math.inf) < QUICK}
-        seen = [counting.work(candidate) for candidate in self.plan.candidates if candidate.name in ran]
-        flops = min((work.flops for work in seen if work and work.flops), default=None)
-        nbytes = min((work.nbytes for work in seen if work and work.nbytes), default=None)
-        self.plan = replace(self.plan, flops=flops, nbytes=nbytes)
 
     def _trial(self, candidate: Candidate) -> _Trial:
         this = candidate.name, candidate.text
@@ -220,11 +220,17 @@ class _Case:
             if trial := self._in_part(candidate):
                 return trial
             start = self.clock()
-            result = candidate.value(None)
+            if candidate.compiled or self.plan.counted:
+                result, seen = candidate.value(None), None
+            else:
+                result, seen = work.observed(lambda: candidate.value(None))
             first = self.clock() - start
-            agrees = self.plan.check(candidate.name, result)
+            agrees = self.plan.check(candidate.name, result, seen)
             counts = counting.counts(candidate, None) if self.request.explain else None
-            return _Trial(*this, "measured", task=self._task(candidate, None, first), agrees=agrees, counts=counts)
+            task = self._task(candidate, None, first)
+            flops, nbytes = (seen.flops, seen.nbytes) if seen else (self.plan.flops, self.plan.nbytes)
+            unseen = seen is None and not self.plan.counted
+            return _Trial(*this, "measured", None, task, 1.0, agrees, counts, flops or None, nbytes or None, unseen)
         except Exception as error:
             return _Trial(*this, "failed", _first_line(error))
 
@@ -242,32 +248,37 @@ class _Case:
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
                 counts = counting.counts(candidate, parts) if self.request.explain else None
                 this = candidate.name, candidate.text
-                return _Trial(*this, "extrapolated", reason, task, whole / parts, counts=counts)
+                done = self.plan.flops, self.plan.nbytes
+                return _Trial(*this, "extrapolated", reason, task, whole / parts, None, counts, *done)
         return None
 
     def _task(self, candidate: Candidate, parts: int | None, first_seconds: float | None = None) -> Task:
         before = environment.cache_flush(self.job.device) if self.request.cold else None
         return Task(candidate.loop(parts), before, None if before else first_seconds)
 
-    def so_far(self) -> report.Case:
-        """What there is to say of the case, up to now."""
-        seconds = {
+    def _seconds(self) -> dict[str, tuple[float, ...]]:
+        """The samples of each variant, made whole."""
+        return {
             trial.name: tuple(each * trial.scale for each in self.samples[trial.name].seconds)
             for trial in self.trials
             if trial.name in self.samples
         }
+
+    def so_far(self, limit: report.Ceiling) -> report.Case:
+        """What there is to say of the case, up to now, on a device that can do so much."""
+        seconds = self._seconds()
         return report.Case(
             device=self.job.device,
             dtype=self.job.dtype,
             size=dict(self.job.size),
             threads=self.job.threads,
             cold=self.request.cold,
-            ceiling=self._ceiling(seconds),
-            variants=tuple(self._variant(trial, seconds) for trial in self.trials),
+            ceiling=limit,
+            variants=tuple(self._variant(trial, seconds, limit) for trial in self.trials),
             warnings=tuple(self._warnings(seconds)),
         )
 
-    def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]]) -> report.Variant:
+    def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]], limit: report.Ceiling) -> report.Variant:
         name, text = trial.name, trial.text
         if name not in seconds:
             status, reason = (
@@ -276,9 +287,9 @@ class _Case:
             return report.Variant(name=name, text=text, status=status, reason=reason)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
-        flops, nbytes = self.plan.flops, self.plan.nbytes
+        flops, nbytes = self._work(trial)
         gflops, gbytes = (None if each is None else each / found.median / 1e9 for each in (flops, nbytes))
-        share, bound = ceiling.share(flops, nbytes, found.median, self._ceiling(seconds))
+        share, bound = ceiling.share(flops, nbytes, found.median, limit)
         first = next(iter(seconds))
         return report.Variant(
             name=name,
@@ -303,13 +314,29 @@ class _Case:
             counts=trial.counts,
         )
 
-    def _ceiling(self, seconds: dict[str, tuple[float, ...]]) -> report.Ceiling:
-        """The most that the device did in this run: a variant may have done more arithmetic than what looked for it."""
-        known, flops = self.ceiling.gflops_per_second, self.plan.flops
-        if known is None or not flops or not seconds:
-            return self.ceiling
-        fastest = min(map(stats.median, seconds.values()))
-        return msgspec.structs.replace(self.ceiling, gflops_per_second=max(known, flops / fastest / 1e9))
+    def _work(self, trial: _Trial) -> tuple[int | None, int | None]:
+        """The operations and bytes of a variant: none of a wrong one, which did something else.
+
+        Of one that could not be looked at they are the least that any other needed for the same.
+        """
+        if trial.wrong:
+            return None, None
+        if trial.flops or trial.nbytes:
+            return trial.flops, trial.nbytes
+        others = [each for each in self.trials if not each.wrong]
+        flops = min((each.flops for each in others if each.flops), default=None)
+        nbytes = min((each.nbytes for each in others if each.nbytes), default=None)
+        return (flops, nbytes) if trial.unseen else (None, None)
+
+    def raised(self, limit: report.Ceiling) -> report.Ceiling:
+        """The most that the device did: a variant may have done more arithmetic than what looked for the limit."""
+        known = limit.gflops_per_second
+        if known is None:
+            return limit
+        seconds = self._seconds()
+        work = {trial.name: self._work(trial)[0] for trial in self.trials if trial.name in seconds}
+        rates = [flops / stats.median(seconds[name]) / 1e9 for name, flops in work.items() if flops]
+        return msgspec.structs.replace(limit, gflops_per_second=max(known, *rates) if rates else known)
 
     def _ratio(self, first: str, name: str, seconds: dict[str, tuple[float, ...]]) -> report.Ratio:
         if name == first:

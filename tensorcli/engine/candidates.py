@@ -9,6 +9,7 @@ import torch
 
 from tensorcli import report
 from tensorcli.engine.measure import Clock, Loop, clock_of
+from tensorcli.engine.work import Work
 
 TF32 = "tf32"  # float32 whose products an NVIDIA GPU may round to 10 bits: asked for as if it were a dtype
 
@@ -32,14 +33,20 @@ class Candidate:
 class Plan:
     """Candidates that give the same, ready to run; `check` says whether a result is right.
 
-    `flops` and `nbytes` are the work and the least traffic of one call; where neither is known they are counted.
+    `flops` and `nbytes` are the work and the least traffic of one call. Where neither is known, those of each candidate
+    are counted in its first call, and `check` is told of them.
     """
 
     candidates: tuple[Candidate, ...]
-    check: Callable[[str, Any], report.Agreement | None]  # of the candidate with this name
+    check: Callable[[str, Any, Work | None], report.Agreement | None]  # of the candidate with this name
     flops: int | None = None
     nbytes: int | None = None
     notes: Sequence[str] = ()  # to be told of the case
+
+    @property
+    def counted(self) -> bool:
+        """Whether somebody has a formula for the work."""
+        return self.flops is not None or self.nbytes is not None
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,11 @@ class Job:
     needed_nbytes: int = 0
     around: Callable[[], AbstractContextManager[None]] = nullcontext
     clock_of: Callable[[str], Clock] = clock_of
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What its limits depend on: the device, the dtype and the threads."""
+        return self.device, self.dtype, self.threads
 
 
 def dtype_of(name: str) -> torch.dtype:

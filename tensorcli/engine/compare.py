@@ -1,26 +1,31 @@
 """Expressions of the user's as jobs to measure: through the gate, with the session's names, for each parameter."""
 
+import ast
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from tensorcli import report
-from tensorcli.engine import agreement, describe, environment, randomness, timed
+from tensorcli.engine import agreement, apart, describe, environment, gradients, pure, randomness, timed
 from tensorcli.engine.bench import Emit, measure, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock, Loop, clock_of_session
 from tensorcli.engine.output import Sink
+from tensorcli.engine.work import Work
 from tensorcli.workloads import table
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 MOST_CASES = 1000
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: Clock | None = None) -> None:
@@ -128,8 +133,9 @@ class _Case:
                 times += 1
                 name = f"{text} ({times})"
             self._texts[name] = _with(text, size)
-        self._first: tuple[str, Any] | None = None  # that gave a result, and that
-        self._terms = 1  # that any of the results may sum
+        self._first: tuple[str, Any, int, float] | None = None  # that gave a result, that, and its rounding
+        self._elements = 1  # of the largest variable
+        self._by_numpy: set[str] = set()  # expressions in which NumPy computes, which nobody sees
         self._notes: list[str] = []
 
     def job(self, threads: int) -> Job:
@@ -160,7 +166,8 @@ class _Case:
         try:
             with randomness.put_back(), self._session.apart(), warnings.catch_warnings(), redirect_stdout(sink):
                 warnings.simplefilter("ignore")
-                yield
+                with gradients.put_back(_tensors(self._session.names).values()):
+                    yield
         finally:
             self._first = None
             environment.set_default_device(device)
@@ -171,7 +178,7 @@ class _Case:
         randomness.seed(self._request.seed)
         if setup := _with(self._request.setup, self._size):
             session.run(setup, self._problem)
-        self._terms = max((x.numel() for x in _tensors(session.variables()).values()), default=1)
+        self._elements = max((x.numel() for x in _tensors(session.variables()).values()), default=1)
         candidates = tuple(self._candidate(name, text) for name, text in self._texts.items())
         return Plan(candidates=candidates, check=self._check, notes=self._notes)
 
@@ -184,34 +191,86 @@ class _Case:
             raise Failed(answer.title)
 
     def _candidate(self, name: str, text: str) -> Candidate:
-        """An expression with names of its own, over the case's: what it assigns is not seen by the others."""
+        """An expression with names of its own: what it assigns or changes is not seen by the others."""
         session = self._session
         statements = session.parsed(text, self._problem) or []
-        names = dict(session.names)
+        trees: list[ast.AST] = [statement.node for statement in statements]
+        compiled = any(_is_compiled(session.names[each]) for each in apart.used(trees, session.names))
+        own = None if compiled or all(map(pure.changes_nothing, trees)) else self._copies(trees)
+        names = dict(session.names) if own is None else own
+        if _by_numpy(trees):
+            self._by_numpy.add(name)
+        counters = [node.target.id for node in _nodes(trees, ast.AugAssign) if isinstance(node.target, ast.Name)]
 
         def value(_: int | None) -> Any:
             randomness.seed(self._request.seed)  # the same random numbers for all
             before = {each: x._version for each, x in _tensors(names).items()}
             result = session.value(statements, names, self._problem)
             changed = [each for each, x in _tensors(names).items() if before.get(each, x._version) != x._version]
-            if changed:
-                note = f'"{name}" changes {", ".join(changed[:3])} in place: each call works on what the last one left'
+            if changed := list(dict.fromkeys((*changed, *counters))):
+                whose = "" if own is not None else ", the session's own"
+                what = ", ".join(changed[:3])
+                note = f'"{name}" changes {what}{whose}: each call works on what the last one left'
                 self._notes[:] = dict.fromkeys((*self._notes, note))
             return result
 
         def loop(_: int | None) -> Loop:
             return timed.guarded(statements, names, trust=session.trust, variables=session.variables())
 
-        compiled = any(hasattr(each, "_torchdynamo_orig_callable") for each in names.values())
         return Candidate(name=name, text=text, value=value, loop=loop, compiled=compiled)
 
-    def _check(self, name: str, result: Any) -> report.Agreement | None:
-        """Compare a result with the first one, which nothing can change any more."""
-        if self._first is None:
-            self._first = name, tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
+    def _copies(self, trees: list[ast.AST]) -> dict[str, Any] | None:
+        """Names with copies of what some code mentions; None where that cannot be copied."""
+        try:
+            names = apart.world_of(self._session.names, trees, trust=self._session.trust, kind=_Copier)
+        except (apart.TooLarge, apart.NoCopy):
             return None
-        first, kept = self._first
-        return agreement.alike(result, kept, name=first, terms=self._terms)
+        del names[apart.TWINS]
+        return names
+
+    def _check(self, name: str, result: Any, seen: Work | None) -> report.Agreement | None:
+        """Compare a result with the first one, which nothing can change any more."""
+        terms, roundoff = self._rounding(name, result, seen)
+        if self._first is None:
+            kept = tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
+            self._first = name, kept, terms, roundoff
+            return None
+        first, kept, other_terms, other_roundoff = self._first
+        terms, roundoff = max(terms, other_terms), max(roundoff, other_roundoff)
+        return agreement.alike(result, kept, name=first, terms=terms, roundoff=roundoff)
+
+    def _rounding(self, name: str, result: Any, seen: Work | None) -> tuple[int, float]:
+        """How many terms a result may be summed from, and the coarsest roundoff on the way.
+
+        What torch's operators do not show may sum all the elements of a variable.
+        """
+        shown = seen is not None and name not in self._by_numpy
+        tensors = all(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
+        terms = 1 if shown and tensors else self._elements
+        return max(terms, seen.terms if seen else 0), seen.roundoff if seen else 0.0
+
+
+class _Copier(apart.Copier):
+    """Copies as much as there is memory for, with as much left."""
+
+    def check_size(self, values: list[Any]) -> None:
+        self.limit = (environment.available_nbytes() or sys.maxsize) // 2
+        super().check_size(values)
+
+
+def _is_compiled(value: Any) -> bool:
+    """Whether this is what torch.compile made."""
+    return hasattr(value, "_torchdynamo_orig_callable") or hasattr(value, "_orig_mod")
+
+
+def _nodes(trees: Iterable[ast.AST], kind: type[_Node]) -> Iterator[_Node]:
+    return (node for tree in trees for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def _by_numpy(trees: Sequence[ast.AST]) -> bool:
+    """Whether some of this is computed by NumPy."""
+    named = any(node.id == "np" for node in _nodes(trees, ast.Name))
+    return named or any(node.attr == "numpy" for node in _nodes(trees, ast.Attribute))
 
 
 def _tensors(names: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -114,6 +114,26 @@ def cost(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], 
         return Cost(None, moved)
 
 
+def terms(operator: Any, arguments: tuple[Any, ...], spent: Cost, result: Any) -> int:
+    """How many terms an operator sums to an element of its result at most, about; 0 where it only moves elements.
+
+    Products have as many as there are products of two factors for each element, reductions as there are elements for
+    each of the result's. What sums along a dimension and keeps it, as cumsum and softmax do, has that dimension's.
+    """
+    name = _name(operator)
+    taken, given = list(tensors(arguments)), [x.numel() for x in tensors((result,)) if x.numel()]
+    makes = name in _MOVES or name in _VIEWS or name.endswith("_like") or name.startswith(("new_", "empty"))
+    if makes or operator.is_view or not taken or not given:
+        return 0
+    if torch.Tag.pointwise in operator.tags:
+        return 1
+    first = taken[0]
+    place = arguments[1] if len(arguments) > 1 and type(arguments[1]) is int else None
+    along = first.size(place) if place is not None and first.dim() else 1
+    products = -(-(spent.flops or 0) // (2 * given[0]))
+    return max(1, along, products, first.numel() // min(given))
+
+
 def _moved(name: str, arguments: tuple[Any, ...], taken: list[torch.Tensor], given: list[torch.Tensor]) -> int:
     """The bytes that an operator reads and writes at least."""
     if name.startswith(("empty", "new_empty")):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,23 +9,6 @@ import torch
 from tensorcli import report
 from tensorcli.engine.candidates import Candidate
 from tensorcli.engine.recorder import Recorder
-
-
-@dataclass(frozen=True)
-class Work:
-    """The operations and the traffic of one call's operators; operations are null where some have no formula."""
-
-    flops: int | None
-    nbytes: int
-
-
-def work(candidate: Candidate) -> Work | None:
-    """What the operators of a call do; None where that is not known."""
-    recorder = _recorded(candidate, None)
-    if recorder is None:
-        return None
-    record = recorder.current.record
-    return Work(None if record.uncounted else record.flops, record.moved_nbytes)
 
 
 def counts(candidate: Candidate, parts: int | None) -> report.Counts | None:

@@ -4,6 +4,7 @@ import gc
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -89,6 +90,20 @@ def graph(roots: Iterable[Any]) -> Iterator[Any]:
             seen.add(node)
             yield node
             waiting += [before for before, _ in node.next_functions]
+
+
+@contextmanager
+def put_back(tensors: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Within it gradients may be added up; at its end the leaves behind some tensors have those that they had."""
+    leaves = [node.variable for node in graph(_roots(tensors)) if hasattr(node, "variable")]
+    before = [(leaf, leaf.grad, None if leaf.grad is None else leaf.grad.clone()) for leaf in leaves]
+    try:
+        yield
+    finally:
+        for leaf, grad, values in before:
+            leaf.grad = grad
+            if grad is not None and values is not None:
+                grad.detach().copy_(values)
 
 
 def _roots(tensors: Iterable[torch.Tensor]) -> list[Any]:

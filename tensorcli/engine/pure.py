@@ -3,7 +3,7 @@
 import ast
 import math
 from collections.abc import Mapping
-from types import ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,41 @@ _TORCH = (namespace.MODULES["torch"], torch)
 _FUNCTIONAL = (namespace.MODULES["torch.nn.functional"], torch.nn.functional)
 _NN = (namespace.MODULES["torch.nn"], torch.nn)
 _NUMPY = (namespace.MODULES["numpy"], np)
+
+
+# What else changes nothing: methods, and Python's own functions.
+_READS = frozenset("item tolist numel size dim stride contiguous".split())
+_BUILTINS = frozenset("abs bool float int len list max min range sum tuple zip".split())
+
+
+def changes_nothing(tree: ast.AST) -> bool:
+    """Whether code is sure to change nothing that it finds: it has only operators and calls of torch's pure functions.
+
+    False where that is not sure, as of a call of a function of one's own.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.AugAssign() | ast.Delete() | ast.Starred() | ast.FunctionDef() | ast.ClassDef() | ast.Lambda():
+                return False
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                return False
+            case ast.Call(func=func, keywords=keywords):
+                if any(keyword.arg in (None, "out", "inplace") for keyword in keywords) or not _is_pure(func):
+                    return False
+    return True
+
+
+def _is_pure(func: ast.expr) -> bool:
+    """Whether this names a function or a method that changes nothing, whatever its owner is."""
+    match func:
+        case ast.Name(id=name):
+            return name in _BUILTINS
+        case ast.Attribute(value=ast.Name(id="F") | ast.Attribute(attr="functional"), attr=name):
+            native = isinstance(getattr(torch.nn.functional, name, None), BuiltinFunctionType)  # others take `inplace`
+            return (name in _FUNCTIONS or native) and not name.endswith("_")
+        case ast.Attribute(attr=name):
+            return name in _OPERATOR_NAMES | _CONVERSIONS | _ARRAYS | _READS and not name.endswith("_")
+    return False
 
 
 class Unknown(Exception):

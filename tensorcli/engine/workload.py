@@ -85,7 +85,7 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
         candidates=tuple(
             _variant(variant, {**names, **inputs}, n=n, device=device, itemsize=itemsize) for variant in variants
         ),
-        check=lambda _, result: agreement.compare(result, reference, name=f"float64 {workload.name}", bound=bound),
+        check=lambda _, result, __: agreement.compare(result, reference, name=f"float64 {workload.name}", bound=bound),
         flops=workload.flops(n) or None,
         nbytes=workload.nbytes(n, itemsize),
     )

@@ -1,0 +1,86 @@
+"""What one call's operators do, added up while it runs: operations, traffic, and roundings in a row."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tensorcli.engine import costs
+
+MOST_SECONDS = 0.5  # spent on looking; what goes on after them is not known
+
+
+@dataclass(frozen=True)
+class Work:
+    """The operations and the least traffic of one call; `flops` is null where some operator has no formula.
+
+    `terms` is the largest number of terms that an element of its results may have been summed from, one operator after
+    the other. `roundoff` is the coarsest of the floating-point tensors that it computed, 0 where there were none.
+    """
+
+    flops: int | None
+    nbytes: int
+    terms: int
+    roundoff: float
+
+
+def observed(call: Callable[[], Any]) -> tuple[Any, Work | None]:
+    """What a call gives, and its work; None where that cannot be told. Raises what the call raises."""
+    with _Observer() as observer:
+        value = call()
+    return value, observer.found()
+
+
+class _Observer(TorchDispatchMode):
+    """Sees every operator."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._flops: int | None = 0
+        self._nbytes = 0
+        self._most, self._roundoff = 0, 0.0
+        self._terms: dict[int, int] = {}  # by the storage of what they were summed to
+        self._known, self._looked = True, 0.0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler, more than a second's worth, to keep it from seeing this mode."""
+        return False
+
+    def found(self) -> Work | None:
+        return Work(self._flops, self._nbytes, self._most, self._roundoff) if self._known else None
+
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = operator(*arguments, **(options or {}))
+        if self._known:
+            start = time.perf_counter()
+            try:
+                self._add(operator, arguments, options or {}, result)
+            except Exception:  # a kind of tensor that is not known here: looking must not be what fails
+                self._known = False
+            self._looked += time.perf_counter() - start
+            self._known &= self._looked < MOST_SECONDS
+        return result
+
+    def _add(self, operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], result: Any) -> None:
+        spent = costs.cost(operator, arguments, options, result)
+        self._nbytes += spent.nbytes
+        self._flops = None if self._flops is None or spent.flops is None else self._flops + spent.flops
+        own = costs.terms(operator, arguments, spent, result)
+        taken = [*costs.tensors((*arguments, *options.values()))]
+        terms = own + max((self._terms.get(_storage(x), 0) for x in taken), default=0)
+        for x in costs.tensors((result,)):
+            self._terms[_storage(x)] = terms
+            if x.is_floating_point() or x.is_complex():
+                self._roundoff = max(self._roundoff, torch.finfo(x.dtype).eps / 2)
+        self._most = max(self._most, terms)
+
+
+def _storage(x: torch.Tensor) -> int:
+    """What tells a tensor's memory from others'; of one without memory of its own, the tensor itself."""
+    return x.untyped_storage()._cdata if x.layout is torch.strided else id(x)
