@@ -85,7 +85,32 @@ def test_calls_that_become_faster_are_left_out_for_a_tenth_of_the_time():
     assert found.seconds[0] == pytest.approx(0.001)
     clock = FakeClock()
     slower = [0.01 * 0.8**k for k in range(40)]
-    assert sampled(clock, f=clock.taking(*slower), min_seconds=0.2)["f"].seconds[0] == pytest.approx(slower[3])
+    assert sampled(clock, f=clock.taking(*slower), min_seconds=0.2)["f"].seconds[0] == pytest.approx(slower[4])
+
+
+def test_a_long_first_call_leaves_time_to_find_the_calls():
+    clock = FakeClock()
+    found = sampled(clock, f=clock.taking(0.15, 0.002, 15e-6))["f"]
+    assert (found.calls, found.seconds[0]) == (17, pytest.approx(15e-6))
+
+
+def test_what_beginning_costs_is_taken_off():
+    clock = FakeClock()
+
+    def loop(parts):
+        return measure.loop_of(clock.taking(0.01 + parts * 0.001))
+
+    task = measure.Task(loop(20), less=loop(10))
+    found = measure.Interleaved({"f": task}, clock=clock, min_seconds=0.3, max_seconds=10.0).run()["f"]
+    assert found.seconds == pytest.approx([0.01] * 6)  # of 0.05 s each, all in all
+
+
+def test_a_difference_that_was_disturbed_is_above_zero_and_ends():
+    clock = FakeClock()
+    task = measure.Task(measure.loop_of(clock.taking(0.01)), less=measure.loop_of(clock.taking(0.09)))
+    found = measure.Interleaved({"f": task}, clock=clock, min_seconds=1.0, max_seconds=10.0).run()["f"]
+    assert set(found.seconds) == {measure.LEAST}
+    assert 10 <= len(found.seconds) <= 11
 
 
 def test_a_steady_call_wastes_nothing():

@@ -17,7 +17,7 @@ from tensorcli.engine import agreement, ceiling, environment
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
-from tensorcli.workloads import Variant, no_compiler, table
+from tensorcli.workloads import Parts, Variant, no_compiler, table
 
 ROOT = Path(__file__).parent.parent
 WORKLOADS = list(table().values())
@@ -204,16 +204,46 @@ def test_own_sizes_are_measured_where_none_are_asked_for(monkeypatch):
     assert [case.size for case in answer.cases] == [{"n": 2}, {"n": 3}]
 
 
-def test_a_long_loop_is_extrapolated():
-    (answer,) = asked(workload="matmul", sizes=(8,), tick=1.0, min_seconds=1.0)
-    loop, *others = (each for each in answer.cases[0].variants if each.name in ("python loop", "einsum", "matmul"))
-    assert (loop.status, loop.reason) == ("extrapolated", "extrapolated from 8 of 512 steps")
-    assert loop.seconds == pytest.approx([64.0] * 6)
-    assert (loop.median, loop.agrees) == (pytest.approx(64.0), None)
-    assert loop.gflops_per_second == pytest.approx(1024 / 64 / 1e9)
-    for variant in others:
-        assert (variant.status, variant.agrees.ok) == ("measured", True)
-        assert variant.ratio.value == pytest.approx(64.0)
+class Worked:
+    """A clock that moves by what was worked, and by a tick for each reading."""
+
+    def __init__(self):
+        self.now, self.called = 0.0, 0
+
+    def __call__(self):
+        self.now += TICK
+        return self.now
+
+    def work(self, parts, *, beginning=0.0, first=0.0):
+        """A tenth of a second for each part, of which there are four, after a beginning; the first time more."""
+        self.now += beginning + (4 if parts is None else parts) / 10 + (0 if self.called else first)
+        self.called += 1
+
+
+def looped(monkeypatch, clock, n=512, **costs):
+    """The only variant, a loop of n parts, measured for a second."""
+    variant = Variant("loop", "(work(parts), torch.dot(a, b))[1]", parts=Parts(lambda n: n, steps=lambda n: 2))
+    loops = replace(table()["dot"], variants=(variant,), functions={"work": lambda parts: clock.work(parts, **costs)})
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": loops})
+    reports = []
+    bench(report.Bench(workload="dot", sizes=(n,), min_seconds=1.0), reports.append, clock=clock)
+    return reports[-1].cases[0].variants[0]
+
+
+def test_a_long_loop_is_extrapolated(monkeypatch):
+    loop = looped(monkeypatch, Worked())
+    assert (loop.status, loop.reason, loop.agrees) == ("extrapolated", "extrapolated from 2 of 1,024 steps", None)
+    assert loop.seconds == pytest.approx([51.2] * 6)
+    assert (loop.median, loop.flops) == (pytest.approx(51.2), 1024)
+
+
+def test_what_a_loop_spends_on_beginning_is_not_scaled(monkeypatch):
+    loop = looped(monkeypatch, Worked(), beginning=0.2)
+    assert loop.median == pytest.approx(51.2)
+
+
+def test_a_first_part_that_was_cold_does_not_make_a_loop_long(monkeypatch):
+    assert looped(monkeypatch, Worked(), n=4, first=30.0).status == "measured"
 
 
 def test_progress_rises_to_the_end_of_the_last_case():

@@ -240,11 +240,15 @@ class _Case:
         while parts < whole and not self.request.full:
             task = self._task(candidate, parts)
             seconds = elapsed(task, clock=self.clock)
+            if seconds >= PART_SECONDS:  # or was it the first of its kind?
+                seconds = min(seconds, elapsed(task, clock=self.clock))
             if seconds < PART_SECONDS:
                 parts *= 2
             elif seconds * whole / parts * stats.FEWEST_SAMPLES <= self.request.max_seconds:
                 return None
             else:
+                if 2 * parts <= whole:
+                    task = replace(self._task(candidate, 2 * parts), less=task.loop)
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
                 counts = counting.counts(candidate, parts) if self.request.explain else None
                 this = candidate.name, candidate.text

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, repeat
 
 import torch
@@ -22,6 +22,7 @@ PATIENCE = 10.0  # seconds after which a statement has been sampled enough, howe
 ERROR = stats.CLOCK_ERROR  # of a sample
 SAMPLES_WANTED = 1000
 WARM_SHARE = 0.1  # of the time of a task: what calls that are slower than those after them may take at most
+LEAST = 1e-9  # seconds, that a difference of two times is taken for where the second was disturbed
 UNSTEADY = 1.1  # times as slow as the next one: the first samples are left out as long as they are
 
 _SYNCHRONIZE: Mapping[str, Callable[[torch.device], None]] = {
@@ -71,12 +72,19 @@ class Task:
     """What is timed.
 
     `before` runs ahead of each sample, which is then a single call, and is not timed. `first_seconds` are those of the
-    very first call where that has been made.
+    very first call where that has been made. `less` does half of what `loop` does: its time is taken off, and with it
+    what both spend on beginning.
     """
 
     loop: Loop
     before: Callable[[], object] | None = None
     first_seconds: float | None = None
+    less: Loop | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether a sample is a single call, however short."""
+        return self.before is not None or self.less is not None
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class _Series:
     calls: int = 1
     first: float = 0.0
     spent: float = 0.0  # seconds, in samples that are kept
+    last: float = 0.0  # seconds, in the last sample
     seconds: list[float] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
 
@@ -139,16 +148,16 @@ class _Series:
         taken = self.first = self._timed(clock) if self.task.first_seconds is None else self.task.first_seconds
         if taken >= max_seconds:
             return self._keep(self._timed(clock), 0)
-        left = WARM_SHARE * min_seconds
+        left = WARM_SHARE * min_seconds  # for what follows the first call: that may have compiled for longer
         while True:
             before, calls = taken, self.calls
-            if before < long_enough and not self.task.before:
+            if before < long_enough and not self.task.single:
                 self.calls = math.ceil(calls * min(1.2 * long_enough / max(before, 1e-9), 100.0))
-            left -= before
             taken = self._timed(clock)
+            left -= taken
             change = (before / calls) / (taken / self.calls)
             steady = 1 / UNSTEADY <= change <= UNSTEADY
-            if (taken >= long_enough or self.task.before) and (steady or left <= 0):
+            if (taken >= long_enough or self.task.single) and (steady or left <= 0):
                 if steady and calls == self.calls:
                     self._keep(before, -1)
                 return self._keep(taken, 0)
@@ -158,16 +167,21 @@ class _Series:
         self._keep(self._timed(clock), number)
 
     def _timed(self, clock: Clock) -> float:
-        return elapsed(self.task, calls=self.calls, clock=clock)
+        taken = self.last = elapsed(self.task, calls=self.calls, clock=clock)
+        if self.task.less is None:
+            return taken
+        less = elapsed(replace(self.task, loop=self.task.less), calls=self.calls, clock=clock)
+        self.last += less
+        return max(taken - less, LEAST)
 
     def _keep(self, taken: float, number: int) -> None:
-        self.spent += taken
+        self.spent += self.last if self.task.less else taken
         self.rounds.append(number)
         self.seconds.append(taken / self.calls)
 
     def step(self, min_seconds: float) -> float:
         """How much of what is wanted one more sample is, about."""
-        return min(self.seconds[-1] * self.calls / min_seconds, 1 / stats.FEWEST_SAMPLES)
+        return min(self.spent / len(self.seconds) / min_seconds, 1 / stats.FEWEST_SAMPLES)
 
     def share(self, *, min_seconds: float, max_seconds: float) -> float:
         """How much of what is wanted has been sampled; 1 is enough."""
