@@ -189,8 +189,15 @@ def test_devices_are_reported():
 
 
 def test_the_environment_names_the_device():
-    known = environment.environment(["cuda:0", "cpu"])
-    assert known["gpu"] == torch.cuda.get_device_name()
-    assert known["cuda"] == torch.version.cuda
-    assert known["tf32"] in (True, False)
-    assert environment.environment(["cpu"])["gpu"] is None
+    request = {"workload": "matmul", "sizes": (8,), "variants": ("matmul",), "min_seconds": 0.01}
+    for devices, dtypes, tf32 in (
+        (("cuda", "cpu"), ("float32",), False),
+        (("cuda",), ("tf32",), True),
+        (("cuda",), ("float32", "tf32"), None),
+    ):
+        known = last(report.Benchmark, report.Bench(**request, devices=devices, dtypes=dtypes)).environment
+        assert known["gpu"] == torch.cuda.get_device_name()
+        assert known["cuda"] == torch.version.cuda
+        assert known["tf32"] is tf32
+    known = last(report.Benchmark, report.Bench(**request, devices=("cpu",))).environment
+    assert (known["gpu"], known["tf32"]) == (None, None)

@@ -186,6 +186,12 @@ def test_threads_have_cases_of_their_own_and_are_put_back():
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize(("threads", "told"), [((1,), 1), ((2,), 2), ((1, 2), None)])
+def test_the_environment_has_the_threads_of_the_cases(threads, told):
+    (answer,) = asked(workload="dot", sizes=(3,), threads=threads)
+    assert answer.environment["threads"] == told
+
+
 def test_the_seed_decides_the_inputs(monkeypatch):
     seen = []
     with_variant(monkeypatch, lambda a, b: seen.append(a) or a @ b)
@@ -528,9 +534,14 @@ def test_a_gpu_that_others_use_or_that_is_slowed_down_is_told(monkeypatch):
 
 
 def test_the_environment_says_what_a_time_depends_on():
-    known = environment.environment(["cpu"])
+    known = environment.environment(["cpu"], threads=[3, 3], tf32=[])
     assert (known["torch"], known["torch_commit"]) == (torch.__version__, torch.version.git_version)
-    assert (known["threads"], known["cores"]) == (torch.get_num_threads(), environment.os.cpu_count())
+    assert (known["threads"], known["cores"]) == (3, environment.os.cpu_count())
     assert known["cpu"]
     assert known["blas"] == "mkl" or not torch.backends.mkl.is_available()
     assert (known["gpu"], known["driver"], known["tf32"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(("tf32", "told"), [([True, True], True), ([False], False), ([False, True], None), ([], None)])
+def test_the_environment_says_tf32_where_all_cases_agree(tf32, told):
+    assert environment.environment(["cpu"], threads=[1], tf32=tf32)["tf32"] is told

@@ -59,11 +59,13 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
 
     def tell(complete: bool) -> None:
+        ran = [case.job for case in cases]
+        tf32 = [job.dtype == candidates.TF32 for job in ran if job.device.startswith("cuda")]
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
-                environment=environment.environment(devices),
+                environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
                 cases=tuple(case.so_far() for case in cases),
                 complete=complete,
                 warnings=(*noted, *environment.slowed(throttles, devices)),

@@ -83,10 +83,11 @@ def cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
+def environment(devices: Iterable[str], *, threads: Iterable[int], tf32: Iterable[bool]) -> dict[str, Any]:
     """What a measurement on devices depends on; null is unknown, or not in use. Clocks are in MHz, as they are now.
 
-    A GPU that is not in use is left alone: asking torch for its name would start it.
+    `threads` are those of each case, and `tf32` is whether each on a GPU may round to it: null where they differ. A GPU
+    that is not in use is left alone: asking torch for its name would start it.
     """
     gpus = _indices(devices)
     return {
@@ -100,7 +101,7 @@ def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
         "governor": _first_word(_CPUS / "cpu0/cpufreq/scaling_governor"),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "threads": torch.get_num_threads(),
+        "threads": _shared(threads),
         "interop_threads": torch.get_num_interop_threads(),
         "blas": _built_with(r"BLAS_INFO=(\w+)") or ("mkl" if torch.backends.mkl.is_available() else None),
         "mkl": _built_with(r"Math Kernel Library Version (\S+)"),
@@ -109,9 +110,15 @@ def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
         "driver": _driver() if gpus else None,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if gpus else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 if gpus else None,
+        "tf32": _shared(tf32),
         **(_gpu_clocks(gpus[0]) if gpus else {"gpu_mhz": None, "gpu_memory_mhz": None}),
     }
+
+
+def _shared(values: Iterable[Any]) -> Any:
+    """What all are; None where they differ, or there are none."""
+    first, *others = {*values} or {None}
+    return None if others else first
 
 
 def _indices(devices: Iterable[str]) -> list[int]:
