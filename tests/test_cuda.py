@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from tensorcli import report
-from tensorcli.engine import environment
 from tensorcli.engine.measure import Task, clock_of, elapsed, loop_of
 from tensorcli.engine.session import Session
 from tensorcli.workloads import table

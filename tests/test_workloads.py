@@ -102,6 +102,22 @@ def test_a_compiled_variant_agrees_or_says_what_it_lacks():
     assert compiled.agrees.ok if no_compiler("cpu") is None else compiled.reason == "there is no C++ compiler"
 
 
+def test_each_size_is_compiled_for_itself(monkeypatch):
+    seen = []
+
+    def backend(module, inputs):
+        seen.append([tuple(x.shape) if isinstance(x, torch.Tensor) else "a size that varies" for x in inputs])
+        return module.forward
+
+    setup = "product = torch.compile(lambda a, b: a @ b, backend=backend)"
+    variants = (Variant("compiled", "product(a, b)", setup=setup),)
+    odd = replace(table()["dot"], variants=variants, functions={"backend": backend})
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": odd})
+    (answer,) = asked(workload="dot", sizes=(3, 4, 5))
+    assert [case.variants[0].status for case in answer.cases] == ["measured"] * 3
+    assert seen == [[(3,), (3,)], [(4,), (4,)], [(5,), (5,)]]
+
+
 def test_what_a_cpu_does_not_have_is_skipped():
     answer, nothing = asked(workload="transfer", sizes=(9,))
     assert nothing.title == "nothing was measured: the rows say why"

@@ -1,6 +1,7 @@
 """A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -175,6 +176,9 @@ class _Case:
             why = _first_line(error)
             self.trials = [_Trial(name, text, "failed", why) for name, text in self.job.texts.items()]
             return
+        compiler = sys.modules.get("torch._dynamo")
+        if compiler and any(candidate.compiled for candidate in self.plan.candidates):
+            compiler.reset()  # it compiles for any size what it has seen at two, and that is slower
         for candidate in self.plan.candidates:
             progress(0, 1, f"trying {candidate.name}")
             self.trials.append(self._trial(candidate))
