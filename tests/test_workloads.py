@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import torch
+from torch._C._autograd import DeviceType
 
 from tensorcli import report, wire
 from tensorcli import workloads as table_module
-from tensorcli.engine import agreement, ceiling, environment
+from tensorcli.engine import agreement, ceiling, counting, environment
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
@@ -193,6 +194,33 @@ def test_explaining_counts_what_a_call_makes_torch_do():
     assert (loop.operators, product.operators, dot.operators) == (200, 2, 1)  # two lookups, a product and a sum each
     assert (product.allocations, product.allocated_nbytes) == (2, 204)
     assert (dot.kernels, dot.synchronizations, dot.extrapolated) == (None, None, False)
+
+
+def test_only_the_waits_of_the_call_itself_are_counted():
+    """With events as torch's profiler gives them, in microseconds: it waits before and after the call, too."""
+
+    def event(name, start, end, device=DeviceType.CPU):
+        return SimpleNamespace(name=name, time_range=SimpleNamespace(start=start, end=end), device_type=device)
+
+    call = [
+        event(counting.MARK, 10.0, 20.0),
+        event("aten::sum", 11.0, 13.0),
+        event("cudaLaunchKernel", 12.0, 12.5),
+        event("cuLaunchKernelEx", 13.0, 13.5),
+        event("aten::item", 14.0, 19.0),
+        event("cudaMemcpyAsync", 15.0, 15.5),
+        event("cudaStreamSynchronize", 16.0, 19.0),
+        event("reduce_kernel", 13.0, 30.0, DeviceType.CUDA),
+    ]
+    others = [
+        event(counting.MARK, 12.0, 50.0, DeviceType.CUDA),
+        event("cudaDeviceSynchronize", 1.0, 2.0),
+        event("cudaLaunchKernel", 3.0, 4.0),
+        event("cudaDeviceSynchronize", 21.0, 22.0),
+        event("cudaDeviceSynchronize", 23.0, 24.0),
+    ]
+    assert counting.called([*call, *others]) == (2, 1)
+    assert counting.called(others) == (0, 0)
 
 
 def test_threads_have_cases_of_their_own_and_are_put_back():

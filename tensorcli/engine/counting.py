@@ -1,15 +1,18 @@
 """Why one way is faster than another: the operators, kernels, waits and allocations of one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._C._autograd import DeviceType
 
 from tensorcli import report
 from tensorcli.engine.candidates import Candidate
 from tensorcli.engine.recorder import Recorder
+
+MARK = "tensorcli: one call"  # what the profiler calls the part of its time that is ours
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,25 @@ def _kernels() -> Iterator[Callable[[], tuple[int | None, int | None]]]:
     if not torch.cuda.is_initialized():
         yield lambda: (None, None)
         return
-    from torch.profiler import ProfilerActivity, profile
+    from torch.profiler import ProfilerActivity, profile, record_function
 
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        yield lambda: (_called(seen, "LaunchKernel"), _called(seen, "Synchronize"))
+        with record_function(MARK):
+            yield lambda: called(seen.events() or ())
         torch.cuda.synchronize()
 
 
-def _called(seen: Any, name: str) -> int:
-    """How often functions of CUDA's runtime with a name like this were called."""
-    return sum(event.count for event in seen.key_averages() if event.key.startswith("cu") and name in event.key)
+def called(events: Iterable[Any]) -> tuple[int, int]:
+    """How often the host launched kernels and waited within what is marked, of all that torch's profiler saw.
+
+    Outside it the profiler itself waits, at its end. A mark has an event on the device, too, which is later.
+    """
+    seen = list(events)
+    marked = [each.time_range for each in seen if each.name == MARK and each.device_type == DeviceType.CPU]
+    names = [
+        each.name
+        for each in seen
+        if each.name.startswith("cu")  # functions of CUDA's runtime, cuda..., and of its driver, cu...
+        and any(mark.start <= each.time_range.start and each.time_range.end <= mark.end for mark in marked)
+    ]
+    return sum("LaunchKernel" in name for name in names), sum("Synchronize" in name for name in names)
