@@ -489,6 +489,13 @@ def test_no_control_group_sets_no_bound(monkeypatch, tmp_path):
     assert environment._group_nbytes() is None
 
 
+def test_what_torch_keeps_for_its_next_tensors_is_free_on_a_gpu(monkeypatch):
+    answers = {"mem_get_info": (1000, 8000), "memory_reserved": 600, "memory_allocated": 250}
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    assert environment.free_nbytes("cuda:1") == 1350
+
+
 def test_devices_report_what_is_known_here():
     found = environment.devices("cpu")
     assert (found.default, found.devices[0].device) == ("cpu", "cpu")

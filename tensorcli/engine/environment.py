@@ -316,13 +316,19 @@ def _group_nbytes() -> int | None:
 
 
 def free_nbytes(device: str) -> int | None:
-    """The free memory of a device; None where that is unknown."""
-    match torch.device(device).type:
+    """The free memory of a device; None where that is unknown.
+
+    On a GPU what torch keeps for its next tensors is free as well, though the driver takes it for used.
+    """
+    place = torch.device(device)
+    match place.type:
         case "cpu":
             return available_nbytes()
         case "cuda":
-            free = _asked(torch.cuda.mem_get_info, torch.device(device))
-            return None if free is None else int(free[0])
+            free = _asked(torch.cuda.mem_get_info, place)
+            if free is None:
+                return None
+            return int(free[0]) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
         case _:
             return None
 
