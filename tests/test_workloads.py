@@ -4,6 +4,7 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -553,35 +554,64 @@ def test_a_processor_that_was_too_hot_is_told(monkeypatch, tmp_path):
     for count in counts:
         count.parent.mkdir(parents=True)
         count.write_text("7\n")
-    before = environment.throttles()
-    assert before == 14
-    assert list(environment.slowed(before, ["cpu"])) == []
+    assert environment.throttles() == 14
+    slowing = environment.Slowing(["cpu"])
+    assert list(slowing.told()) == []
     counts[1].write_text("9\n")
-    assert list(environment.slowed(before, ["cpu"])) == [
+    assert list(slowing.told()) == [
         "the processor was slowed down by heat 2 times during the run: let it cool, and run again"
     ]
 
 
-def test_a_gpu_that_others_use_or_that_is_slowed_down_is_told(monkeypatch):
-    """With a stand-in for the driver's library, which names its bits itself."""
+@pytest.fixture
+def nvml(monkeypatch):
+    """A function that makes the driver's library, of which there is a stand-in, give an answer."""
     import pynvml
 
-    answers = {
-        "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1), SimpleNamespace(pid=environment.os.getpid())],
-        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap,
-    }
-    for name, answer in answers.items():
-        monkeypatch.setattr(pynvml, name, lambda _, answer=answer: answer)
     monkeypatch.setattr(environment, "_nvml", lambda: pynvml)
     monkeypatch.setattr(environment, "_handle", lambda *_: 1)
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: None)
+    return lambda name, answer: monkeypatch.setattr(pynvml, name, lambda _: answer)
+
+
+def test_a_gpu_that_others_use_is_told(nvml):
+    own, other = SimpleNamespace(pid=environment.os.getpid()), SimpleNamespace(pid=1)
+    nvml("nvmlDeviceGetComputeRunningProcesses", [other, own])
     assert environment.busy(["cpu", "cuda:1"]) == (
         "another process runs on cuda:1: wait for its end, or choose another device",
     )
-    assert list(environment.slowed(environment.throttles(), ["cuda:1"])) == [
-        "the clock of cuda:1 is held down by its power limit: let it cool, or lower its load, and run again"
+
+
+def test_a_gpu_that_was_slowed_down_at_any_time_is_told(nvml):
+    """Once the case is over, it is not any more."""
+    import pynvml
+
+    slowing, reasons = environment.Slowing(["cpu", "cuda:1"]), "nvmlDeviceGetCurrentClocksEventReasons"
+    assert list(slowing.told()) == []
+    for now in (
+        pynvml.nvmlClocksEventReasonSwPowerCap,
+        pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+        pynvml.nvmlClocksEventReasonGpuIdle,
+    ):
+        nvml(reasons, now)
+        slowing.look()
+    assert list(slowing.told()) == [
+        f"the clock of cuda:1 was held down by {cause}: let it cool, or lower its load, and run again"
+        for cause in ("heat", "its power limit")
     ]
+    slowing = environment.Slowing(["cuda:1"])
+    nvml(reasons, pynvml.nvmlClocksEventReasonSwThermalSlowdown)
+    slowing.look()
+    assert len(list(slowing.told())) == 1
+
+
+def test_each_case_looks_whether_its_device_is_slowed_down(monkeypatch):
+    seen = []
+    with_variant(monkeypatch, lambda a, b: seen.append("call") or a @ b)
+    monkeypatch.setattr(environment.Slowing, "look", lambda self: seen.append("look"))
+    asked(workload="dot", sizes=(3, 4))
+    assert [key for key, _ in groupby(seen)] == ["call", "look"] * 2
 
 
 def test_the_environment_says_what_a_time_depends_on():

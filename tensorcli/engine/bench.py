@@ -53,7 +53,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
     devices = tuple(dict.fromkeys(job.device for job in jobs))
-    noted, throttles, began = [*environment.busy(devices)], environment.throttles(), time.perf_counter()
+    noted, slowing, began = [*environment.busy(devices)], environment.Slowing(devices), time.perf_counter()
     if pretend.active():
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
@@ -69,7 +69,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                 environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
                 cases=tuple(case.so_far() for case in cases),
                 complete=complete,
-                warnings=(*noted, *environment.slowed(throttles, devices)),
+                warnings=(*noted, *slowing.told()),
             )
         )
 
@@ -83,7 +83,10 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                         ceilings[place] = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
                     cases.append(_Case(job, request, own, ceilings[place]))
                     progress = _progress(emit, job, number, len(jobs), began)
-                    cases[-1].run(progress)
+                    try:
+                        cases[-1].run(progress)
+                    finally:
+                        slowing.look()
                     progress(1, 1, "done")
     except KeyboardInterrupt:
         tell(complete=False)

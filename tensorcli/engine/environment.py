@@ -162,14 +162,33 @@ def throttles() -> int:
     return sum(int(_first_word(path) or 0) for path in counts)
 
 
-def slowed(since: int, devices: Iterable[str]) -> Iterator[str]:
-    """What slowed the devices down after the processor had been so `since` times, and while GPUs still worked."""
-    count = throttles() - since
-    if count > 0:
-        times = "once" if count == 1 else f"{count:,} times"
-        yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
-    for index in _indices(devices):
-        yield from _slowed_gpu(index)
+class Slowing:
+    """What slows devices down while they work: `look` at them right after they did, since idle ones are not slowed."""
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        self._since = throttles()
+        self._reasons = dict.fromkeys(_indices(devices), 0)  # NVML's bits, of all looks together
+
+    def look(self) -> None:
+        """Note what slows GPUs down now."""
+        for index in self._reasons:
+            self._reasons[index] |= _slowing(index)
+
+    def told(self) -> Iterator[str]:
+        """What has been seen, each with advice."""
+        count = throttles() - self._since
+        if count > 0:
+            times = "once" if count == 1 else f"{count:,} times"
+            yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
+        for index, reasons in self._reasons.items():
+            for cause, bits in _CAUSES.items():
+                if reasons & bits:
+                    advice = "let it cool, or lower its load, and run again"
+                    yield f"the clock of cuda:{index} was held down by {cause}: {advice}"
+
+
+# Bits of NVML's clock event reasons (nvml.h): 0x20 is the software's thermal slowdown, and 0x40 the hardware's.
+_CAUSES = {"heat": 0x20 | 0x40, "its power limit": 0x04}
 
 
 def busy(devices: Iterable[str]) -> tuple[str, ...]:
@@ -203,19 +222,11 @@ def _busy_gpu(index: int) -> Iterator[str]:
         yield f"{count} on cuda:{index}: wait for its end, or choose another device"
 
 
-def _slowed_gpu(index: int) -> Iterator[str]:
+def _slowing(index: int) -> int:
+    """NVML's bits for what holds down the clock of a GPU now."""
     nvml = _nvml()
     handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
-    if nvml is None or handle is None:
-        return
-    reasons = _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
-    slowed = {
-        "heat": nvml.nvmlClocksEventReasonSwThermalSlowdown | nvml.nvmlClocksThrottleReasonHwThermalSlowdown,
-        "its power limit": nvml.nvmlClocksEventReasonSwPowerCap,
-    }
-    for cause, bits in slowed.items():
-        if reasons & bits:
-            yield f"the clock of cuda:{index} is held down by {cause}: let it cool, or lower its load, and run again"
+    return 0 if handle is None else _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
 
 
 def cache_flush(device: str) -> Callable[[], object]:
