@@ -581,6 +581,10 @@ def test_a_gpu_that_others_use_is_told(nvml):
     assert environment.busy(["cpu", "cuda:1"]) == (
         "another process runs on cuda:1: wait for its end, or choose another device",
     )
+    nvml("nvmlDeviceGetComputeRunningProcesses", [own])
+    assert environment.busy(["cuda:1"]) == ()
+    nvml("nvmlDeviceGetComputeRunningProcesses", [other])  # which may be this one, as the host of a container knows it
+    assert environment.busy(["cuda:1"]) == ()
 
 
 def test_a_gpu_that_was_slowed_down_at_any_time_is_told(nvml):

@@ -216,9 +216,12 @@ def _busy_gpu(index: int) -> Iterator[str]:
     handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
     if nvml is None or handle is None:
         return
-    others = [one for one in _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or () if one.pid != os.getpid()]
-    if others:
-        count = "another process runs" if len(others) == 1 else f"{len(others)} other processes run"
+    _asked(lambda: torch.zeros(1, device=f"cuda:{index}"))  # from then on NVML counts this process, too
+    running = {one.pid for one in _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()}
+    if os.getpid() not in running:  # in a container: NVML has the host's numbers, and any of them may be ours
+        return
+    if others := len(running) - 1:
+        count = "another process runs" if others == 1 else f"{others} other processes run"
         yield f"{count} on cuda:{index}: wait for its end, or choose another device"
 
 
