@@ -189,6 +189,20 @@ def test_ceilings_give_the_share_of_what_is_possible():
     assert ceiling.share(1, 1, 0.2, report.Ceiling()) == (None, None)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64"])
+def test_a_ceiling_is_that_of_random_numbers_and_leaves_the_sessions_generator_alone(monkeypatch, dtype):
+    used, before = {}, torch.get_rng_state()
+    plain = ceiling.timed.plain
+    monkeypatch.setattr(ceiling.timed, "plain", lambda text, names: used.update(names) or plain(text, names))
+    ceiling.of("cpu", dtype, clock=Ticking(TICK), min_seconds=TICK)
+    assert torch.equal(before, torch.get_rng_state())
+    for name in "abx":
+        values, counts = used[name].flatten()[:10_000].unique(return_counts=True)
+        assert len(values) >= 10
+        assert counts.max() < 0.2 * 10_000, name
+    assert not torch.equal(used["a"], used["b"])
+
+
 def test_explaining_counts_what_a_call_makes_torch_do():
     (answer,) = asked(workload="dot", sizes=(50,), explain=True, variants=("python loop", "multiply and sum", "dot"))
     loop, product, dot = (variant.counts for variant in answer.cases[0].variants)
