@@ -463,6 +463,14 @@ def test_a_device_asked_for_twice_is_measured_once():
     assert [case.device for case in answer.cases] == ["cpu"]
 
 
+def test_what_is_asked_for_twice_is_measured_once():
+    twice = {"sizes": (2, 3, 2), "threads": (2, 1, 2), "dtypes": ("float64", "float32", "float64")}
+    (answer,) = asked(workload="dot", variants=("dot",), **twice)
+    assert [(case.dtype, case.size["n"], case.threads) for case in answer.cases] == [
+        (dtype, n, threads) for dtype in ("float64", "float32") for n in (2, 3) for threads in (2, 1)
+    ]
+
+
 def test_an_interrupt_goes_through(monkeypatch):
     def run(a, b):
         raise KeyboardInterrupt
@@ -542,21 +550,28 @@ def test_nothing_is_measured_on_a_device_that_is_pretended(monkeypatch):
 
 def test_a_busy_machine_is_told_with_what_to_do(monkeypatch):
     monkeypatch.setattr(environment.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (1.9, 0.0, 0.0))
-    assert environment.busy(["cpu"]) == ()
+    assert environment.busy(["cpu"], 4) == ()
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (2.1, 0.0, 0.0))
     said = "the load average is 2.1 on 4 cores: close other programs"
-    assert environment.busy(["cpu"]) == (f"{said}, or leave them a core with --threads 3",)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert environment.busy(["cpu"]) == (said,)
+    assert environment.busy(["cpu"], 4) == (f"{said}, or leave them a core with --threads 3",)
+    assert environment.busy(["cpu"], 3) == (said,)
+
+
+def test_more_threads_than_cores_are_told(monkeypatch):
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 2)
+    (answer,) = asked(workload="dot", sizes=(3,), threads=(1, 2), variants=("dot",))
+    assert answer.warnings == ()
+    (answer,) = asked(workload="dot", sizes=(3,), threads=(1, 64), variants=("dot",))
+    assert answer.warnings == ("64 threads share 2 cores: ask for at most --threads 2",)
 
 
 def test_a_debug_build_and_a_coarse_clock_are_told(monkeypatch):
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(torch.version, "debug", True)
     monkeypatch.setattr(environment.time, "get_clock_info", lambda _: SimpleNamespace(resolution=0.015))
-    assert environment.busy(["cpu"]) == (
+    assert environment.busy(["cpu"], 1) == (
         "this torch is a debug build, which is slow: install a release from pytorch.org",
         "the clock's steps are 15 ms: short times are those of many calls together",
     )
@@ -592,13 +607,13 @@ def nvml(monkeypatch):
 def test_a_gpu_that_others_use_is_told(nvml):
     own, other = SimpleNamespace(pid=environment.os.getpid()), SimpleNamespace(pid=1)
     nvml("nvmlDeviceGetComputeRunningProcesses", [other, own])
-    assert environment.busy(["cpu", "cuda:1"]) == (
+    assert environment.busy(["cpu", "cuda:1"], 1) == (
         "another process runs on cuda:1: wait for its end, or choose another device",
     )
     nvml("nvmlDeviceGetComputeRunningProcesses", [own])
-    assert environment.busy(["cuda:1"]) == ()
+    assert environment.busy(["cuda:1"], 1) == ()
     nvml("nvmlDeviceGetComputeRunningProcesses", [other])  # which may be this one, as the host of a container knows it
-    assert environment.busy(["cuda:1"]) == ()
+    assert environment.busy(["cuda:1"], 1) == ()
 
 
 def test_a_gpu_that_was_slowed_down_at_any_time_is_told(nvml):

@@ -47,13 +47,18 @@ def _pretended(device: str) -> report.Diagnosis | None:
 
 
 def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name: str, clock: Clock | None) -> None:
-    """Measure cases one after the other and report them all; what there is when an interrupt comes, too."""
+    """Measure cases one after the other and report them all; what there is when an interrupt comes, too.
+
+    One that is asked for twice is measured once.
+    """
     if not jobs:
         return
+    jobs = list({(each.device, each.dtype, each.threads, str(each.size)): each for each in jobs}.values())
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
     devices = tuple(dict.fromkeys(job.device for job in jobs))
-    noted, slowing, began = [*environment.busy(devices)], environment.Slowing(devices), time.perf_counter()
+    noted = [*environment.busy(devices, max(job.threads for job in jobs))]
+    slowing, began = environment.Slowing(devices), time.perf_counter()
     if pretend.active():
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []

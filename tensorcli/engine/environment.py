@@ -191,13 +191,18 @@ class Slowing:
 _CAUSES = {"heat": 0x20 | 0x40, "its power limit": 0x04}
 
 
-def busy(devices: Iterable[str]) -> tuple[str, ...]:
-    """What times on devices suffer from, each with advice: other programs, a debug build, a coarse clock."""
+def busy(devices: Iterable[str], threads: int) -> tuple[str, ...]:
+    """What times on devices suffer from, each with advice: other programs, a debug build, a coarse clock.
+
+    `threads` is the most that any case is asked for: those that share a core wait for each other.
+    """
     found = []
-    cores = os.cpu_count() or 1
+    cores = os.cpu_count() or threads
+    if threads > cores:
+        found.append(f"{threads:,} threads share {units.plural(cores, 'core')}: ask for at most --threads {cores}")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > BUSY * cores:
-        spare = f", or leave them a core with --threads {cores - 1}" if 1 < cores <= torch.get_num_threads() else ""
+        spare = f", or leave them a core with --threads {cores - 1}" if 1 < cores <= threads else ""
         found.append(f"the load average is {load:.1f} on {units.plural(cores, 'core')}: close other programs{spare}")
     if torch.version.debug:
         found.append("this torch is a debug build, which is slow: install a release from pytorch.org")
