@@ -567,6 +567,40 @@ def test_more_threads_than_cores_are_told(monkeypatch):
     assert answer.warnings == ("64 threads share 2 cores: ask for at most --threads 2",)
 
 
+def test_all_the_last_caches_are_counted(monkeypatch, tmp_path):
+    """Two processors, of two cores each that share what is on level 3."""
+    monkeypatch.setattr(environment, "_CPUS", tmp_path)
+    assert environment.cache_nbytes("cpu") == 0
+    for core, shared in enumerate(("0-1", "0-1", "2-3", "2-3")):
+        for index, (level, size, cores) in enumerate((("1", "48K", str(core)), ("3", "32768K", shared))):
+            folder = tmp_path / f"cpu{core}" / "cache" / f"index{index}"
+            folder.mkdir(parents=True)
+            for name, text in (("level", level), ("size", size), ("shared_cpu_list", cores)):
+                (folder / name).write_text(f"{text}\n")
+    assert environment.cache_nbytes("cpu") == 2 * 32 * 2**20
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(L2_cache_size=50 << 20))
+    assert environment.cache_nbytes("cuda:0") == 50 << 20
+
+
+@pytest.mark.parametrize(("cached", "flushed"), [(0, 1000), (499, 1000), (700, 1400)])
+def test_what_flushes_caches_is_twice_as_large_and_made_once_a_run(monkeypatch, cached, flushed):
+    monkeypatch.setattr(environment, "LEAST_FLUSHED", 1000)
+    monkeypatch.setattr(environment, "cache_nbytes", lambda device: cached)
+    made, empty = [], torch.empty
+
+    def noted(*shape, **options):
+        x = empty(*shape, **options)
+        if options.get("dtype") is torch.int8:
+            made.append((x.nbytes, weakref.ref(x)))
+        return x
+
+    monkeypatch.setattr(torch, "empty", noted)
+    (answer,) = asked(workload="dot", sizes=(4, 5), cold=True)
+    assert {variant.status for case in answer.cases for variant in case.variants} == {"measured"}
+    ((nbytes, buffer),) = made
+    assert (nbytes, buffer()) == (flushed, None)
+
+
 def test_a_debug_build_and_a_coarse_clock_are_told(monkeypatch):
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(torch.version, "debug", True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -63,6 +64,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
+    flush = cache(environment.cache_flush)  # which keeps its memory: once for each device, until the end
 
     def tell(complete: bool) -> None:
         ran = [case.job for case in cases]
@@ -86,7 +88,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                     place = job.device, job.dtype, job.threads
                     if place not in ceilings:
                         ceilings[place] = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
-                    cases.append(_Case(job, request, own, ceilings[place]))
+                    cases.append(_Case(job, request, own, ceilings[place], flush))
                     progress = _progress(emit, job, number, len(jobs), began)
                     try:
                         cases[-1].run(progress)
@@ -169,6 +171,7 @@ class _Case:
     request: report.Measuring
     clock: Clock
     ceiling: report.Ceiling
+    flush: Callable[[str], Callable[[], object]]  # of a device's caches
     plan: Plan = field(default_factory=lambda: Plan((), lambda name, value: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
@@ -260,7 +263,7 @@ class _Case:
         return None
 
     def _task(self, candidate: Candidate, parts: int | None, first_seconds: float | None = None) -> Task:
-        before = environment.cache_flush(self.job.device) if self.request.cold else None
+        before = self.flush(self.job.device) if self.request.cold else None
         return Task(candidate.loop(parts), before, None if before else first_seconds)
 
     def so_far(self) -> report.Case:

@@ -238,13 +238,25 @@ def _slowing(index: int) -> int:
 
 
 def cache_flush(device: str) -> Callable[[], object]:
-    """A function that fills a device's caches with something else."""
-    nbytes = FLUSHED.get(torch.device(device).type, 1 << 27)
-    junk = torch.empty(nbytes, dtype=torch.int8, device=device)
+    """A function that fills a device's caches with something else, from memory that is its own."""
+    junk = torch.empty(max(LEAST_FLUSHED, 2 * cache_nbytes(device)), dtype=torch.int8, device=device)
     return junk.zero_
 
 
-FLUSHED = {"cpu": 1 << 28, "cuda": 1 << 28}  # bytes: more than the last cache of any processor in common use
+LEAST_FLUSHED = 1 << 28  # bytes: more than most processors cache, where nobody says how much this one does
+
+
+def cache_nbytes(device: str) -> int:
+    """What a device's last caches hold together, the L3 of each of several processors; 0 where nobody says."""
+    place = torch.device(device)
+    if place.type == "cuda":
+        return int(getattr(torch.cuda.get_device_properties(place), "L2_cache_size", 0))
+    levels: dict[str, dict[str, int]] = {}  # by level, bytes by the cores that share them
+    for cache in _CPUS.glob("cpu[0-9]*/cache/index[0-9]*") if place.type == "cpu" else ():
+        level, size, cores = (_first_word(cache / name) for name in ("level", "size", "shared_cpu_list"))
+        if level and size and cores and size.endswith("K"):
+            levels.setdefault(level, {})[cores] = int(size[:-1]) * 1024
+    return sum(levels[max(levels)].values()) if levels else 0
 
 
 def devices(default: str) -> report.Devices:
