@@ -209,6 +209,24 @@ def test_explaining_counts_what_a_call_makes_torch_do():
     assert (loop.operators, product.operators, dot.operators) == (200, 2, 1)  # two lookups, a product and a sum each
     assert (product.allocations, product.allocated_nbytes) == (2, 204)
     assert (dot.kernels, dot.synchronizations, dot.extrapolated) == (None, None, False)
+    assert (loop.kernels, loop.synchronizations, loop.extrapolated) == (None, None, True)
+
+
+LOOPS = [workload for workload in WORKLOADS if any(variant.parts for variant in workload.variants)]
+
+
+@pytest.mark.parametrize("workload", LOOPS, ids=lambda workload: workload.name)
+def test_the_counts_of_a_loop_are_those_of_two_of_its_parts_and_of_the_whole(workload):
+    loops = [variant for variant in workload.variants if variant.parts]
+    plan = workload_module.of_workload(workload, loops, n=7, device="cpu", dtype="float32", seed=0)
+    for candidate in plan.candidates:
+        ran = []
+        looked = replace(
+            candidate, value=lambda parts, value=candidate.value, ran=ran: ran.append(parts) or value(parts)
+        )
+        line, whole = counting.counts(looked), counting.counts(replace(candidate, parts=1))
+        assert line == msgspec.structs.replace(whole, extrapolated=True)
+        assert ran == [1, 2]
 
 
 def test_only_the_waits_of_the_call_itself_are_counted():

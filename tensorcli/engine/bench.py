@@ -240,7 +240,7 @@ class _Case:
             result = candidate.value(None)
             first = self.clock() - start
             agrees = self.plan.check(candidate.name, result)
-            counts = counting.counts(candidate, None) if self.request.explain else None
+            counts = counting.counts(candidate) if self.request.explain else None
             return _Trial(*this, "measured", task=self._task(candidate, None, first), agrees=agrees, counts=counts)
         except Exception as error:
             return _Trial(*this, "failed", _first_line(error))
@@ -257,7 +257,7 @@ class _Case:
                 return None
             else:
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
-                counts = counting.counts(candidate, parts) if self.request.explain else None
+                counts = counting.counts(candidate) if self.request.explain else None
                 this = candidate.name, candidate.text
                 return _Trial(*this, "extrapolated", reason, task, whole / parts, counts=counts)
         return None

@@ -32,24 +32,41 @@ def work(candidate: Candidate) -> Work | None:
     return Work(None if record.uncounted else record.flops, record.moved_nbytes)
 
 
-def counts(candidate: Candidate, parts: int | None) -> report.Counts | None:
-    """What a call makes torch do; of one that does only some parts, so much as all of them would. None: not known."""
+def counts(candidate: Candidate) -> report.Counts | None:
+    """What a call makes torch do; None where that is not known.
+
+    A loop is never looked at as a whole, which takes many times as long as running it: its first part and its first
+    two lie on a straight line, on which all of its parts do, as long as each does the same.
+    """
+    if candidate.parts <= 2:
+        whole = _counted(candidate, None)
+        return None if whole is None else report.Counts(**whole)
+    one, two = _counted(candidate, 1), _counted(candidate, 2)
+    if one is None or two is None:
+        return None
+    line = {name: _along(one[name], two[name], candidate.parts) for name in one}
+    return report.Counts(**line, extrapolated=True)
+
+
+def _along(one: Any, two: Any, parts: int) -> Any:
+    """What so many parts do, going by one and two of them; None where these are."""
+    return None if one is None or two is None else one + (parts - 1) * (two - one)
+
+
+def _counted(candidate: Candidate, parts: int | None) -> dict[str, Any] | None:
+    """The counts of some parts of a call by name, or of all; None where they are not known."""
     with _kernels() as seen:
         recorder = _recorded(candidate, parts)
     if recorder is None:
         return None
-    scale = candidate.parts / parts if parts else 1
     kernels, waits = seen()
-    found = (recorder.current.operators, recorder.account.allocations, recorder.account.allocated_nbytes)
-    operators, allocations, nbytes = (round(scale * each) for each in found)
-    return report.Counts(
-        operators=operators,
-        allocations=allocations,
-        allocated_nbytes=nbytes,
-        kernels=None if kernels is None else round(scale * kernels),
-        synchronizations=None if waits is None else round(scale * waits),
-        extrapolated=parts is not None,
-    )
+    return {
+        "operators": recorder.current.operators,
+        "allocations": recorder.account.allocations,
+        "allocated_nbytes": recorder.account.allocated_nbytes,
+        "kernels": kernels,
+        "synchronizations": waits,
+    }
 
 
 def _recorded(candidate: Candidate, parts: int | None) -> Recorder | None:
