@@ -324,6 +324,23 @@ def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
     assert answer.cases[0].variants[1].reason == "needs 3.4 MiB, and 2 MiB are free"
 
 
+def test_only_what_the_reference_uses_is_copied_for_it(monkeypatch):
+    dot = table()["dot"]
+
+    class Unused(torch.Tensor):
+        def to(self, *_, **__):
+            raise AssertionError("copied")
+
+    def inputs(n, **options):
+        return dot.inputs(n, **options) | {"out": torch.ones(n).as_subclass(Unused)}
+
+    spare = replace(dot, inputs=inputs)
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": spare})
+    (answer,) = asked(workload="dot", sizes=(3,), variants=("dot",))
+    (variant,) = answer.cases[0].variants
+    assert (variant.status, variant.agrees.ok, variant.agrees.max_rel_error < 1e-6) == ("measured", True, True)
+
+
 def with_variant(monkeypatch, run, *, first=False):
     """A workload of two variants, one of them `run`."""
     dot = table()["dot"]

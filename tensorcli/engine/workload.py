@@ -78,8 +78,12 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
     inputs = workload.inputs(n, device=device, dtype=str(dtype_of(dtype)).removeprefix("torch."), seed=seed)
     names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, **workload.functions}
     where = "cpu" if device == "mps" else device  # which has no float64
-    exact = {name: x.to(where, torch.float64) for name, x in inputs.items() if isinstance(x, torch.Tensor)}
-    reference = eval(workload.reference, {**names, **inputs, **exact})
+    # Not a text, here as below: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever
+    # catches it.
+    exactly = compile(workload.reference, "<bench>", "eval")
+    used = {name: inputs[name] for name in exactly.co_names if isinstance(inputs.get(name), torch.Tensor)}
+    exact = {name: x.to(where, torch.float64) for name, x in used.items()}
+    reference = eval(exactly, {**names, **inputs, **exact})
     bound = agreement.tolerance(dtype_of(dtype), terms=workload.terms(n))
     return Plan(
         candidates=tuple(
@@ -92,14 +96,13 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
 
 
 def needed_nbytes(workload: Workload, n: int, dtype: str) -> int:
-    """What a workload's inputs and result take, with the same in float64 for the reference."""
+    """What a workload's inputs and result take, with those of the reference in float64."""
     return workload.nbytes(n, dtype_of(dtype).itemsize) + workload.nbytes(n, 8)
 
 
 def _variant(variant: Variant, names: dict[str, Any], *, n: int, device: str, itemsize: int) -> Candidate:
     own = dict(names)
     prepared = False
-    # Not texts: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever catches it.
     setup, work = compile(variant.setup, "<bench>", "exec"), compile(variant.text, "<bench>", "eval")
 
     def value(parts: int | None) -> Any:
