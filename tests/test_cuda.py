@@ -115,9 +115,11 @@ def test_tf32_has_a_row_of_its_own_and_is_put_back():
     exact, rounded = (case.variants[0] for case in answer.cases)
     assert [case.dtype for case in answer.cases] == ["float32", "tf32"]
     assert exact.agrees.ok
-    assert rounded.agrees.ok
     if torch.cuda.get_device_capability() >= (8, 0):
+        assert rounded.agrees.ok
         assert rounded.agrees.max_rel_error > exact.agrees.max_rel_error
+    else:
+        assert rounded.status == "skipped"
     assert torch.get_float32_matmul_precision() == before
 
 

@@ -132,6 +132,34 @@ def test_what_a_cpu_does_not_have_is_skipped():
     }
 
 
+@pytest.mark.parametrize(
+    ("capability", "reason"),
+    [
+        ((7, 5), "tf32 needs compute capability 8.0, and cuda:1 has 7.5: ask for float32"),
+        ((8, 0), None),
+        ((12, 0), None),
+    ],
+)
+def test_tf32_is_skipped_on_a_gpu_that_has_none(monkeypatch, capability, reason):
+    """Where the rest of a GPU is missing, which a row that is not skipped comes upon."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setattr(environment, "problem_with", lambda device: None)
+    monkeypatch.setattr(environment, "free_nbytes", lambda device: None)
+    monkeypatch.setattr(environment, "_nvml", lambda: None)
+
+    def lost(*_, **__):
+        raise RuntimeError("there is no GPU at all")
+
+    none = replace(table()["dot"], inputs=lost)
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": none})
+    (answer, _) = asked(workload="dot", sizes=(3,), devices=("cuda:1",), dtypes=("tf32",), variants=("dot",))
+    (variant,) = answer.cases[0].variants
+    said = ("failed", "there is no GPU at all") if reason is None else ("skipped", reason)
+    assert (variant.status, variant.reason) == said
+
+
 @pytest.mark.parametrize("workload", HERE, ids=lambda workload: workload.name)
 def test_parts_of_a_loop_are_the_loop(workload):
     inputs = workload.inputs(4, device="cpu", dtype=workload.dtypes[-1].replace("tf32", "float32"), seed=0)

@@ -362,8 +362,8 @@ def _failed(trial: _Trial, error: Exception) -> _Trial:
 
 def _lack_of(job: Job) -> str | None:
     """Why a job cannot be done at all; None where nothing is known to be in the way."""
-    if job.dtype == candidates.TF32 and not job.device.startswith("cuda"):
-        return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
+    if job.dtype == candidates.TF32 and (reason := environment.no_tf32_reason(job.device)):
+        return reason
     return _lack(job.needed_nbytes, job.device)
 
 

@@ -49,6 +49,19 @@ def no_cuda_reason() -> str | None:
     return "the NVIDIA driver reports no device that torch can use: see CUDA_VISIBLE_DEVICES and nvidia-smi"
 
 
+def no_tf32_reason(device: str) -> str | None:
+    """Why products on a device are the same with tf32 and without, and what to do; None where they are not.
+
+    It came with compute capability 8.0 (CUDA C++ Programming Guide, Compute Capabilities).
+    """
+    if not device.startswith("cuda"):
+        return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
+    major, minor = torch.cuda.get_device_capability(torch.device(device))
+    if (major, minor) < (8, 0):
+        return f"tf32 needs compute capability 8.0, and {device} has {major}.{minor}: ask for float32"
+    return None
+
+
 def _nvml() -> Any:
     """NVML, started; None where it, or the driver, is missing."""
     try:
