@@ -36,7 +36,7 @@ def test_every_variant_agrees(workload):
         workload=workload.name, devices=("cuda", "cpu"), sizes=(8, 33), dtypes=dtypes, min_seconds=0.01
     )
     answer = last(report.Benchmark, request)
-    assert {case.device for case in answer.cases} == {"cuda:0", "cpu"}
+    assert {case.device for case in answer.cases} == ({"cuda:0"} if workload.name == "transfer" else {"cuda:0", "cpu"})
     for case in answer.cases:
         for variant in case.variants:
             assert variant.status != "failed", (case.device, case.dtype, variant.name, variant.reason)

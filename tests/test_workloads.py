@@ -120,13 +120,21 @@ def test_each_size_is_compiled_for_itself(monkeypatch):
     assert seen == [[(3,), (3,)], [(4,), (4,)], [(5,), (5,)]]
 
 
+def test_what_all_variants_lack_on_a_device_is_said_once(monkeypatch):
+    said = "transfer cannot be measured on cpu, since the CPU has its data at hand: name another device"
+    assert diagnosis(workload="transfer") == ("unfit-device", "device", said)
+    dot = table()["dot"]
+    lacking = [replace(variant, lacking=lambda device: "nothing is there") for variant in dot.variants]
+    monkeypatch.setattr(
+        workload_module, "table", lambda: {"dot": replace(dot, variants=(*lacking[1:], dot.variants[0]))}
+    )
+    (answer,) = asked(workload="dot", sizes=(3,))  # one can be measured
+    assert [variant.reason for variant in answer.cases[0].variants] == ["nothing is there"] * 3 + [None]
+
+
 def test_what_a_cpu_does_not_have_is_skipped():
-    answer, nothing = asked(workload="transfer", sizes=(9,))
+    answer, nothing = asked(workload="dot", sizes=(9,), dtypes=("tf32",))
     assert nothing.title == "nothing was measured: the rows say why"
-    assert {(each.status, each.reason) for each in answer.cases[0].variants} == {
-        ("skipped", "the CPU has its data at hand: name another device")
-    }
-    answer, _ = asked(workload="dot", sizes=(9,), dtypes=("tf32",))
     assert {(each.status, each.reason) for each in answer.cases[0].variants} == {
         ("skipped", "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere")
     }

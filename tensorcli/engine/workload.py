@@ -24,9 +24,14 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     if workload is None:
         return emit(_unknown("workload", request.workload, table()))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
-    devices = usable(request, emit, [*_problems(request, workload)])
     threads = request.threads or (torch.get_num_threads(),)
     chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
+    devices = []
+    for device in usable(request, emit, [*_problems(request, workload)]):
+        if problem := _unfit(workload, chosen, device):
+            emit(problem)
+        else:
+            devices.append(device)
 
     def job(dtype: str, n: int, count: int, device: str) -> Job:
         options: dict[str, Any] = {"n": n, "device": device, "dtype": dtype, "seed": request.seed}
@@ -43,6 +48,15 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
 
     places = product(dtypes, request.sizes or workload.sizes, threads, devices)
     measure([job(*place) for place in places], request, emit, name=workload.name, clock=clock)
+
+
+def _unfit(workload: Workload, variants: Sequence[Variant], device: str) -> report.Diagnosis | None:
+    """Why no variant can be measured on a device, at any size, where all lack the same; said once, not in each row."""
+    lacks = {variant.lacking(device) if variant.lacking else None for variant in variants}
+    if len(lacks) != 1 or None in lacks:
+        return None
+    title = f"{workload.name} cannot be measured on {device}, since {lacks.pop()}"
+    return report.Diagnosis(code="unfit-device", category="device", title=title)
 
 
 def _unknown(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> report.Diagnosis:
