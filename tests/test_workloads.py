@@ -717,7 +717,8 @@ def test_a_gpu_that_others_use_is_told(nvml):
     )
     nvml("nvmlDeviceGetComputeRunningProcesses", [own])
     assert environment.busy(["cuda:1"], 1) == ()
-    nvml("nvmlDeviceGetComputeRunningProcesses", [other])  # which may be this one, as the host of a container knows it
+    host = [other, SimpleNamespace(pid=2)]  # either may be this one, as the host of a container knows it
+    nvml("nvmlDeviceGetComputeRunningProcesses", host)
     assert environment.busy(["cuda:1"], 1) == ()
 
 
