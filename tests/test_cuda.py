@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from tensorcli import report
-from tensorcli.engine import environment
 from tensorcli.engine.measure import Task, clock_of, elapsed, loop_of
 from tensorcli.engine.session import Session
 from tensorcli.workloads import table
@@ -37,7 +36,7 @@ def test_every_variant_agrees(workload):
         workload=workload.name, devices=("cuda", "cpu"), sizes=(8, 33), dtypes=dtypes, min_seconds=0.01
     )
     answer = last(report.Benchmark, request)
-    assert {case.device for case in answer.cases} == {"cuda:0", "cpu"}
+    assert {case.device for case in answer.cases} == ({"cuda:0"} if workload.name == "transfer" else {"cuda:0", "cpu"})
     for case in answer.cases:
         for variant in case.variants:
             assert variant.status != "failed", (case.device, case.dtype, variant.name, variant.reason)
@@ -85,9 +84,9 @@ def test_kernels_and_waits_are_counted():
         ),
     )
     add, value = (variant.counts for variant in answer.cases[0].variants)
-    assert (add.kernels, add.operators) == (1, 1)
+    assert (add.kernels, add.operators, add.synchronizations) == (1, 1, 0)
     assert value.kernels >= 1
-    assert value.synchronizations > add.synchronizations
+    assert value.synchronizations == 1
 
 
 def test_a_comparison_runs_on_the_device_asked_for_and_puts_the_default_back():
@@ -116,9 +115,11 @@ def test_tf32_has_a_row_of_its_own_and_is_put_back():
     exact, rounded = (case.variants[0] for case in answer.cases)
     assert [case.dtype for case in answer.cases] == ["float32", "tf32"]
     assert exact.agrees.ok
-    assert rounded.agrees.ok
     if torch.cuda.get_device_capability() >= (8, 0):
+        assert rounded.agrees.ok
         assert rounded.agrees.max_rel_error > exact.agrees.max_rel_error
+    else:
+        assert rounded.status == "skipped"
     assert torch.get_float32_matmul_precision() == before
 
 
@@ -189,8 +190,15 @@ def test_devices_are_reported():
 
 
 def test_the_environment_names_the_device():
-    known = environment.environment(["cuda:0", "cpu"])
-    assert known["gpu"] == torch.cuda.get_device_name()
-    assert known["cuda"] == torch.version.cuda
-    assert known["tf32"] in (True, False)
-    assert environment.environment(["cpu"])["gpu"] is None
+    request = {"workload": "matmul", "sizes": (8,), "variants": ("matmul",), "min_seconds": 0.01}
+    for devices, dtypes, tf32 in (
+        (("cuda", "cpu"), ("float32",), False),
+        (("cuda",), ("tf32",), True),
+        (("cuda",), ("float32", "tf32"), None),
+    ):
+        known = last(report.Benchmark, report.Bench(**request, devices=devices, dtypes=dtypes)).environment
+        assert known["gpu"] == torch.cuda.get_device_name()
+        assert known["cuda"] == torch.version.cuda
+        assert known["tf32"] is tf32
+    known = last(report.Benchmark, report.Bench(**request, devices=("cpu",))).environment
+    assert (known["gpu"], known["tf32"]) == (None, None)

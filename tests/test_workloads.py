@@ -4,16 +4,18 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 import torch
+from torch._C._autograd import DeviceType
 
 from tensorcli import report, wire
 from tensorcli import workloads as table_module
-from tensorcli.engine import agreement, ceiling, environment
+from tensorcli.engine import agreement, ceiling, counting, environment
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
@@ -102,16 +104,68 @@ def test_a_compiled_variant_agrees_or_says_what_it_lacks():
     assert compiled.agrees.ok if no_compiler("cpu") is None else compiled.reason == "there is no C++ compiler"
 
 
+def test_each_size_is_compiled_for_itself(monkeypatch):
+    seen = []
+
+    def backend(module, inputs):
+        seen.append([tuple(x.shape) if isinstance(x, torch.Tensor) else "a size that varies" for x in inputs])
+        return module.forward
+
+    setup = "product = torch.compile(lambda a, b: a @ b, backend=backend)"
+    variants = (Variant("compiled", "product(a, b)", setup=setup),)
+    odd = replace(table()["dot"], variants=variants, functions={"backend": backend})
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": odd})
+    (answer,) = asked(workload="dot", sizes=(3, 4, 5))
+    assert [case.variants[0].status for case in answer.cases] == ["measured"] * 3
+    assert seen == [[(3,), (3,)], [(4,), (4,)], [(5,), (5,)]]
+
+
+def test_what_all_variants_lack_on_a_device_is_said_once(monkeypatch):
+    said = "transfer cannot be measured on cpu, since the CPU has its data at hand: name another device"
+    assert diagnosis(workload="transfer") == ("unfit-device", "device", said)
+    dot = table()["dot"]
+    lacking = [replace(variant, lacking=lambda device: "nothing is there") for variant in dot.variants]
+    monkeypatch.setattr(
+        workload_module, "table", lambda: {"dot": replace(dot, variants=(*lacking[1:], dot.variants[0]))}
+    )
+    (answer,) = asked(workload="dot", sizes=(3,))  # one can be measured
+    assert [variant.reason for variant in answer.cases[0].variants] == ["nothing is there"] * 3 + [None]
+
+
 def test_what_a_cpu_does_not_have_is_skipped():
-    answer, nothing = asked(workload="transfer", sizes=(9,))
+    answer, nothing = asked(workload="dot", sizes=(9,), dtypes=("tf32",))
     assert nothing.title == "nothing was measured: the rows say why"
-    assert {(each.status, each.reason) for each in answer.cases[0].variants} == {
-        ("skipped", "the CPU has its data at hand: name another device")
-    }
-    answer, _ = asked(workload="dot", sizes=(9,), dtypes=("tf32",))
     assert {(each.status, each.reason) for each in answer.cases[0].variants} == {
         ("skipped", "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere")
     }
+
+
+@pytest.mark.parametrize(
+    ("capability", "reason"),
+    [
+        ((7, 5), "tf32 needs compute capability 8.0, and cuda:1 has 7.5: ask for float32"),
+        ((8, 0), None),
+        ((12, 0), None),
+    ],
+)
+def test_tf32_is_skipped_on_a_gpu_that_has_none(monkeypatch, capability, reason):
+    """Where the rest of a GPU is missing, which a row that is not skipped comes upon."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setattr(environment, "problem_with", lambda device: None)
+    monkeypatch.setattr(environment, "free_nbytes", lambda device: None)
+    monkeypatch.setattr(environment, "_nvml", lambda: None)
+
+    def lost(*_, **__):
+        raise RuntimeError("there is no GPU at all")
+
+    none = replace(table()["dot"], inputs=lost)
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": none})
+    (answer, _) = asked(workload="dot", sizes=(3,), devices=("cuda:1",), dtypes=("tf32",), variants=("dot",))
+    (variant,) = answer.cases[0].variants
+    said = ("failed", "there is no GPU at all") if reason is None else ("skipped", reason)
+    assert (variant.status, variant.reason) == said
 
 
 @pytest.mark.parametrize("workload", HERE, ids=lambda workload: workload.name)
@@ -171,12 +225,71 @@ def test_ceilings_give_the_share_of_what_is_possible():
     assert ceiling.share(1, 1, 0.2, report.Ceiling()) == (None, None)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64"])
+def test_a_ceiling_is_that_of_random_numbers_and_leaves_the_sessions_generator_alone(monkeypatch, dtype):
+    used, before = {}, torch.get_rng_state()
+    plain = ceiling.timed.plain
+    monkeypatch.setattr(ceiling.timed, "plain", lambda text, names: used.update(names) or plain(text, names))
+    ceiling.of("cpu", dtype, clock=Ticking(TICK), min_seconds=TICK)
+    assert torch.equal(before, torch.get_rng_state())
+    for name in "abx":
+        values, counts = used[name].flatten()[:10_000].unique(return_counts=True)
+        assert len(values) >= 10
+        assert counts.max() < 0.2 * 10_000, name
+    assert not torch.equal(used["a"], used["b"])
+
+
 def test_explaining_counts_what_a_call_makes_torch_do():
     (answer,) = asked(workload="dot", sizes=(50,), explain=True, variants=("python loop", "multiply and sum", "dot"))
     loop, product, dot = (variant.counts for variant in answer.cases[0].variants)
     assert (loop.operators, product.operators, dot.operators) == (200, 2, 1)  # two lookups, a product and a sum each
     assert (product.allocations, product.allocated_nbytes) == (2, 204)
     assert (dot.kernels, dot.synchronizations, dot.extrapolated) == (None, None, False)
+    assert (loop.kernels, loop.synchronizations, loop.extrapolated) == (None, None, True)
+
+
+LOOPS = [workload for workload in WORKLOADS if any(variant.parts for variant in workload.variants)]
+
+
+@pytest.mark.parametrize("workload", LOOPS, ids=lambda workload: workload.name)
+def test_the_counts_of_a_loop_are_those_of_two_of_its_parts_and_of_the_whole(workload):
+    loops = [variant for variant in workload.variants if variant.parts]
+    plan = workload_module.of_workload(workload, loops, n=7, device="cpu", dtype="float32", seed=0)
+    for candidate in plan.candidates:
+        ran = []
+        looked = replace(
+            candidate, value=lambda parts, value=candidate.value, ran=ran: ran.append(parts) or value(parts)
+        )
+        line, whole = counting.counts(looked), counting.counts(replace(candidate, parts=1))
+        assert line == msgspec.structs.replace(whole, extrapolated=True)
+        assert ran == [1, 2]
+
+
+def test_only_the_waits_of_the_call_itself_are_counted():
+    """With events as torch's profiler gives them, in microseconds: it waits before and after the call, too."""
+
+    def event(name, start, end, device=DeviceType.CPU):
+        return SimpleNamespace(name=name, time_range=SimpleNamespace(start=start, end=end), device_type=device)
+
+    call = [
+        event(counting.MARK, 10.0, 20.0),
+        event("aten::sum", 11.0, 13.0),
+        event("cudaLaunchKernel", 12.0, 12.5),
+        event("cuLaunchKernelEx", 13.0, 13.5),
+        event("aten::item", 14.0, 19.0),
+        event("cudaMemcpyAsync", 15.0, 15.5),
+        event("cudaStreamSynchronize", 16.0, 19.0),
+        event("reduce_kernel", 13.0, 30.0, DeviceType.CUDA),
+    ]
+    others = [
+        event(counting.MARK, 12.0, 50.0, DeviceType.CUDA),
+        event("cudaDeviceSynchronize", 1.0, 2.0),
+        event("cudaLaunchKernel", 3.0, 4.0),
+        event("cudaDeviceSynchronize", 21.0, 22.0),
+        event("cudaDeviceSynchronize", 23.0, 24.0),
+    ]
+    assert counting.called([*call, *others]) == (2, 1)
+    assert counting.called(others) == (0, 0)
 
 
 def test_threads_have_cases_of_their_own_and_are_put_back():
@@ -184,6 +297,12 @@ def test_threads_have_cases_of_their_own_and_are_put_back():
     (answer,) = asked(workload="dot", sizes=(3,), threads=(1, 2))
     assert [case.threads for case in answer.cases] == [1, 2]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("threads", "told"), [((1,), 1), ((2,), 2), ((1, 2), None)])
+def test_the_environment_has_the_threads_of_the_cases(threads, told):
+    (answer,) = asked(workload="dot", sizes=(3,), threads=threads)
+    assert answer.environment["threads"] == told
 
 
 def test_the_seed_decides_the_inputs(monkeypatch):
@@ -269,6 +388,23 @@ def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
     (answer,) = asked(workload="matmul", sizes=(96,), tick=1.0, min_seconds=1.0, variants=some)
     assert [variant.status for variant in answer.cases[0].variants] == ["extrapolated", "skipped", "measured"]
     assert answer.cases[0].variants[1].reason == "needs 3.4 MiB, and 2 MiB are free"
+
+
+def test_only_what_the_reference_uses_is_copied_for_it(monkeypatch):
+    dot = table()["dot"]
+
+    class Unused(torch.Tensor):
+        def to(self, *_, **__):
+            raise AssertionError("copied")
+
+    def inputs(n, **options):
+        return dot.inputs(n, **options) | {"out": torch.ones(n).as_subclass(Unused)}
+
+    spare = replace(dot, inputs=inputs)
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": spare})
+    (answer,) = asked(workload="dot", sizes=(3,), variants=("dot",))
+    (variant,) = answer.cases[0].variants
+    assert (variant.status, variant.agrees.ok, variant.agrees.max_rel_error < 1e-6) == ("measured", True, True)
 
 
 def with_variant(monkeypatch, run, *, first=False):
@@ -428,6 +564,14 @@ def test_a_device_asked_for_twice_is_measured_once():
     assert [case.device for case in answer.cases] == ["cpu"]
 
 
+def test_what_is_asked_for_twice_is_measured_once():
+    twice = {"sizes": (2, 3, 2), "threads": (2, 1, 2), "dtypes": ("float64", "float32", "float64")}
+    (answer,) = asked(workload="dot", variants=("dot",), **twice)
+    assert [(case.dtype, case.size["n"], case.threads) for case in answer.cases] == [
+        (dtype, n, threads) for dtype in ("float64", "float32") for n in (2, 3) for threads in (2, 1)
+    ]
+
+
 def test_an_interrupt_goes_through(monkeypatch):
     def run(a, b):
         raise KeyboardInterrupt
@@ -469,6 +613,13 @@ def test_no_control_group_sets_no_bound(monkeypatch, tmp_path):
     assert environment._group_nbytes() is None
 
 
+def test_what_torch_keeps_for_its_next_tensors_is_free_on_a_gpu(monkeypatch):
+    answers = {"mem_get_info": (1000, 8000), "memory_reserved": 600, "memory_allocated": 250}
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    assert environment.free_nbytes("cuda:1") == 1350
+
+
 def test_devices_report_what_is_known_here():
     found = environment.devices("cpu")
     assert (found.default, found.devices[0].device) == ("cpu", "cpu")
@@ -500,21 +651,62 @@ def test_nothing_is_measured_on_a_device_that_is_pretended(monkeypatch):
 
 def test_a_busy_machine_is_told_with_what_to_do(monkeypatch):
     monkeypatch.setattr(environment.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (1.9, 0.0, 0.0))
-    assert environment.busy(["cpu"]) == ()
+    assert environment.busy(["cpu"], 4) == ()
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (2.1, 0.0, 0.0))
     said = "the load average is 2.1 on 4 cores: close other programs"
-    assert environment.busy(["cpu"]) == (f"{said}, or leave them a core with --threads 3",)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert environment.busy(["cpu"]) == (said,)
+    assert environment.busy(["cpu"], 4) == (f"{said}, or leave them a core with --threads 3",)
+    assert environment.busy(["cpu"], 3) == (said,)
+
+
+def test_more_threads_than_cores_are_told(monkeypatch):
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 2)
+    (answer,) = asked(workload="dot", sizes=(3,), threads=(1, 2), variants=("dot",))
+    assert answer.warnings == ()
+    (answer,) = asked(workload="dot", sizes=(3,), threads=(1, 64), variants=("dot",))
+    assert answer.warnings == ("64 threads share 2 cores: ask for at most --threads 2",)
+
+
+def test_all_the_last_caches_are_counted(monkeypatch, tmp_path):
+    """Two processors, of two cores each that share what is on level 3."""
+    monkeypatch.setattr(environment, "_CPUS", tmp_path)
+    assert environment.cache_nbytes("cpu") == 0
+    for core, shared in enumerate(("0-1", "0-1", "2-3", "2-3")):
+        for index, (level, size, cores) in enumerate((("1", "48K", str(core)), ("3", "32768K", shared))):
+            folder = tmp_path / f"cpu{core}" / "cache" / f"index{index}"
+            folder.mkdir(parents=True)
+            for name, text in (("level", level), ("size", size), ("shared_cpu_list", cores)):
+                (folder / name).write_text(f"{text}\n")
+    assert environment.cache_nbytes("cpu") == 2 * 32 * 2**20
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(L2_cache_size=50 << 20))
+    assert environment.cache_nbytes("cuda:0") == 50 << 20
+
+
+@pytest.mark.parametrize(("cached", "flushed"), [(0, 1000), (499, 1000), (700, 1400)])
+def test_what_flushes_caches_is_twice_as_large_and_made_once_a_run(monkeypatch, cached, flushed):
+    monkeypatch.setattr(environment, "LEAST_FLUSHED", 1000)
+    monkeypatch.setattr(environment, "cache_nbytes", lambda device: cached)
+    made, empty = [], torch.empty
+
+    def noted(*shape, **options):
+        x = empty(*shape, **options)
+        if options.get("dtype") is torch.int8:
+            made.append((x.nbytes, weakref.ref(x)))
+        return x
+
+    monkeypatch.setattr(torch, "empty", noted)
+    (answer,) = asked(workload="dot", sizes=(4, 5), cold=True)
+    assert {variant.status for case in answer.cases for variant in case.variants} == {"measured"}
+    ((nbytes, buffer),) = made
+    assert (nbytes, buffer()) == (flushed, None)
 
 
 def test_a_debug_build_and_a_coarse_clock_are_told(monkeypatch):
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(torch.version, "debug", True)
     monkeypatch.setattr(environment.time, "get_clock_info", lambda _: SimpleNamespace(resolution=0.015))
-    assert environment.busy(["cpu"]) == (
+    assert environment.busy(["cpu"], 1) == (
         "this torch is a debug build, which is slow: install a release from pytorch.org",
         "the clock's steps are 15 ms: short times are those of many calls together",
     )
@@ -526,41 +718,80 @@ def test_a_processor_that_was_too_hot_is_told(monkeypatch, tmp_path):
     for count in counts:
         count.parent.mkdir(parents=True)
         count.write_text("7\n")
-    before = environment.throttles()
-    assert before == 14
-    assert list(environment.slowed(before, ["cpu"])) == []
+    assert environment.throttles() == 14
+    slowing = environment.Slowing(["cpu"])
+    assert list(slowing.told()) == []
     counts[1].write_text("9\n")
-    assert list(environment.slowed(before, ["cpu"])) == [
+    assert list(slowing.told()) == [
         "the processor was slowed down by heat 2 times during the run: let it cool, and run again"
     ]
 
 
-def test_a_gpu_that_others_use_or_that_is_slowed_down_is_told(monkeypatch):
-    """With a stand-in for the driver's library, which names its bits itself."""
+@pytest.fixture
+def nvml(monkeypatch):
+    """A function that makes the driver's library, of which there is a stand-in, give an answer."""
     import pynvml
 
-    answers = {
-        "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1), SimpleNamespace(pid=environment.os.getpid())],
-        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap,
-    }
-    for name, answer in answers.items():
-        monkeypatch.setattr(pynvml, name, lambda _, answer=answer: answer)
     monkeypatch.setattr(environment, "_nvml", lambda: pynvml)
     monkeypatch.setattr(environment, "_handle", lambda *_: 1)
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: None)
-    assert environment.busy(["cpu", "cuda:1"]) == (
+    return lambda name, answer: monkeypatch.setattr(pynvml, name, lambda _: answer)
+
+
+def test_a_gpu_that_others_use_is_told(nvml):
+    own, other = SimpleNamespace(pid=environment.os.getpid()), SimpleNamespace(pid=1)
+    nvml("nvmlDeviceGetComputeRunningProcesses", [other, own])
+    assert environment.busy(["cpu", "cuda:1"], 1) == (
         "another process runs on cuda:1: wait for its end, or choose another device",
     )
-    assert list(environment.slowed(environment.throttles(), ["cuda:1"])) == [
-        "the clock of cuda:1 is held down by its power limit: let it cool, or lower its load, and run again"
+    nvml("nvmlDeviceGetComputeRunningProcesses", [own])
+    assert environment.busy(["cuda:1"], 1) == ()
+    host = [other, SimpleNamespace(pid=2)]  # either may be this one, as the host of a container knows it
+    nvml("nvmlDeviceGetComputeRunningProcesses", host)
+    assert environment.busy(["cuda:1"], 1) == ()
+
+
+def test_a_gpu_that_was_slowed_down_at_any_time_is_told(nvml):
+    """Once the case is over, it is not any more."""
+    import pynvml
+
+    slowing, reasons = environment.Slowing(["cpu", "cuda:1"]), "nvmlDeviceGetCurrentClocksEventReasons"
+    assert list(slowing.told()) == []
+    for now in (
+        pynvml.nvmlClocksEventReasonSwPowerCap,
+        pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+        pynvml.nvmlClocksEventReasonGpuIdle,
+    ):
+        nvml(reasons, now)
+        slowing.look()
+    assert list(slowing.told()) == [
+        f"the clock of cuda:1 was held down by {cause}: let it cool, or lower its load, and run again"
+        for cause in ("heat", "its power limit")
     ]
+    slowing = environment.Slowing(["cuda:1"])
+    nvml(reasons, pynvml.nvmlClocksEventReasonSwThermalSlowdown)
+    slowing.look()
+    assert len(list(slowing.told())) == 1
+
+
+def test_each_case_looks_whether_its_device_is_slowed_down(monkeypatch):
+    seen = []
+    with_variant(monkeypatch, lambda a, b: seen.append("call") or a @ b)
+    monkeypatch.setattr(environment.Slowing, "look", lambda self: seen.append("look"))
+    asked(workload="dot", sizes=(3, 4))
+    assert [key for key, _ in groupby(seen)] == ["call", "look"] * 2
 
 
 def test_the_environment_says_what_a_time_depends_on():
-    known = environment.environment(["cpu"])
+    known = environment.environment(["cpu"], threads=[3, 3], tf32=[])
     assert (known["torch"], known["torch_commit"]) == (torch.__version__, torch.version.git_version)
-    assert (known["threads"], known["cores"]) == (torch.get_num_threads(), environment.os.cpu_count())
+    assert (known["threads"], known["cores"]) == (3, environment.os.cpu_count())
     assert known["cpu"]
     assert known["blas"] == "mkl" or not torch.backends.mkl.is_available()
     assert (known["gpu"], known["driver"], known["tf32"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(("tf32", "told"), [([True, True], True), ([False], False), ([False, True], None), ([], None)])
+def test_the_environment_says_tf32_where_all_cases_agree(tf32, told):
+    assert environment.environment(["cpu"], threads=[1], tf32=tf32)["tf32"] is told

@@ -1,10 +1,12 @@
 """A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -45,29 +47,37 @@ def _pretended(device: str) -> report.Diagnosis | None:
 
 
 def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name: str, clock: Clock | None) -> None:
-    """Measure cases one after the other and report them all; what there is when an interrupt comes, too."""
+    """Measure cases one after the other and report them all; what there is when an interrupt comes, too.
+
+    One that is asked for twice is measured once.
+    """
     if not jobs:
         return
+    jobs = list({(each.device, each.dtype, each.threads, str(each.size)): each for each in jobs}.values())
     if all(job.device == "cpu" for job in jobs):
         limits.limit_memory()
     devices = tuple(dict.fromkeys(job.device for job in jobs))
-    noted, throttles, began = [*environment.busy(devices)], environment.throttles(), time.perf_counter()
+    noted = [*environment.busy(devices, max(job.threads for job in jobs))]
+    slowing, began = environment.Slowing(devices), time.perf_counter()
     if pretend.active():
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
+    flush = cache(environment.cache_flush)  # which keeps its memory: once for each device, until the end
 
     def tell(complete: bool) -> None:
         for case in cases:
             ceilings[case.job.place] = case.raised(ceilings[case.job.place])
+        ran = [case.job for case in cases]
+        tf32 = [job.dtype == candidates.TF32 for job in ran if job.device.startswith("cuda")]
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
-                environment=environment.environment(devices),
+                environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
                 cases=tuple(case.so_far(ceilings[case.job.place]) for case in cases),
                 complete=complete,
-                warnings=(*noted, *environment.slowed(throttles, devices)),
+                warnings=(*noted, *slowing.told()),
             )
         )
 
@@ -79,9 +89,12 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                     if job.place not in ceilings:
                         found = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
                         ceilings[job.place] = found
-                    cases.append(_Case(job, request, own))
+                    cases.append(_Case(job, request, own, flush))
                     progress = _progress(emit, job, number, len(jobs), began)
-                    cases[-1].run(progress)
+                    try:
+                        cases[-1].run(progress)
+                    finally:
+                        slowing.look()
                     progress(1, 1, "done")
     except KeyboardInterrupt:
         tell(complete=False)
@@ -169,6 +182,7 @@ class _Case:
     job: Job
     request: report.Measuring
     clock: Clock
+    flush: Callable[[str], Callable[[], object]]  # of a device's caches
     plan: Plan = field(default_factory=lambda: Plan((), lambda name, value, seen: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
@@ -184,6 +198,9 @@ class _Case:
             why = _first_line(error)
             self.trials = [_Trial(name, text, "failed", why) for name, text in self.job.texts.items()]
             return
+        compiler = sys.modules.get("torch._dynamo")
+        if compiler and any(candidate.compiled for candidate in self.plan.candidates):
+            compiler.reset()  # it compiles for any size what it has seen at two, and that is slower
         for candidate in self.plan.candidates:
             progress(0, 1, f"trying {candidate.name}")
             self.trials.append(self._trial(candidate))
@@ -226,7 +243,7 @@ class _Case:
                 result, seen = work.observed(lambda: candidate.value(None))
             first = self.clock() - start
             agrees = self.plan.check(candidate.name, result, seen)
-            counts = counting.counts(candidate, None) if self.request.explain else None
+            counts = counting.counts(candidate) if self.request.explain else None
             task = self._task(candidate, None, first)
             flops, nbytes = (seen.flops, seen.nbytes) if seen else (self.plan.flops, self.plan.nbytes)
             unseen = seen is None and not self.plan.counted
@@ -250,14 +267,14 @@ class _Case:
                 if 2 * parts <= whole:
                     task = replace(self._task(candidate, 2 * parts), less=task.loop)
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
-                counts = counting.counts(candidate, parts) if self.request.explain else None
+                counts = counting.counts(candidate) if self.request.explain else None
                 this = candidate.name, candidate.text
                 done = self.plan.flops, self.plan.nbytes
                 return _Trial(*this, "extrapolated", reason, task, whole / parts, None, counts, *done)
         return None
 
     def _task(self, candidate: Candidate, parts: int | None, first_seconds: float | None = None) -> Task:
-        before = environment.cache_flush(self.job.device) if self.request.cold else None
+        before = self.flush(self.job.device) if self.request.cold else None
         return Task(candidate.loop(parts), before, None if before else first_seconds)
 
     def _seconds(self) -> dict[str, tuple[float, ...]]:
@@ -376,8 +393,8 @@ def _failed(trial: _Trial, error: Exception) -> _Trial:
 
 def _lack_of(job: Job) -> str | None:
     """Why a job cannot be done at all; None where nothing is known to be in the way."""
-    if job.dtype == candidates.TF32 and not job.device.startswith("cuda"):
-        return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
+    if job.dtype == candidates.TF32 and (reason := environment.no_tf32_reason(job.device)):
+        return reason
     return _lack(job.needed_nbytes, job.device)
 
 

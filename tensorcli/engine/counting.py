@@ -1,34 +1,54 @@
 """Why one way is faster than another: the operators, kernels, waits and allocations of one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._C._autograd import DeviceType
 
 from tensorcli import report
 from tensorcli.engine.candidates import Candidate
 from tensorcli.engine.recorder import Recorder
 
+MARK = "tensorcli: one call"  # what the profiler calls the part of its time that is ours
 
-def counts(candidate: Candidate, parts: int | None) -> report.Counts | None:
-    """What a call makes torch do; of one that does only some parts, so much as all of them would. None: not known."""
+
+def counts(candidate: Candidate) -> report.Counts | None:
+    """What a call makes torch do; None where that is not known.
+
+    A loop is never looked at as a whole, which takes many times as long as running it: its first part and its first
+    two lie on a straight line, on which all of its parts do, as long as each does the same.
+    """
+    if candidate.parts <= 2:
+        whole = _counted(candidate, None)
+        return None if whole is None else report.Counts(**whole)
+    one, two = _counted(candidate, 1), _counted(candidate, 2)
+    if one is None or two is None:
+        return None
+    line = {name: _along(one[name], two[name], candidate.parts) for name in one}
+    return report.Counts(**line, extrapolated=True)
+
+
+def _along(one: Any, two: Any, parts: int) -> Any:
+    """What so many parts do, going by one and two of them; None where these are."""
+    return None if one is None or two is None else one + (parts - 1) * (two - one)
+
+
+def _counted(candidate: Candidate, parts: int | None) -> dict[str, Any] | None:
+    """The counts of some parts of a call by name, or of all; None where they are not known."""
     with _kernels() as seen:
         recorder = _recorded(candidate, parts)
     if recorder is None:
         return None
-    scale = candidate.parts / parts if parts else 1
     kernels, waits = seen()
-    found = (recorder.current.operators, recorder.account.allocations, recorder.account.allocated_nbytes)
-    operators, allocations, nbytes = (round(scale * each) for each in found)
-    return report.Counts(
-        operators=operators,
-        allocations=allocations,
-        allocated_nbytes=nbytes,
-        kernels=None if kernels is None else round(scale * kernels),
-        synchronizations=None if waits is None else round(scale * waits),
-        extrapolated=parts is not None,
-    )
+    return {
+        "operators": recorder.current.operators,
+        "allocations": recorder.account.allocations,
+        "allocated_nbytes": recorder.account.allocated_nbytes,
+        "kernels": kernels,
+        "synchronizations": waits,
+    }
 
 
 def _recorded(candidate: Candidate, parts: int | None) -> Recorder | None:
@@ -53,13 +73,25 @@ def _kernels() -> Iterator[Callable[[], tuple[int | None, int | None]]]:
     if not torch.cuda.is_initialized():
         yield lambda: (None, None)
         return
-    from torch.profiler import ProfilerActivity, profile
+    from torch.profiler import ProfilerActivity, profile, record_function
 
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        yield lambda: (_called(seen, "LaunchKernel"), _called(seen, "Synchronize"))
+        with record_function(MARK):
+            yield lambda: called(seen.events() or ())
         torch.cuda.synchronize()
 
 
-def _called(seen: Any, name: str) -> int:
-    """How often functions of CUDA's runtime with a name like this were called."""
-    return sum(event.count for event in seen.key_averages() if event.key.startswith("cu") and name in event.key)
+def called(events: Iterable[Any]) -> tuple[int, int]:
+    """How often the host launched kernels and waited within what is marked, of all that torch's profiler saw.
+
+    Outside it the profiler itself waits, at its end. A mark has an event on the device, too, which is later.
+    """
+    seen = list(events)
+    marked = [each.time_range for each in seen if each.name == MARK and each.device_type == DeviceType.CPU]
+    names = [
+        each.name
+        for each in seen
+        if each.name.startswith("cu")  # functions of CUDA's runtime, cuda..., and of its driver, cu...
+        and any(mark.start <= each.time_range.start and each.time_range.end <= mark.end for mark in marked)
+    ]
+    return sum("LaunchKernel" in name for name in names), sum("Synchronize" in name for name in names)

@@ -49,6 +49,19 @@ def no_cuda_reason() -> str | None:
     return "the NVIDIA driver reports no device that torch can use: see CUDA_VISIBLE_DEVICES and nvidia-smi"
 
 
+def no_tf32_reason(device: str) -> str | None:
+    """Why products on a device are the same with tf32 and without, and what to do; None where they are not.
+
+    It came with compute capability 8.0 (CUDA C++ Programming Guide, Compute Capabilities).
+    """
+    if not device.startswith("cuda"):
+        return "tf32 is a mode of NVIDIA GPUs: ask for float32 elsewhere"
+    major, minor = torch.cuda.get_device_capability(torch.device(device))
+    if (major, minor) < (8, 0):
+        return f"tf32 needs compute capability 8.0, and {device} has {major}.{minor}: ask for float32"
+    return None
+
+
 def _nvml() -> Any:
     """NVML, started; None where it, or the driver, is missing."""
     try:
@@ -83,10 +96,11 @@ def cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
+def environment(devices: Iterable[str], *, threads: Iterable[int], tf32: Iterable[bool]) -> dict[str, Any]:
     """What a measurement on devices depends on; null is unknown, or not in use. Clocks are in MHz, as they are now.
 
-    A GPU that is not in use is left alone: asking torch for its name would start it.
+    `threads` are those of each case, and `tf32` is whether each on a GPU may round to it: null where they differ. A GPU
+    that is not in use is left alone: asking torch for its name would start it.
     """
     gpus = _indices(devices)
     return {
@@ -100,7 +114,7 @@ def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
         "governor": _first_word(_CPUS / "cpu0/cpufreq/scaling_governor"),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "threads": torch.get_num_threads(),
+        "threads": _shared(threads),
         "interop_threads": torch.get_num_interop_threads(),
         "blas": _built_with(r"BLAS_INFO=(\w+)") or ("mkl" if torch.backends.mkl.is_available() else None),
         "mkl": _built_with(r"Math Kernel Library Version (\S+)"),
@@ -109,9 +123,15 @@ def environment(devices: Iterable[str] = ()) -> dict[str, Any]:
         "driver": _driver() if gpus else None,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if gpus else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 if gpus else None,
+        "tf32": _shared(tf32),
         **(_gpu_clocks(gpus[0]) if gpus else {"gpu_mhz": None, "gpu_memory_mhz": None}),
     }
+
+
+def _shared(values: Iterable[Any]) -> Any:
+    """What all are; None where they differ, or there are none."""
+    first, *others = {*values} or {None}
+    return None if others else first
 
 
 def _indices(devices: Iterable[str]) -> list[int]:
@@ -155,23 +175,47 @@ def throttles() -> int:
     return sum(int(_first_word(path) or 0) for path in counts)
 
 
-def slowed(since: int, devices: Iterable[str]) -> Iterator[str]:
-    """What slowed the devices down after the processor had been so `since` times, and while GPUs still worked."""
-    count = throttles() - since
-    if count > 0:
-        times = "once" if count == 1 else f"{count:,} times"
-        yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
-    for index in _indices(devices):
-        yield from _slowed_gpu(index)
+class Slowing:
+    """What slows devices down while they work: `look` at them right after they did, since idle ones are not slowed."""
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        self._since = throttles()
+        self._reasons = dict.fromkeys(_indices(devices), 0)  # NVML's bits, of all looks together
+
+    def look(self) -> None:
+        """Note what slows GPUs down now."""
+        for index in self._reasons:
+            self._reasons[index] |= _slowing(index)
+
+    def told(self) -> Iterator[str]:
+        """What has been seen, each with advice."""
+        count = throttles() - self._since
+        if count > 0:
+            times = "once" if count == 1 else f"{count:,} times"
+            yield f"the processor was slowed down by heat {times} during the run: let it cool, and run again"
+        for index, reasons in self._reasons.items():
+            for cause, bits in _CAUSES.items():
+                if reasons & bits:
+                    advice = "let it cool, or lower its load, and run again"
+                    yield f"the clock of cuda:{index} was held down by {cause}: {advice}"
 
 
-def busy(devices: Iterable[str]) -> tuple[str, ...]:
-    """What times on devices suffer from, each with advice: other programs, a debug build, a coarse clock."""
+# Bits of NVML's clock event reasons (nvml.h): 0x20 is the software's thermal slowdown, and 0x40 the hardware's.
+_CAUSES = {"heat": 0x20 | 0x40, "its power limit": 0x04}
+
+
+def busy(devices: Iterable[str], threads: int) -> tuple[str, ...]:
+    """What times on devices suffer from, each with advice: other programs, a debug build, a coarse clock.
+
+    `threads` is the most that any case is asked for: those that share a core wait for each other.
+    """
     found = []
-    cores = os.cpu_count() or 1
+    cores = os.cpu_count() or threads
+    if threads > cores:
+        found.append(f"{threads:,} threads share {units.plural(cores, 'core')}: ask for at most --threads {cores}")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > BUSY * cores:
-        spare = f", or leave them a core with --threads {cores - 1}" if 1 < cores <= torch.get_num_threads() else ""
+        spare = f", or leave them a core with --threads {cores - 1}" if 1 < cores <= threads else ""
         found.append(f"the load average is {load:.1f} on {units.plural(cores, 'core')}: close other programs{spare}")
     if torch.version.debug:
         found.append("this torch is a debug build, which is slow: install a release from pytorch.org")
@@ -190,35 +234,42 @@ def _busy_gpu(index: int) -> Iterator[str]:
     handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
     if nvml is None or handle is None:
         return
-    others = [one for one in _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or () if one.pid != os.getpid()]
-    if others:
-        count = "another process runs" if len(others) == 1 else f"{len(others)} other processes run"
+    _asked(lambda: torch.zeros(1, device=f"cuda:{index}"))  # from then on NVML counts this process, too
+    running = {one.pid for one in _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()}
+    if os.getpid() not in running:  # in a container: NVML has the host's numbers, and any of them may be ours
+        return
+    if others := len(running) - 1:
+        count = "another process runs" if others == 1 else f"{others} other processes run"
         yield f"{count} on cuda:{index}: wait for its end, or choose another device"
 
 
-def _slowed_gpu(index: int) -> Iterator[str]:
+def _slowing(index: int) -> int:
+    """NVML's bits for what holds down the clock of a GPU now."""
     nvml = _nvml()
     handle = _handle(nvml, torch.cuda.get_device_properties(index)) if nvml else None
-    if nvml is None or handle is None:
-        return
-    reasons = _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
-    slowed = {
-        "heat": nvml.nvmlClocksEventReasonSwThermalSlowdown | nvml.nvmlClocksThrottleReasonHwThermalSlowdown,
-        "its power limit": nvml.nvmlClocksEventReasonSwPowerCap,
-    }
-    for cause, bits in slowed.items():
-        if reasons & bits:
-            yield f"the clock of cuda:{index} is held down by {cause}: let it cool, or lower its load, and run again"
+    return 0 if handle is None else _asked(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
 
 
 def cache_flush(device: str) -> Callable[[], object]:
-    """A function that fills a device's caches with something else."""
-    nbytes = FLUSHED.get(torch.device(device).type, 1 << 27)
-    junk = torch.empty(nbytes, dtype=torch.int8, device=device)
+    """A function that fills a device's caches with something else, from memory that is its own."""
+    junk = torch.empty(max(LEAST_FLUSHED, 2 * cache_nbytes(device)), dtype=torch.int8, device=device)
     return junk.zero_
 
 
-FLUSHED = {"cpu": 1 << 28, "cuda": 1 << 28}  # bytes: more than the last cache of any processor in common use
+LEAST_FLUSHED = 1 << 28  # bytes: more than most processors cache, where nobody says how much this one does
+
+
+def cache_nbytes(device: str) -> int:
+    """What a device's last caches hold together, the L3 of each of several processors; 0 where nobody says."""
+    place = torch.device(device)
+    if place.type == "cuda":
+        return int(getattr(torch.cuda.get_device_properties(place), "L2_cache_size", 0))
+    levels: dict[str, dict[str, int]] = {}  # by level, bytes by the cores that share them
+    for cache in _CPUS.glob("cpu[0-9]*/cache/index[0-9]*") if place.type == "cpu" else ():
+        level, size, cores = (_first_word(cache / name) for name in ("level", "size", "shared_cpu_list"))
+        if level and size and cores and size.endswith("K"):
+            levels.setdefault(level, {})[cores] = int(size[:-1]) * 1024
+    return sum(levels[max(levels)].values()) if levels else 0
 
 
 def devices(default: str) -> report.Devices:
@@ -309,13 +360,19 @@ def _group_nbytes() -> int | None:
 
 
 def free_nbytes(device: str) -> int | None:
-    """The free memory of a device; None where that is unknown."""
-    match torch.device(device).type:
+    """The free memory of a device; None where that is unknown.
+
+    On a GPU what torch keeps for its next tensors is free as well, though the driver takes it for used.
+    """
+    place = torch.device(device)
+    match place.type:
         case "cpu":
             return available_nbytes()
         case "cuda":
-            free = _asked(torch.cuda.mem_get_info, torch.device(device))
-            return None if free is None else int(free[0])
+            free = _asked(torch.cuda.mem_get_info, place)
+            if free is None:
+                return None
+            return int(free[0]) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
         case _:
             return None
 

@@ -24,9 +24,14 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     if workload is None:
         return emit(_unknown("workload", request.workload, table()))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
-    devices = usable(request, emit, [*_problems(request, workload)])
     threads = request.threads or (torch.get_num_threads(),)
     chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
+    devices = []
+    for device in usable(request, emit, [*_problems(request, workload)]):
+        if problem := _unfit(workload, chosen, device):
+            emit(problem)
+        else:
+            devices.append(device)
 
     def job(dtype: str, n: int, count: int, device: str) -> Job:
         options: dict[str, Any] = {"n": n, "device": device, "dtype": dtype, "seed": request.seed}
@@ -43,6 +48,15 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
 
     places = product(dtypes, request.sizes or workload.sizes, threads, devices)
     measure([job(*place) for place in places], request, emit, name=workload.name, clock=clock)
+
+
+def _unfit(workload: Workload, variants: Sequence[Variant], device: str) -> report.Diagnosis | None:
+    """Why no variant can be measured on a device, at any size, where all lack the same; said once, not in each row."""
+    lacks = {variant.lacking(device) if variant.lacking else None for variant in variants}
+    if len(lacks) != 1 or None in lacks:
+        return None
+    title = f"{workload.name} cannot be measured on {device}, since {lacks.pop()}"
+    return report.Diagnosis(code="unfit-device", category="device", title=title)
 
 
 def _unknown(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> report.Diagnosis:
@@ -78,8 +92,12 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
     inputs = workload.inputs(n, device=device, dtype=str(dtype_of(dtype)).removeprefix("torch."), seed=seed)
     names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, **workload.functions}
     where = "cpu" if device == "mps" else device  # which has no float64
-    exact = {name: x.to(where, torch.float64) for name, x in inputs.items() if isinstance(x, torch.Tensor)}
-    reference = eval(workload.reference, {**names, **inputs, **exact})
+    # Not a text, here as below: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever
+    # catches it.
+    exactly = compile(workload.reference, "<bench>", "eval")
+    used = {name: inputs[name] for name in exactly.co_names if isinstance(inputs.get(name), torch.Tensor)}
+    exact = {name: x.to(where, torch.float64) for name, x in used.items()}
+    reference = eval(exactly, {**names, **inputs, **exact})
     bound = agreement.tolerance(dtype_of(dtype), terms=workload.terms(n))
     return Plan(
         candidates=tuple(
@@ -92,14 +110,13 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
 
 
 def needed_nbytes(workload: Workload, n: int, dtype: str) -> int:
-    """What a workload's inputs and result take, with the same in float64 for the reference."""
+    """What a workload's inputs and result take, with those of the reference in float64."""
     return workload.nbytes(n, dtype_of(dtype).itemsize) + workload.nbytes(n, 8)
 
 
 def _variant(variant: Variant, names: dict[str, Any], *, n: int, device: str, itemsize: int) -> Candidate:
     own = dict(names)
     prepared = False
-    # Not texts: a KeyboardInterrupt out of a text that is evaluated makes Python end with 130, whoever catches it.
     setup, work = compile(variant.setup, "<bench>", "exec"), compile(variant.text, "<bench>", "eval")
 
     def value(parts: int | None) -> Any:
