@@ -115,8 +115,8 @@ def _draw(plot: report.Plot, axes: "Axes") -> None:
 def of_benchmark(benchmark: report.Benchmark, suffix: str) -> bytes:
     """Time and rate against size, on logarithmic axes, as a file of this suffix.
 
-    Each point is a median with its 95 % interval, an open one is extrapolated. Dashed lines are what the devices could
-    do at most, by what was measured in the same run: a roofline.
+    Each point is a median with its 95 % interval, an open one is extrapolated, a crossed one a wrong result. Dashed
+    lines are what the devices could do at most, by what was measured in the same run: a roofline.
     """
     from tensorcli.render.safe import safe_line
 
@@ -243,14 +243,12 @@ def _curves(axes: "Axes", series: Sequence[tuple[str, Sequence[tuple[Any, ...]]]
             label=safe_line(label)[:50].replace("$", r"\$"),
         )
         guessed = [(x, m) for x, v, m in zip(xs, variants, middles, strict=True) if v.status == "extrapolated"]
-        if guessed:
-            axes.plot(
-                *zip(*guessed, strict=True),
-                linestyle="none",
-                marker=marker,
-                markersize=6,
-                color=color,
-                markerfacecolor="white",
-                zorder=5,
-            )
+        wrong = [(x, m) for x, v, m in zip(xs, variants, middles, strict=True) if v.wrong]
+        looks: list[tuple[list[tuple[Any, Any]], dict[str, Any]]] = [
+            (guessed, {"marker": marker, "color": color, "markersize": 6, "markerfacecolor": "white"}),
+            (wrong, {"marker": "x", "color": "red", "markersize": 10, "markeredgewidth": 2}),
+        ]
+        for marked, look in looks:
+            if marked:
+                axes.plot(*zip(*marked, strict=True), linestyle="none", zorder=5, **look)
     axes.set_ylabel(title)

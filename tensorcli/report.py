@@ -543,12 +543,16 @@ class Plot(Report, frozen=True, kw_only=True):
 
 
 class Ratio(Data, frozen=True, kw_only=True):
-    """How many times faster than the variant `to` this one is, with the 95 % interval."""
+    """How many times faster than the variant `to` this one is, with the 95 % interval.
+
+    `extrapolated` is whether one of the two times is: the interval knows nothing of what that may be off by.
+    """
 
     to: str
     value: float
     low: float
     high: float
+    extrapolated: bool = False
 
 
 class Agreement(Data, frozen=True, kw_only=True):
@@ -600,6 +604,11 @@ class Variant(Data, frozen=True, kw_only=True):
     then: Ratio | None = None
     agrees: Agreement | None = None
     counts: Counts | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether its result disagrees: it is not the work that was asked for, however fast."""
+        return self.agrees is not None and not self.agrees.ok
 
 
 class Ceiling(Data, frozen=True, kw_only=True):

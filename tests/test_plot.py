@@ -515,6 +515,16 @@ def test_a_benchmark_is_drawn_against_size_with_its_limits() -> None:
     assert all(f"<!-- {text} -->" in svg for text in ("matmul, cpu", "matmul, cuda:0", "limit cpu", "limit cuda:0"))
 
 
+def test_a_wrong_result_is_crossed_out() -> None:
+    def drawn(ok: bool) -> str:
+        agrees = r.Agreement(with_="a", max_abs_error=1.0, max_rel_error=1.0, ok=ok)
+        variant = r.Variant(name="b", status="measured", seconds=(1.0,), median=1.0, agrees=agrees)
+        case = r.Case(device="cpu", dtype="float32", size={"n": 8}, threads=2, variants=(variant,))
+        return benchmark_svg(r.Benchmark(workload="m", environment={}, cases=(case,)))
+
+    assert ("#ff0000" in drawn(ok=False), "#ff0000" in drawn(ok=True)) == (True, False)
+
+
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("bench")])
 def test_any_benchmark_can_be_drawn(name: str) -> None:
     ElementTree.fromstring(benchmark_svg(SAMPLES[name]))

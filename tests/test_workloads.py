@@ -356,6 +356,14 @@ def test_a_long_loop_is_extrapolated(monkeypatch):
     assert (loop.median, loop.flops) == (pytest.approx(51.2), 1024)
 
 
+def test_a_ratio_to_what_is_extrapolated_says_so():
+    (answer,) = asked(workload="matmul", sizes=(8,), tick=1.0, min_seconds=1.0)
+    marked = {each.name: each.ratio.extrapolated for each in answer.cases[0].variants if each.ratio}
+    assert marked["matmul"]  # to the python loop
+    (answer,) = asked(workload="dot", sizes=(8,))
+    assert not any(each.ratio.extrapolated for each in answer.cases[0].variants)
+
+
 def test_what_a_loop_spends_on_beginning_is_not_scaled(monkeypatch):
     loop = looped(monkeypatch, Worked(), beginning=0.2)
     assert loop.median == pytest.approx(51.2)

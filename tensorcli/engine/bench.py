@@ -363,9 +363,10 @@ class _Case:
         if name == first:
             return report.Ratio(to=first, value=1.0, low=1.0, high=1.0)
         whole = {trial.name: trial.scale for trial in self.trials}
+        guessed = "extrapolated" in {trial.status for trial in self.trials if trial.name in (first, name)}
         pairs = [(a * whole[first], b * whole[name]) for a, b in self.samples[first].pairs(self.samples[name])]
         found = stats.ratio(seconds[first], seconds[name], pairs=pairs)
-        return report.Ratio(to=first, value=found.value, low=found.low, high=found.high)
+        return report.Ratio(to=first, value=found.value, low=found.low, high=found.high, extrapolated=guessed)
 
     def _warnings(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[str]:
         yield from self.plan.notes
