@@ -23,6 +23,13 @@ def seconds_of(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
+def seconds_in(call: Callable[[], object]) -> float:
+    """Wall-clock seconds of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def seconds_to_prompt(command: list[str]) -> float:
     """Seconds from starting a program in a terminal to its first prompt."""
     import pexpect
@@ -299,12 +306,15 @@ def measured_share(runs: int) -> None:
 
     torch.set_num_threads(1)
     session = Session(seed=1)
+    n, x = 740, torch.rand(740, 740)
+    took = statistics.median(seconds_in(lambda: x @ x) for _ in range(20))
+    n = round(n * (0.01 / took) ** (1 / 3))
     for texts in (("x @ x",), ("x @ x", "x.mm(x)")):
         shares, medians = [], []
         for _ in range(runs):
             answers: list[report.AnyReport] = []
             start = time.perf_counter()
-            session.ask(report.Compare(texts=texts, setup="x = torch.rand(740, 740)"), answers.append)
+            session.ask(report.Compare(texts=texts, setup=f"x = torch.rand({n}, {n})"), answers.append)
             seconds = time.perf_counter() - start
             (case,) = next(each for each in answers if isinstance(each, report.Benchmark)).cases
             shares.append(sum(sum(each.seconds) * each.calls_per_sample for each in case.variants) / seconds)

@@ -10,6 +10,7 @@ from tensorcli.engine.candidates import dtype_of
 from tensorcli.engine.measure import Clock, Interleaved, Task
 
 SECONDS = 0.03  # on each of the two, at most
+BLOCK = 1 << 20  # bytes
 LARGE = {"cpu": (1024, 1 << 26), "cuda": (4096, 1 << 29), "mps": (2048, 1 << 27)}  # rows, bytes
 
 
@@ -29,7 +30,8 @@ def of(device: str, dtype: str, *, clock: Clock, min_seconds: float) -> report.C
         return report.Ceiling()
     draw = torch.Generator(device).manual_seed(0)
     a, b = (_drawn(torch.empty(rows, rows, dtype=kind, device=device), draw) for _ in range(2))
-    x = torch.empty(nbytes // 16, dtype=torch.int64, device=device).random_(generator=draw)
+    block = torch.empty(BLOCK // 8, dtype=torch.int64, device=device).random_(generator=draw)
+    x = block.repeat(nbytes // 2 // BLOCK)  # to draw all of it would take longer than to measure
     names = {"torch": torch, "a": a, "b": b, "x": x, "y": torch.zeros_like(x)}
     tasks = {"arithmetic": Task(timed.plain("a @ b", names)), "memory": Task(timed.plain("y.copy_(x)", names))}
     found = Interleaved(tasks, clock=clock, min_seconds=min(SECONDS, min_seconds), max_seconds=SECONDS).run()
