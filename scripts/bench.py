@@ -259,13 +259,16 @@ TIMED = {
     "1 ms": "middle @ middle",
     "100 ms": "large @ large @ large @ large @ large",
 }
-SHORT = 0.1  # seconds of one measurement: many short pairs see the same machine more often than a few long ones
+# Seconds that one measurement may take: many short pairs see the same machine more often than a few long ones do, but
+# without room for six samples there is no interval.
+BUDGETS = {"100 ms": 1.0}
+SHORT = 0.1
 
 
 def timing(pairs: int) -> None:
     """The medians of bench against those of torch.utils.benchmark, one after the other, and the time that each took."""
     import torch
-    from torch.utils.benchmark import Timer
+    from torch.utils.benchmark import Measurement, Timer
 
     from tensorcli.engine import measure, timed
 
@@ -273,26 +276,42 @@ def timing(pairs: int) -> None:
     names = {"torch": torch, "a": torch.rand(1000), "b": torch.rand(1000), "m": torch.rand(64, 64)}
     names["middle"], names["large"] = torch.rand(320, 320), torch.rand(1024, 1024) / 512
 
-    def ours(text: str) -> tuple[float, float]:
+    def ours(text: str, budget: float) -> tuple[measure.Samples, float]:
         start = time.perf_counter()
         task = measure.Task(timed.plain(text, dict(names)))
-        found = measure.Interleaved({"": task}, clock=time.perf_counter, min_seconds=SHORT, max_seconds=10.0).run()[""]
-        return statistics.median(found.seconds), time.perf_counter() - start
+        found = measure.Interleaved({"": task}, clock=time.perf_counter, min_seconds=budget, max_seconds=10.0).run()[""]
+        return found, time.perf_counter() - start
 
-    def theirs(text: str) -> tuple[float, float]:
+    def theirs(text: str, budget: float) -> tuple[Measurement, float]:
         start = time.perf_counter()
         timer = Timer(text, globals=names, num_threads=torch.get_num_threads())
-        return timer.blocked_autorange(min_run_time=SHORT).median, time.perf_counter() - start
+        return timer.blocked_autorange(min_run_time=budget), time.perf_counter() - start
+
+    def in_blocks(samples: measure.Samples, calls: int) -> float:
+        """The median of the means of neighbours, so many that their calls are as many as those of the other's blocks.
+
+        What disturbs one of many short samples is out of their median, but in the mean of a long block.
+        """
+        count = max(1, min(calls // samples.calls, len(samples.seconds)))
+        seconds = samples.seconds
+        return statistics.median(
+            statistics.mean(seconds[at : at + count]) for at in range(0, len(seconds) - count + 1, count)
+        )
 
     for name, text in TIMED.items():
-        both = [(ours(text), theirs(text)) if turn % 2 else (theirs(text), ours(text))[::-1] for turn in range(pairs)]
-        ratios = sorted(one[0] / other[0] for one, other in both)
+        what = text, BUDGETS.get(name, SHORT)
+        both = [
+            (ours(*what), theirs(*what)) if turn % 2 else (theirs(*what), ours(*what))[::-1] for turn in range(pairs)
+        ]
+        ratios = sorted(statistics.median(one.seconds) / other.median for (one, _), (other, _) in both)
+        blocks = [in_blocks(one, other.number_per_run) / other.median for (one, _), (other, _) in both]
         totals = [sum(pair[side][1] for pair in both) / pairs for side in (0, 1)]
         quarter = len(ratios) // 4
         print(
-            f"{name}: {statistics.median(one[0] for one, _ in both) * 1e6:.2f} us, ratio to blocked_autorange "
-            f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} .. {ratios[-1 - quarter]:.3f}, "
-            f"{pairs} pairs); {totals[0]:.3f} s each against {totals[1]:.3f} s",
+            f"{name}: {statistics.median(statistics.median(one.seconds) for (one, _), _ in both) * 1e6:.2f} us, ratio "
+            f"to blocked_autorange {statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} .. "
+            f"{ratios[-1 - quarter]:.3f}, {pairs} pairs), in its blocks {statistics.median(blocks):.3f}; "
+            f"{totals[0]:.3f} s each against {totals[1]:.3f} s",
             flush=True,
         )
 
