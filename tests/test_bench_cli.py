@@ -103,14 +103,16 @@ def test_what_cannot_be_measured_fails_and_the_rest_is_measured():
 
 def test_an_interrupt_shows_what_there_is_and_writes_nothing(tmp_path):
     path = tmp_path / "b.json"
-    terminal = Terminal("bench", "dot", "--size", "4..5+1", "--min-time", "1000", "--json", str(path), columns=200)
+    terminal = Terminal(
+        "bench", "dot", "--size", "4..5+1", "--min-time", "1000", "--json", str(path), columns=200, rows=40
+    )
     terminal.see(lambda lines: any("0 %" in line and "dot n = 4 cpu: " in line for line in lines))
     terminal.see(lambda lines: not any("trying" in line or "left" in line for line in lines))
     terminal.type("\x03")
     assert terminal.end() == 130
     assert " warning: this is incomplete: it was interrupted" in terminal.lines
-    assert any(
-        line.endswith("dot               cpu  skipped: interrupted before it was measured") for line in terminal.lines
-    )
+    rows = [line for line in terminal.lines if line.endswith("cpu  skipped: interrupted before it was measured")]
+    assert [row.split("  ")[0].strip() for row in rows[-4:]] == ["python loop", "multiply and sum", "dot", "matmul"]
+    assert len(rows) > 4  # n = 5 was not begun, and n = 4 came to no end
     assert f"{path} is not written: the benchmark was interrupted" in terminal.lines
     assert list(tmp_path.iterdir()) == []

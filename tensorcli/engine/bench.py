@@ -21,6 +21,7 @@ READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
 QUICK = 0.02  # seconds of a first call, below which there is time for another to count what it does
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
+INTERRUPTED = "interrupted before it was measured"
 
 
 def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
@@ -59,12 +60,13 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
 
     def tell(complete: bool) -> None:
+        left = [_Case(job, request, time.perf_counter, report.Ceiling()) for job in jobs[len(cases) :]]
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(devices),
-                cases=tuple(case.so_far() for case in cases),
+                cases=tuple(case.so_far() for case in (*cases, *left)),
                 complete=complete,
                 warnings=(*noted, *environment.slowed(throttles, devices)),
             )
@@ -256,6 +258,8 @@ class _Case:
             for trial in self.trials
             if trial.name in self.samples
         }
+        tried = {trial.name for trial in self.trials}
+        left = [_Trial(*each, "skipped", INTERRUPTED) for each in self.job.texts.items() if each[0] not in tried]
         return report.Case(
             device=self.job.device,
             dtype=self.job.dtype,
@@ -263,16 +267,14 @@ class _Case:
             threads=self.job.threads,
             cold=self.request.cold,
             ceiling=self._ceiling(seconds),
-            variants=tuple(self._variant(trial, seconds) for trial in self.trials),
+            variants=tuple(self._variant(trial, seconds) for trial in (*self.trials, *left)),
             warnings=tuple(self._warnings(seconds)),
         )
 
     def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]]) -> report.Variant:
         name, text = trial.name, trial.text
         if name not in seconds:
-            status, reason = (
-                ("skipped", "interrupted before it was measured") if trial.task else (trial.status, trial.reason)
-            )
+            status, reason = ("skipped", INTERRUPTED) if trial.task else (trial.status, trial.reason)
             return report.Variant(name=name, text=text, status=status, reason=reason)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
