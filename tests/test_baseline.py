@@ -129,6 +129,26 @@ def test_what_else_differs_is_told(fields, said):
     assert baseline.since(benchmark(one), benchmark(one, **fields)).warnings == said
 
 
+def test_what_is_no_longer_measured_is_named():
+    names = ("a", "b", "c", "d", "e")
+    before = benchmark(*(variant(name, low=1.0, high=2.0) for name in names))
+    lost = Variant(name="c", status="failed", reason="no")
+
+    def said(*left, **fields):
+        now = benchmark(*(variant(name, low=1.0, high=2.0) for name in left), lost, **fields)
+        return [each for each in baseline.since(now, before).warnings if "measured" in each]
+
+    assert said("a", "b", "d", "e", "new") == ['no longer measured: "c" on cpu at n = 64, float32, 2 threads']
+    (one,) = said("a", size=65)
+    assert one == (
+        'no longer measured: "a" on cpu at n = 64, float32, 2 threads; "b" on cpu at n = 64, float32, 2 threads; '
+        '"c" on cpu at n = 64, float32, 2 threads and 2 more'
+    )
+    assert said("a", complete=False) == []  # which is told anyway
+    assert said("a", workload="dot") == []
+    assert baseline.since(before, benchmark(lost)).warnings == ()  # nothing was, then
+
+
 def test_reading(tmp_path):
     path = tmp_path / "b.json"
     assert baseline.read(path) == f"{path} cannot be read: No such file or directory"
