@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -234,9 +235,38 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch, err
         raise error
 
     monkeypatch.setattr(export.os, "replace", fail)
-    with pytest.raises(type(error)) as caught:
+    with pytest.raises(type(error)):
         export.write(path, b"two")
     assert path.read_bytes() == b"one"
     assert os.listdir(tmp_path) == ["b.json"]
-    if isinstance(error, OSError):
-        assert caught.value.filename == str(path)
+
+
+def test_what_cannot_be_written_over_leaves_what_was_there(tmp_path, monkeypatch):
+    path, written = tmp_path / "b.json", []
+    path.write_bytes(b"one")
+    real = Path.write_bytes
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    def half(self, data):
+        written.append(data)
+        real(self, data[: len(data) if len(written) > 1 else 1])
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        export.write(path, b"two")
+    assert path.read_bytes() == b"one"
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path):
+    reader, writer = os.pipe()
+    try:
+        export.write(Path(f"/dev/fd/{writer}"), b"two")
+        assert os.read(reader, 10) == b"two"
+    finally:
+        os.close(reader)
+        os.close(writer)

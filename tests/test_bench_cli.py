@@ -71,6 +71,10 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
         (("matmul", "--baseline", "no.json"), "no.json cannot be read: No such file or directory"),
         (("matmul", "--plot", "x.pdf"), "x.pdf is neither a .png nor an .svg file"),
         (("matmul", "--csv", "no/x.csv"), "no/x.csv cannot be written: No such file or directory"),
+        (("matmul", "--csv", "."), ". cannot be written: Is a directory"),
+        (("matmul", "--csv", "x", "--json", "./x"), "--json and --csv both write to x: give each its own file"),
+        (("matmul", "--json", "-", "--markdown", "-"), "--json and --markdown both write to stdout: give each"),
+        (("matmul", "--plot", "-"), "- is neither a .png nor an .svg file"),
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_told_before_torch_is_loaded(arguments, said, tmp_path):
@@ -78,6 +82,34 @@ def test_what_is_wrong_on_the_command_line_is_told_before_torch_is_loaded(argume
     assert (code, out) == (2, "")
     assert said in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_named_and_loses_no_other(tmp_path):
+    names = ("--json=/dev/full", "--csv=b.csv", "--markdown=/dev/full/x")
+    code, _, err = bench("dot", "--size=4", "--variant=dot", *QUICK, *names, cwd=tmp_path)
+    assert (code, err) == (2, "error: /dev/full/x cannot be written: Not a directory\n")
+    code, _, err = bench("dot", "--size=4", "--variant=dot", *QUICK, *names[:2], cwd=tmp_path)
+    assert code == 1
+    assert err.startswith("error: /dev/full cannot be written: No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
+
+
+def test_a_file_behind_a_link_that_is_not_there_yet(tmp_path):
+    (tmp_path / "link").symlink_to("real")
+    assert bench("dot", "--size=4", "--variant=dot", *QUICK, "--csv=link", cwd=tmp_path)[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text().startswith("workload,")
+
+
+def test_a_file_on_stdout_stands_there_alone():
+    what = ("dot", "--size=4", "--variant=dot", *QUICK)
+    code, out, err = bench(*what, "--csv", "-")
+    assert (code, err) == (0, "")
+    assert [row["variant"] for row in csv.DictReader(out.splitlines())] == ["dot"]
+    code, out, err = bench(*what, "--markdown", "-")
+    assert (code, err) == (0, "")
+    assert out.startswith("# dot\n\n## n = 4, float32")
+    assert [line.split(" | ")[0] for line in out.splitlines() if "dot" in line][:2] == ["# dot", "| variant"]
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(tmp_path):
