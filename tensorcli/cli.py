@@ -5,6 +5,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -308,9 +309,12 @@ def bench(
     if workload == "list":
         from tensorcli.workloads import listing
 
-        for line in listing():
-            screen.show(line)
-        raise typer.Exit
+        def show_all() -> int:
+            for line in listing():
+                screen.show(line)
+            return screen.close()
+
+        _leave(show_all)
     try:
         request = measuring.request(
             (workload, *(expressions or ())),
@@ -522,12 +526,8 @@ def _leave(action: Callable[[], int]) -> NoReturn:
         _flush()
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # the reader left: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
-        code = 1
+        code = _unwritten(error)
     if "torch" in sys.modules:
         os._exit(code)
     raise typer.Exit(code)
@@ -539,10 +539,26 @@ def _flush() -> None:
             stream.flush()
 
 
+def _unwritten(error: OSError) -> int:
+    """Say that something cannot be written; the exit code. What was left to be printed is dropped."""
+    if error.filename is None and sys.stdout is not None:
+        with suppress(OSError):  # it may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader left: `| head`
+        return 0
+    what = error.filename or "what is printed cannot be written"
+    advice = "" if error.filename else "; make room, or send it elsewhere"
+    with suppress(OSError):  # stderr may go the same way
+        sys.stderr.write(f"error: {what}: {error.strerror}{advice}\n")
+    return 1
+
+
 def main() -> None:
     """The `tensorcli` command. A mistake of ours ends in one sentence."""
     try:
         app(prog_name="tensorcli")
+    except OSError as error:
+        sys.exit(_unwritten(error))
     except Exception as error:
         fault = f"tensorcli made a mistake of its own: {type(error).__name__}: {str(error)[:300]!r}"
         sys.stderr.write(f"error: {fault}\nPlease report it, with the command you ran.\n")
