@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tensorcli import report
 from tensorcli.render import render
+from tensorcli.render.bench import markdown
 from tensorcli.report import Agreement, Benchmark, Case, Ratio, Timing, Variant
 
 AGREES = Agreement(with_="float64 matmul", max_abs_error=1e-6, max_rel_error=3.1e-7, ok=True)
@@ -23,11 +24,9 @@ def variant(name, median, *, spread=0.01, ratio=None, agrees=AGREES, **more):
         median=median,
         low=seconds[1],
         high=seconds[-2],
-        flops=524_288,
-        gflops_per_second=524_288 / median / 1e9,
         ratio=ratio and Ratio(to="python loop", value=ratio, low=ratio * 0.98, high=ratio * 1.02),
         agrees=agrees,
-        **{"status": "measured"} | more,
+        **{"status": "measured", "flops": 524_288, "gflops_per_second": 524_288 / median / 1e9} | more,
     )
 
 
@@ -64,6 +63,34 @@ def shown(answer, width):
     lines = render(answer, width=width).plain.split("\n")
     assert max(map(cell_len, lines)) <= width
     return "\n".join(["", *lines, ""])
+
+
+COPIES = Case(
+    device="cpu",
+    dtype="float32",
+    size={"n": 1000},
+    variants=(
+        variant("clone", 1e-6, agrees=None, flops=None, gflops_per_second=None, gbytes_per_second=8.0, ratio=1.0),
+        variant("into out", 2e-6, agrees=None, flops=None, gflops_per_second=None, gbytes_per_second=4.0, ratio=0.5),
+    ),
+)
+
+
+def test_what_only_moves_bytes_has_their_rate():
+    copies = Benchmark(workload="copy", environment={}, cases=(COPIES,))
+    assert (
+        shown(copies, 80)
+        == """
+ copy  float32
+
+ n = 1,000
+ variant   device   median  95 % interval   GB/s  vs python loop
+ clone     cpu     1.00 us  0.970 .. 1.030  8.00   no difference
+ into out  cpu     2.00 us  1.94 .. 2.06    4.00   2.00 x slower
+"""
+    )
+    assert "| 95 % interval | GB/s |" in markdown(copies)
+    assert "| 0.970 .. 1.030 | 8.00 |" in markdown(copies)
 
 
 def test_both_devices_at_80_columns():
