@@ -377,7 +377,7 @@ def _share(text: str) -> float:
 
 
 def _write_bench(benchmark: "Benchmark", files: Mapping[str, Path], screen: "Screen") -> None:
-    """Write the files asked for, of a benchmark that came to its end; one that cannot be is told, the others written."""
+    """Write the files asked for, of a benchmark that came to its end; one that cannot be loses no other."""
     from tensorcli import export
     from tensorcli.report import Diagnosis
 

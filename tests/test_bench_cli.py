@@ -135,6 +135,17 @@ def test_what_cannot_be_measured_fails_and_the_rest_is_measured():
     assert " ns " in out or " us " in out
 
 
+def test_an_expression_that_is_refused_fails_and_the_others_are_measured():
+    code, out, err = bench("compare", "x.__class__", "x + x", "-s", "x = 1", *QUICK)
+    assert code == 1
+    assert err.startswith("error: names that begin with an underscore, such as __class__, are Python's internals")
+    failed, measured = (line for line in out.splitlines() if " cpu " in line)
+    assert failed.split() == ["x.__class__", "cpu"]
+    assert "failed: names that begin with an underscore, such as __class__, are Python's internals" in out
+    assert measured.startswith(" x + x ")
+    assert measured.endswith(" 1")
+
+
 def test_an_interrupt_shows_what_there_is_and_writes_nothing(tmp_path):
     path = tmp_path / "b.json"
     terminal = Terminal(

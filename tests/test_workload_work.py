@@ -5,6 +5,8 @@ import torch
 
 from tensorcli import report
 from tensorcli.engine import bench as bench_module
+from tensorcli.engine.compare import compare
+from tensorcli.engine.session import Session
 from tensorcli.engine.workload import bench
 
 TICK = 2.0**-10  # seconds, and exact in sums
@@ -46,3 +48,59 @@ def test_an_interrupt_leaves_a_row_for_all_that_was_not_measured():
     assert [
         (case.size["n"], each.name, each.status, each.reason) for case in answer.cases for each in case.variants
     ] == [(n, name, "skipped", "interrupted before it was measured") for n in (2, 3) for name in ("dot", "matmul")]
+
+
+def test_one_of_several_that_makes_no_sense_leaves_the_others():
+    *problems, answer = asked(
+        workload="dot",
+        sizes=(0, 2),
+        dtypes=("float23", "float32"),
+        threads=(0, 1),
+        variants=("dott", "dot"),
+    )
+    assert [problem.title for problem in problems] == [
+        "dot is not measured in float23: did you mean float32?",
+        "a size of 0 cannot be measured: n must be at least 1",
+        "there is no variant called dott: did you mean dot?",
+        "0 threads cannot compute anything: there must be at least 1",
+    ]
+    (case,) = answer.cases
+    assert (case.size, case.dtype, case.threads, [each.name for each in case.variants]) == (
+        {"n": 2}, "float32", 1, ["dot"],
+    )  # fmt: skip
+    assert case.variants[0].status == "measured"
+
+
+@pytest.mark.parametrize("fields", [{"dtypes": ("float23",)}, {"threads": (0,)}, {"variants": ("dott",)}])
+def test_where_none_makes_sense_nothing_is_measured(fields):
+    (problem,) = asked(workload="dot", sizes=(2,), **fields)
+    assert isinstance(problem, report.Diagnosis)
+
+
+def compared(*texts, **fields):
+    """The diagnoses, and the one report that comes after them."""
+    reports = []
+    request = report.Compare(**{"texts": texts, "min_seconds": TICK} | fields)
+    compare(Session(seed=1), request, reports.append, clock=Ticking())
+    return [each for each in reports if not isinstance(each, report.Progress)]
+
+
+def test_an_expression_that_cannot_be_read_is_a_row_that_failed():
+    *problems, answer = compared(
+        "x x", "x.__class__", "# x", "x + {n}", "{n} x", setup="x = torch.ones(2)", parameters={"n": (1, 2)}
+    )
+    assert [problem.code for problem in problems] == ["syntax", "refused", "nothing-to-compare"]  # each kind once
+    for case in answer.cases:
+        assert [(each.status, each.reason) for each in case.variants[:3]] == [
+            ("failed", problem.title) for problem in problems[:3]
+        ]
+        assert (case.variants[3].status, case.variants[4].status) == ("measured", "failed")
+
+
+def test_one_dtype_that_makes_no_sense_leaves_the_others_of_a_comparison():
+    *problems, answer = compared("torch.ones(2)", dtypes=("float23", "float64"), threads=(1, -1))
+    assert [problem.title for problem in problems] == [
+        "float23 cannot be the default dtype: did you mean float32?",
+        "-1 threads cannot compute anything: there must be at least 1",
+    ]
+    assert [(case.dtype, case.threads) for case in answer.cases] == [("float64", 1)]

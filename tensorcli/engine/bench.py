@@ -1,5 +1,6 @@
 """A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
+import difflib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,19 +22,32 @@ READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
 QUICK = 0.02  # seconds of a first call, below which there is time for another to count what it does
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
+# What is wrong with one of several dtypes, sizes, threads or variants: the others are measured.
+OF_ONE = ("unknown-dtype", "bad-size", "bad-threads", "unknown-variant")
 INTERRUPTED = "interrupted before it was measured"
 
 
 def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
-    """Say what is wrong with a request; the devices that can be measured on, none where something else is wrong."""
+    """Say what is wrong with a request; the devices that can be measured on, none where all of it is wrong."""
     names = request.devices or (str(environment.default_device()),)
     lacks = {device: _pretended(device) or environment.problem_with(device) for device in names}
     found = [*problems, *_bad_times(request), *filter(None, lacks.values())]
     for problem in dict.fromkeys(found):  # once, however many devices of CUDA's are asked for
         emit(problem)
-    if any(problem.category != "device" for problem in found):
+    if any(problem.category != "device" and problem.code not in OF_ONE for problem in found):
         return []
     return list(dict.fromkeys(_full_name(device) for device, lack in lacks.items() if lack is None))
+
+
+def threads_of(request: report.Measuring) -> list[int]:
+    """The numbers of threads to measure with: torch's own where none is asked for."""
+    return [count for count in request.threads or (torch.get_num_threads(),) if count >= 1]
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """What to take in the place of a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
 
 
 def _pretended(device: str) -> report.Diagnosis | None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,18 @@ from torch.utils._pytree import tree_map_only
 
 from tensorcli import report
 from tensorcli.engine import agreement, describe, environment, randomness, timed
-from tensorcli.engine.bench import Emit, measure, usable
+from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock, Loop, clock_of_session
 from tensorcli.engine.output import Sink
+from tensorcli.language import Statement
 from tensorcli.workloads import table
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 MOST_CASES = 1000
+DTYPES = ("float32", "float64", "float16", "bfloat16", TF32)
 
 
 def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: Clock | None = None) -> None:
@@ -30,7 +33,6 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
     """
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
     devices = usable(request, emit, [*_problems(request)])
-    threads = request.threads or (torch.get_num_threads(),)
     sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
     said: set[tuple[str | None, str]] = set()
 
@@ -42,11 +44,13 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
             said.add(kind)
         emit(answer)
 
-    if not devices or not all(_readable(session, request, size, once) for size in sizes):
+    readable = [devices and _readable(session, request, size, once) for size in sizes]  # all of them are told of
+    if not any(readable):
         return
     jobs = [
         _Case(session, request, size, device, dtype, once).job(count)
-        for dtype, size, count, device in product(dtypes, sizes, threads, devices)
+        for dtype, size, count, device in product(dtypes, sizes, threads_of(request), devices)
+        if dtype in DTYPES
     ]
     measure(jobs, request, emit, name="compare", clock=clock)
 
@@ -67,10 +71,9 @@ def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
 
     if not request.texts or not all(map(str.strip, request.texts)):
         yield problem("nothing-to-compare", "there is nothing to measure: write an expression, such as x @ x.T")
-    known = ("float32", "float64", "float16", "bfloat16", TF32)
     for dtype in request.dtypes:
-        if dtype not in known:
-            title = f"{dtype[:100]} cannot be the default dtype: choose from {', '.join(known)}"
+        if dtype not in DTYPES:
+            title = f"{dtype[:100]} cannot be the default dtype: {meant(dtype, DTYPES)}"
             yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
     written = "\n".join((request.setup, *request.texts))
     for name, values in request.parameters.items():
@@ -91,20 +94,39 @@ def _with(text: str, size: Mapping[str, object]) -> str:
     return text
 
 
-def _readable(session: "Session", request: report.Compare, size: Mapping[str, object], emit: Emit) -> bool:
-    """Whether the setup and all expressions pass the gate; says what does not."""
-    texts = [_with(text, size) for text in (request.setup, *request.texts)]
-    found = [session.parsed(text, emit) for text in texts]
-    if [] in found[1:]:
-        title = (
-            f"there is nothing to measure in {texts[found.index([], 1)][:100]}: write an expression, such as x @ x.T"
-        )
-        emit(report.Diagnosis(code="nothing-to-compare", category="value", title=title))
-    return all(found[1:]) and found[0] is not None
-
-
 class Failed(Exception):
     """What a text raised has been explained."""
+
+
+def _readable(session: "Session", request: report.Compare, size: Mapping[str, object], emit: Emit) -> bool:
+    """Whether the setup and one of the expressions pass the gate; says what does not."""
+    found = [_reads(session, _with(text, size), emit) for text in request.texts]
+    return session.parsed(_with(request.setup, size), emit) is not None and any(found)
+
+
+def _reads(session: "Session", text: str, emit: Emit) -> bool:
+    try:
+        return bool(_statements(session, text, emit))
+    except Failed:
+        return False
+
+
+def _statements(session: "Session", text: str, emit: Emit) -> list[Statement]:
+    """Those of an expression. Says what does not pass the gate, and raises Failed."""
+    said: list[str] = []
+
+    def tell(answer: report.AnyReport) -> None:
+        emit(answer)
+        if isinstance(answer, report.Diagnosis):
+            said.append(answer.title)
+
+    found = session.parsed(text, tell)
+    if found == []:
+        title = f"there is nothing to measure in {text[:100]}: write an expression, such as x @ x.T"
+        tell(report.Diagnosis(code="nothing-to-compare", category="value", title=title))
+    if not found:
+        raise Failed(said[-1])
+    return found
 
 
 class _Case:
@@ -186,8 +208,11 @@ class _Case:
     def _candidate(self, name: str, text: str) -> Candidate:
         """An expression with names of its own, over the case's: what it assigns is not seen by the others."""
         session = self._session
-        statements = session.parsed(text, self._problem) or []
         names = dict(session.names)
+        try:
+            statements = _statements(session, text, self._emit)
+        except Failed as problem:
+            return Candidate(name=name, text=text, value=partial(_fail, problem), loop=partial(_fail, problem))
 
         def value(_: int | None) -> Any:
             randomness.seed(self._request.seed)  # the same random numbers for all
@@ -212,6 +237,10 @@ class _Case:
             return None
         first, kept = self._first
         return agreement.alike(result, kept, name=first, terms=self._terms)
+
+
+def _fail(problem: Failed, _: int | None) -> Any:
+    raise problem
 
 
 def _tensors(names: Mapping[str, Any]) -> dict[str, torch.Tensor]:
