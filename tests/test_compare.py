@@ -217,6 +217,11 @@ def test_a_single_name_may_be_a_workloads():
     assert workload_of(named, {"dot": 1}) is None
     assert workload_of(report.Compare(texts=("dot", "dot")), {}) is None
     assert workload_of(report.Compare(texts=("x",)), {}) is None
+    assert workload_of(report.Compare(texts=("dot",), setup="dot = 1"), {}) is None
+    said = []
+    Session(seed=1).ask(report.Compare(texts=("dott",)), said.append)
+    (problem,) = said
+    assert problem.title == "there is no workload called dott: did you mean dot?"
 
 
 # Whether two results are the same.

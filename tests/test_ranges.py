@@ -1,9 +1,10 @@
 """Sizes, parameters and %bench as they are written."""
 
 import pytest
+from typer.main import get_command
 
-from tensorcli import ranges
-from tensorcli.measuring import of_line, request
+from tensorcli import cli, ranges
+from tensorcli.measuring import OPTIONS, of_line, request
 from tensorcli.report import Bench, Compare
 
 
@@ -79,6 +80,20 @@ def test_options_behind_bench():
         )
     )
     assert of_line("--min-time 2\nx, y\nz") == Compare(texts=("x", "y", "z"), min_seconds=2.0)
+    measured = Compare(texts=("x @ w", "x"), min_seconds=0.01)
+    for line in (
+        "--min-time 0.01 x @ w, x",
+        "--min-time=0.01 x @ w, x",
+        "x @ w, x --min-time 0.01",
+        "--min-time 0.01\nx @ w\nx",
+    ):
+        assert of_line(line) == measured
+    assert of_line('-s "a = 2" --explain a * {n}, [a, {n}] --param "n=1, 2" --dtype float64') == Compare(
+        texts=("a * {n}", "[a, {n}]"), setup="a = 2", parameters={"n": (1, 2)}, dtypes=("float64",), explain=True
+    )
+    assert of_line("x --min-time 2") == Compare(texts=("x",), min_seconds=2.0)  # or a workload's: the engine knows
+    assert of_line("-x, x - -y") == Compare(texts=("-x", "x - -y"))
+    assert of_line("--size 4 matmul") == Bench(workload="matmul", sizes=(4,))
     assert of_line("matmul --size 2..8*2 --variant einsum --dtype float64") == Bench(
         workload="matmul", sizes=(2, 4, 8), variants=("einsum",), dtypes=("float64",)
     )
@@ -93,13 +108,24 @@ def test_options_behind_bench():
         ("'x' --variant y", "--variant is for workloads"),
         ("'x' --colour", "unrecognized arguments: --colour"),
         ("matmul --size 3 'x'", "matmul takes no expressions: did you mean bench compare?"),
-        ("matmul --param n=3", "--param is for compare: matmul makes its own inputs"),
-        ("matmul --setup x", "--setup is for compare"),
+        ("--min-time", "argument --min-time: expected one argument"),
+        ("--colour x @ w", "unrecognized arguments: --colour"),
     ],
 )
 def test_what_makes_no_sense_behind_bench_is_told(line, said):
     with pytest.raises(ValueError, match="^" + said.replace("{", r"\{").replace("?", r"\?")):
         of_line(line)
+
+
+def test_the_options_behind_bench_are_those_of_the_command():
+    command = get_command(cli.app).commands["bench"]
+    of_command = {name: each.is_flag for each in command.params for name in each.opts if name.startswith("--")}
+    of_files = {"--json", "--csv", "--markdown", "--plot", "--baseline", "--fail-if-slower"}
+    assert {name: "action" in kind and "default" not in kind for name, kind in OPTIONS.items()} == {
+        name: flag
+        for name, flag in of_command.items()
+        if name not in {*of_files, "--trust", "--no-color", "--width", "--help"}
+    }
 
 
 def test_nothing_to_compare_is_the_engines_to_tell():

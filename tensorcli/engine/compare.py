@@ -1,5 +1,6 @@
 """Expressions of the user's as jobs to measure: through the gate, with the session's names, for each parameter."""
 
+import difflib
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -56,11 +57,14 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
 
 
 def workload_of(request: report.Compare, names: Mapping[str, Any]) -> report.Bench | None:
-    """The benchmark that is meant by a single name that is no variable's but a workload's."""
-    if len(request.texts) != 1 or request.texts[0] in names or request.texts[0] not in table():
+    """The benchmark that is meant by a single name that is no variable's but a workload's, or nearly one."""
+    name = request.texts[0] if len(request.texts) == 1 else ""
+    if name in names or request.setup or request.parameters or not name.isidentifier():
         return None
-    shared = {name: getattr(request, name) for name in report.Measuring.__struct_fields__}
-    return report.Bench(workload=request.texts[0], **shared)
+    if not difflib.get_close_matches(name, table(), n=1):
+        return None
+    shared = {field: getattr(request, field) for field in report.Measuring.__struct_fields__}
+    return report.Bench(workload=name, **shared)
 
 
 def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
