@@ -110,7 +110,10 @@ class Measuring(Request, frozen=True, kw_only=True):
 
 
 class Bench(Measuring, frozen=True, kw_only=True):
-    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them."""
+    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them.
+
+    The first variant is the one that the others are compared with.
+    """
 
     workload: str
     sizes: tuple[int, ...] = ()

@@ -104,3 +104,11 @@ def test_one_dtype_that_makes_no_sense_leaves_the_others_of_a_comparison():
         "-1 threads cannot compute anything: there must be at least 1",
     ]
     assert [(case.dtype, case.threads) for case in answer.cases] == [("float64", 1)]
+
+
+def test_the_first_variant_that_is_named_is_the_one_to_compare_with():
+    (answer,) = asked(workload="dot", sizes=(2,), variants=("matmul", "dot", "matmul"))
+    assert [(each.name, each.ratio.to) for each in answer.cases[0].variants] == [
+        ("matmul", "matmul"),
+        ("dot", "matmul"),
+    ]

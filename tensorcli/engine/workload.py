@@ -25,7 +25,8 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
         return emit(_unknown("workload", request.workload, table()))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
     devices = usable(request, emit, [*_problems(request, workload)])
-    chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
+    known = {variant.name: variant for variant in workload.variants}
+    chosen = [known[name] for name in dict.fromkeys(request.variants or known) if name in known]  # the first leads
 
     def job(dtype: str, n: int, count: int, device: str) -> Job:
         options: dict[str, Any] = {"n": n, "device": device, "dtype": dtype, "seed": request.seed}
