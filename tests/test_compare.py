@@ -132,6 +132,12 @@ def test_a_setup_that_fails_leaves_nothing_to_measure():
             "bad-parameter",
             "n has no values: write --param n=64,256",
         ),
+        ({"texts": ("torch.ones({n})",)}, "bad-parameter", "{n} has no values: write --param n=64,256"),
+        (
+            {"texts": ("x + {n}",), "setup": "x = torch.ones({m})", "parameters": {"n": (1,)}},
+            "bad-parameter",
+            "{m} has no values: write --param m=64,256",
+        ),
         (
             {"texts": ("{n} {m}",), "parameters": {"n": tuple(range(50)), "m": tuple(range(50))}},
             "bad-parameter",
@@ -209,6 +215,14 @@ def test_a_case_lets_its_tensors_go_before_the_next():
     session.names["count"] = lambda: alive.append(sum(each() is not None for each in alive if callable(each)))
     asked("x", session=session, setup="count(); x = torch.rand({n}); seen(x)", parameters={"n": (2, 3, 4)})
     assert [each for each in alive if not callable(each)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["len({x})", "n = 1; len({n})", "[len({n}) for n in range(2)]", "len({len})"])
+def test_a_set_of_one_is_no_parameter(text):
+    session = Session(seed=1)
+    session.names["x"] = 1
+    (answer,) = asked(text, session=session)
+    assert answer.cases[0].variants[0].status == "measured"
 
 
 def test_a_single_name_may_be_a_workloads():

@@ -1,11 +1,14 @@
 """Expressions of the user's as jobs to measure: through the gate, with the session's names, for each parameter."""
 
+import builtins
 import difflib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from itertools import product
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +36,7 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
     `clock` stands in for every device's own.
     """
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
-    devices = usable(request, emit, [*_problems(request)])
+    devices = usable(request, emit, [*_problems(request, session.names)])
     sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
     said: set[tuple[str | None, str]] = set()
 
@@ -67,7 +70,7 @@ def workload_of(request: report.Compare, names: Mapping[str, Any]) -> report.Ben
     return report.Bench(workload=name, **shared)
 
 
-def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
+def _problems(request: report.Compare, names: Mapping[str, Any]) -> Iterator[report.Diagnosis]:
     """What in a request cannot be measured anywhere."""
 
     def problem(code: str, title: str) -> report.Diagnosis:
@@ -85,6 +88,11 @@ def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
             yield problem("bad-parameter", f"{name} has no values: write --param {name}=64,256")
         if f"{{{name}}}" not in written:
             yield problem("bad-parameter", f"nothing depends on {name}: write {{{name}}} where its values are to stand")
+    for name in dict.fromkeys(re.findall(r"\{([^\W\d]\w*)\}", written)):
+        unknown = name not in request.parameters and name not in names and not iskeyword(name)
+        # A set of one, {n}, is Python too: of a name that is written elsewhere, or of Python's own.
+        if unknown and not re.search(rf"(?<!\{{)\b{name}\b|\b{name}\b(?!\}})", written) and not hasattr(builtins, name):
+            yield problem("bad-parameter", f"{{{name}}} has no values: write --param {name}=64,256")
     count = 1
     for values in request.parameters.values():
         count *= len(values)
