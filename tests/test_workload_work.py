@@ -1,13 +1,17 @@
 """What a benchmark does with a request, and the work that its rates are of, against what torch counts."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tensorcli import report
 from tensorcli.engine import bench as bench_module
+from tensorcli.engine import workload as workload_module
 from tensorcli.engine.compare import compare
 from tensorcli.engine.session import Session
 from tensorcli.engine.workload import bench
+from tensorcli.workloads import table
 
 TICK = 2.0**-10  # seconds, and exact in sums
 
@@ -112,3 +116,17 @@ def test_the_first_variant_that_is_named_is_the_one_to_compare_with():
         ("matmul", "matmul"),
         ("dot", "matmul"),
     ]
+
+
+def test_what_is_compiled_has_no_counts_and_says_why(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    workload = table()["softmax"]
+    without_a_compiler = [replace(each, lacking=None) for each in workload.variants]
+    monkeypatch.setattr(workload_module, "table", lambda: {"softmax": replace(workload, variants=without_a_compiler)})
+    (answer,) = asked(workload="softmax", sizes=(2,), variants=("softmax", "compiled"), explain=True)
+    (case,) = answer.cases
+    assert [(each.counts is None) for each in case.variants] == [False, True]
+    said = 'the operators of "compiled" are not counted: compiled code would be compiled anew for it'
+    assert case.warnings[0] == said
+    (answer,) = asked(workload="softmax", sizes=(2,), variants=("compiled",))
+    assert said not in answer.cases[0].warnings

@@ -177,6 +177,7 @@ class _Case:
     plan: Plan = field(default_factory=lambda: Plan((), lambda name, value: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def run(self, progress: Progress) -> None:
         """Check every candidate once, and sample those that can be."""
@@ -239,10 +240,21 @@ class _Case:
             result = candidate.value(None)
             first = self.clock() - start
             agrees = self.plan.check(candidate.name, result)
-            counts = counting.counts(candidate, None) if self.request.explain else None
+            counts = self._counts(candidate, None)
             return _Trial(*this, "measured", task=self._task(candidate, None, first), agrees=agrees, counts=counts)
         except Exception as error:
             return _Trial(*this, "failed", _first_line(error))
+
+    def _counts(self, candidate: Candidate, parts: int | None) -> report.Counts | None:
+        """What it makes torch do, where that is asked for; says of what cannot be looked into that it cannot."""
+        if not self.request.explain:
+            return None
+        if (found := counting.counts(candidate, parts)) is None:
+            why = (
+                "compiled code would be compiled anew for it" if candidate.compiled else "it fails when watched"
+            )
+            self.notes.append(f'the operators of "{candidate.name}" are not counted: {why}')
+        return found
 
     def _in_part(self, candidate: Candidate) -> _Trial | None:
         """A trial of part of a loop that would take too long; None where the whole can be measured."""
@@ -256,7 +268,7 @@ class _Case:
                 return None
             else:
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
-                counts = counting.counts(candidate, parts) if self.request.explain else None
+                counts = self._counts(candidate, parts)
                 this = candidate.name, candidate.text
                 return _Trial(*this, "extrapolated", reason, task, whole / parts, counts=counts)
         return None
@@ -336,7 +348,7 @@ class _Case:
         return report.Ratio(to=first, value=found.value, low=found.low, high=found.high)
 
     def _warnings(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[str]:
-        yield from self.plan.notes
+        yield from (*self.plan.notes, *self.notes)
         for trial in self.trials:
             name, agrees = trial.name, trial.agrees
             if agrees and not agrees.ok:
