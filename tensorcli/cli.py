@@ -309,6 +309,11 @@ def bench(
     if workload == "list":
         from tensorcli.workloads import listing
 
+        if expressions:
+            raise typer.BadParameter(
+                f"list shows every workload, and takes no more words: {' '.join(expressions)[:100]}"
+            )
+
         def show_all() -> int:
             for line in listing():
                 screen.show(line)

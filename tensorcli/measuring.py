@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -115,6 +116,11 @@ def _parsed(text: str) -> tuple[list[str], dict[str, Any]]:
         raise ValueError(str(error)) from None
     for name in ("devices", "dtypes", "threads"):
         given[name] = tuple(given[name])
+    for option, seconds in (("--min-time", given["min_seconds"]), ("--max-time", given["max_seconds"])):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ValueError(f"{seconds:g} s cannot be spent on a variant: write a time above 0, as in {option} 2")
+    if not 0 <= given["seed"] < 2**63:
+        raise ValueError(f"a seed is a whole number from 0 to 2**63 - 1, not {given['seed']}: write --seed 42")
     return given.pop("words"), given
 
 

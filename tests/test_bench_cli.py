@@ -65,6 +65,8 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
     [
         (("matmul", "--size", "x"), "x is no size: write 512, 64..4096*2 or 100..500+100"),
         (("matmul", "--setup", "x = 1"), "--setup is for compare: matmul makes its own inputs"),
+        (("list", "matmul"), "list shows every workload, and takes no more words: matmul"),
+        (("matmul", "--size", "9" * 23), "a size of 23 digits is larger than any tensor: the most are 18"),
         (("matmul", "a @ b"), "matmul takes no expressions: did you mean bench compare?"),
         (("compare", "a", "--size", "3"), "--size is for workloads: write --param n=64,256"),
         (("matmul", "--fail-if-slower", "10%"), "slower than what? --baseline FILE names an earlier run"),

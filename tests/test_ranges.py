@@ -19,10 +19,18 @@ def test_ranges_of_sizes(text, sizes):
     assert ranges.integers(text) == sizes
 
 
-@pytest.mark.parametrize("text", ["", "x", "64..", "64..128", "64..128*1", "64..128+0", "128..64*2", "0..64*2", "1.5"])
+@pytest.mark.parametrize("text", ["", "x", "64..", "64..128", "64..128*1", "64..128+0", "0..64*2", "1.5"])
 def test_what_is_no_range_of_sizes_is_told(text):
     with pytest.raises(ValueError, match=r"is no size|has no end"):
         ranges.integers(text)
+
+
+def test_a_range_downwards_and_a_number_of_many_digits_are_told():
+    with pytest.raises(ValueError, match=r"^4096\.\.64\*2 goes downwards: begin with the smaller, 64\.\.4096\*2$"):
+        ranges.integers("4096..64*2")
+    for text in ("1" * 23, "1.." + "1" * 23 + "*2", "1_" + "1" * 22):
+        with pytest.raises(ValueError, match=r"^a size of 23 digits is larger than any tensor: the most are 18$"):
+            ranges.integers(text)
 
 
 def test_a_range_is_whole_or_told():
@@ -44,7 +52,7 @@ def test_parameters(text, name, values):
     assert ranges.parameter(text) == (name, values)
 
 
-@pytest.mark.parametrize("text", ["n", "n=", "=3", "2=3", "n=1,", "n=3..1*2"])
+@pytest.mark.parametrize("text", ["n", "n=", "=3", "2=3", "n=1,", "n=1..3*1"])
 def test_what_is_no_parameter_is_told(text):
     with pytest.raises(ValueError, match=r"is no parameter: write n=64,256|has no end"):
         ranges.parameter(text)
@@ -109,6 +117,9 @@ def test_options_behind_bench():
         ("'x' --colour", "unrecognized arguments: --colour"),
         ("matmul --size 3 'x'", "matmul takes no expressions: did you mean bench compare?"),
         ("--min-time", "argument --min-time: expected one argument"),
+        ("x, y --min-time nan", "nan s cannot be spent on a variant: write a time above 0, as in --min-time 2"),
+        ("x --max-time inf", "inf s cannot be spent on a variant: write a time above 0, as in --max-time 2"),
+        ("x --seed -1", r"a seed is a whole number from 0 to 2\*\*63 - 1, not -1: write --seed 42"),
         ("--colour x @ w", "unrecognized arguments: --colour"),
     ],
 )

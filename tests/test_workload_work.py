@@ -11,7 +11,7 @@ from tensorcli.engine import workload as workload_module
 from tensorcli.engine.compare import compare
 from tensorcli.engine.session import Session
 from tensorcli.engine.workload import bench
-from tensorcli.workloads import table
+from tensorcli.workloads import Variant, table
 
 TICK = 2.0**-10  # seconds, and exact in sums
 
@@ -59,7 +59,7 @@ def test_one_of_several_that_makes_no_sense_leaves_the_others():
         workload="dot",
         sizes=(0, 2),
         dtypes=("float23", "float32"),
-        threads=(0, 1),
+        threads=(0, 1, 10**20),
         variants=("dott", "dot"),
     )
     assert [problem.title for problem in problems] == [
@@ -67,6 +67,7 @@ def test_one_of_several_that_makes_no_sense_leaves_the_others():
         "a size of 0 cannot be measured: n must be at least 1",
         "there is no variant called dott: did you mean dot?",
         "0 threads cannot compute anything: there must be at least 1",
+        "100,000,000,000,000,000,000 threads are more than torch can start: 1,024 are the most",
     ]
     (case,) = answer.cases
     assert (case.size, case.dtype, case.threads, [each.name for each in case.variants]) == (
@@ -130,3 +131,18 @@ def test_what_is_compiled_has_no_counts_and_says_why(monkeypatch):
     assert case.warnings[0] == said
     (answer,) = asked(workload="softmax", sizes=(2,), variants=("compiled",))
     assert said not in answer.cases[0].warnings
+
+
+def test_progress_names_a_variant_before_it_is_tried(monkeypatch):
+    monkeypatch.setattr(bench_module, "READ_SECONDS", float("inf"))
+    named, dot = [], table()["dot"]
+    variants = tuple(Variant(name, f"seen(a, {name!r})") for name in ("one", "two"))
+    tried = replace(dot, variants=variants, functions={"seen": lambda a, name: named.append(name) or a @ a})
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": tried})
+
+    def emit(each):
+        if isinstance(each, report.Progress):
+            named.append(each.label)
+
+    bench(report.Bench(workload="dot", sizes=(2,), min_seconds=TICK), emit, clock=Ticking())
+    assert named[:4] == ["dot n = 2 cpu: trying one", "one", "dot n = 2 cpu: trying two", "two"]

@@ -21,6 +21,7 @@ Emit = Callable[[report.AnyReport], None]
 READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
 QUICK = 0.02  # seconds of a first call, below which there is time for another to count what it does
+THREADS = range(1, 1025)
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 # What is wrong with one of several dtypes, sizes, threads or variants: the others are measured.
 OF_ONE = ("unknown-dtype", "bad-size", "bad-threads", "unknown-variant")
@@ -41,7 +42,7 @@ def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diag
 
 def threads_of(request: report.Measuring) -> list[int]:
     """The numbers of threads to measure with: torch's own where none is asked for."""
-    return [count for count in request.threads or (torch.get_num_threads(),) if count >= 1]
+    return [count for count in request.threads or (torch.get_num_threads(),) if count in THREADS]
 
 
 def meant(name: str, known: Sequence[str]) -> str:
@@ -119,14 +120,15 @@ def _threads(count: int) -> Iterator[None]:
 
 def _progress(emit: Emit, job: Job, number: int, count: int, began: float) -> Progress:
     """Says how far all the jobs are, not more often than anyone reads."""
-    told = -math.inf
+    told, last = -math.inf, ""
 
     def tell(done: float, total: float, label: str) -> None:
-        nonlocal told
+        nonlocal told, last
         now, ended = time.perf_counter(), done >= total
-        if now - told < READ_SECONDS and not ended:
+        begins = done == 0 and label != last  # and may take long: nobody should read the name of the one before
+        if now - told < READ_SECONDS and not (ended or begins):
             return
-        told = now
+        told, last = now, label
         share = (number + done / total) / count
         left = (now - began) * (1 / share - 1) if share > SURE else None
         label = f"{job.name} {job.device}: {label}"
@@ -147,8 +149,11 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
             title = f"{seconds:g} s cannot be spent on a variant: the time must be above 0"
             yield report.Diagnosis(code="bad-time", category="value", title=title)
     for count in request.threads:
-        if count < 1:
-            title = f"{count} threads cannot compute anything: there must be at least 1"
+        if count not in THREADS:
+            few = f"{count} threads cannot compute anything: there must be at least 1"
+            title = (
+                few if count < 1 else f"{count:,} threads are more than torch can start: {THREADS[-1]:,} are the most"
+            )
             yield report.Diagnosis(code="bad-threads", category="value", title=title)
 
 
@@ -250,9 +255,7 @@ class _Case:
         if not self.request.explain:
             return None
         if (found := counting.counts(candidate, parts)) is None:
-            why = (
-                "compiled code would be compiled anew for it" if candidate.compiled else "it fails when watched"
-            )
+            why = "compiled code would be compiled anew for it" if candidate.compiled else "it fails when watched"
             self.notes.append(f'the operators of "{candidate.name}" are not counted: {why}')
         return found
 
