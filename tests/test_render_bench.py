@@ -357,3 +357,11 @@ def test_a_wrong_answer_is_red_and_not_a_fast_one():
     assert "█" not in line
     assert re.search(r"\x1b\[[\d;]*31m *fast", line)
     assert re.search(r"\x1b\[[\d;]*31m *wrong result", line)
+
+
+def test_counts_at_20_columns_are_still_counts():
+    counts = report.Counts(operators=1_234_567, allocations=2000, allocated_nbytes=4096, extrapolated=True)
+    case = Case(device="cpu", dtype="float32", size={}, variants=(variant("multiply and sum", 1.0, counts=counts),))
+    lines = shown(Benchmark(workload="dot", environment={}, cases=(case,)), 20).split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith(" one"))
+    assert lines[start : start + 2] == [" one c…    operators", " multi…  ~ 1,234,567"]

@@ -264,7 +264,7 @@ def _counts(variants: Sequence[report.Variant], width: int) -> list[Text]:
     if not variants:
         return []
     columns = [
-        Column("one call of", least=10),
+        Column("one call of", least=min(10, width // 4)),
         Column("operators", right=True),
         Column("allocations", 1, right=True),
         Column("memory", 2, right=True),
