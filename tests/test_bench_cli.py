@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from terminal import Terminal
 
-from tensorcli import baseline
-from tensorcli.report import Compare
+from tensorcli import baseline, wire
+from tensorcli.report import Bench, Compare
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("--min-time", "0.001", "--width", "100")
@@ -162,3 +162,13 @@ def test_an_interrupt_shows_what_there_is_and_writes_nothing(tmp_path):
     assert len(rows) > 4  # n = 5 was not begun, and n = 4 came to no end
     assert f"{path} is not written: the benchmark was interrupted" in terminal.lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_asked_for_reaches_the_engine():
+    options = ("--cold", "--full", "--explain", "--threads=1", "--max-time=0.002", "--dtype=float64", "--seed=5")
+    code, out, _ = bench("dot", "--size=4", "--variant=dot", *options, "--min-time=0.001", "--json", "-")
+    assert code == 0
+    assert wire.report(out.encode()).asked == Bench(
+        workload="dot", sizes=(4,), variants=("dot",), cold=True, full=True, explain=True, threads=(1,),
+        min_seconds=0.001, max_seconds=0.002, dtypes=("float64",), seed=5,
+    )  # fmt: skip

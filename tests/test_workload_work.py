@@ -1,9 +1,11 @@
 """What a benchmark does with a request, and the work that its rates are of, against what torch counts."""
 
+import ast
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tensorcli import report
 from tensorcli.engine import bench as bench_module
@@ -146,3 +148,104 @@ def test_progress_names_a_variant_before_it_is_tried(monkeypatch):
 
     bench(report.Bench(workload="dot", sizes=(2,), min_seconds=TICK), emit, clock=Ticking())
     assert named[:4] == ["dot n = 2 cpu: trying one", "one", "dot n = 2 cpu: trying two", "two"]
+
+
+# What a request asks for is what is done.
+
+
+def watched(monkeypatch, look):
+    """A workload whose one variant calls `look` each time."""
+    dot = table()["dot"]
+    variants = (Variant("watched", "look() or a @ b"),)
+    odd = replace(dot, variants=variants, functions={"look": look})
+    monkeypatch.setattr(workload_module, "table", lambda: {"dot": odd})
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_cold_flushes_the_caches_before_each_call_that_is_timed(monkeypatch, cold):
+    done = []
+    monkeypatch.setattr(bench_module.environment, "cache_flush", lambda device: lambda: done.append(f"flush {device}"))
+    watched(monkeypatch, lambda: done.append("call"))
+    (answer,) = asked(workload="dot", sizes=(2,), cold=cold)
+    (case,) = answer.cases
+    (variant,) = case.variants
+    assert (case.cold, len(variant.seconds) >= 6) == (cold, True)
+    assert done.pop(0) == "call"  # which is checked
+    assert done.count("call") >= 5
+    if cold:
+        assert done == ["flush cpu", "call"] * done.count("call")
+    else:
+        assert "flush cpu" not in done
+
+
+@pytest.mark.parametrize(("full", "status", "steps"), [(True, "measured", 8), (False, "extrapolated", 1)])
+def test_full_runs_loops_to_their_end(full, status, steps):
+    def clock():
+        clock.now += 1.0
+        return clock.now
+
+    clock.now = 0.0
+    (answer,) = asked(
+        clock, workload="dot", sizes=(8,), variants=("python loop",), full=full, min_seconds=1.0, max_seconds=10.0
+    )
+    (variant,) = answer.cases[0].variants
+    assert (variant.status, variant.median) == (status, 8 / steps)
+    assert variant.reason == (None if full else "extrapolated from 1 of 8 steps")
+
+
+def test_a_case_is_measured_with_its_threads(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    watched(monkeypatch, lambda: seen.append(torch.get_num_threads()))
+    (answer,) = asked(workload="dot", sizes=(2,), threads=(3, 1))
+    assert [case.threads for case in answer.cases] == [3, 1]
+    assert list(dict.fromkeys(seen)) == [3, 1]
+    assert torch.get_num_threads() == before
+
+
+# The work that rates are of.
+
+
+def inputs_of(name, n, dtype="float32"):
+    workload = table()[name]
+    names = {"torch": torch, "F": torch.nn.functional, **workload.functions}
+    return workload, names | workload.inputs(n, device="cpu", dtype=dtype, seed=0)
+
+
+@pytest.mark.parametrize(("name", "variant"), [("matmul", "matmul"), ("conv2d", "conv2d"), ("attention", "by hand")])
+@pytest.mark.parametrize("n", [5, 8])
+def test_operations_are_those_that_torch_counts(name, variant, n):
+    workload, names = inputs_of(name, n)
+    (text,) = (each.text for each in workload.variants if each.name == variant)
+    with FlopCounterMode(display=False) as counter:
+        eval(text, names)
+    assert workload.flops(n) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("name", "operations"),
+    [
+        ("softmax", 5 * 7 * 7),  # for each element: maximum, difference, exponential, sum, quotient
+        ("elementwise", 3 * 7),  # product, sum, relu
+        ("dot", 7 + 7),
+        ("sum", 7),
+        ("launch", 7),
+        ("copy", 0),
+        ("transfer", 0),
+    ],
+)
+def test_operations_that_torch_does_not_count(name, operations):
+    assert table()[name].flops(7) == operations
+
+
+@pytest.mark.parametrize(("dtype", "itemsize"), [("float32", 4), ("float64", 8)])
+@pytest.mark.parametrize("name", sorted(set(table()) - {"transfer"}))
+def test_bytes_are_those_of_what_is_read_and_written(name, dtype, itemsize):
+    workload, names = inputs_of(name, 6, dtype)
+    result = eval(workload.reference, names)
+    read = {each.id for each in ast.walk(ast.parse(workload.reference)) if isinstance(each, ast.Name)}
+    tensors = [names[each] for each in read if isinstance(names[each], torch.Tensor)]
+    assert workload.nbytes(6, itemsize) == result.nbytes + sum(each.nbytes for each in tensors)
+
+
+def test_bytes_of_a_transfer_cross_once():
+    assert table()["transfer"].nbytes(6, 4) == 24
