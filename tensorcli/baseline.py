@@ -11,6 +11,7 @@ from tensorcli.report import Benchmark, Case, Diagnosis, Ratio, Variant
 # What two runs should share, and how it is called.
 _SAME = {"torch": "torch", "cpu": "the processor", "gpu": "the GPU", "driver": "the driver", "python": "Python"}
 _THEN = "then"
+NAMED = 3  # rows that a sentence names
 OTHER = 1.1  # times as much at most: a machine that did that is in another state
 
 
@@ -53,8 +54,8 @@ def slower(benchmark: Benchmark, share: float) -> Iterator[Diagnosis]:
     for case in benchmark.cases:
         for variant in case.variants:
             ratio = variant.then
-            if variant.agrees and not variant.agrees.ok:
-                title = f'"{variant.name}" {place(case)} does not agree with {variant.agrees.with_}'
+            if (agrees := variant.agrees) and not agrees.ok:
+                title = f'"{variant.name}" {place(case)} does not agree with {agrees.with_}'
                 yield Diagnosis(code="wrong-result", category="value", title=title)
             compared |= ratio is not None
             if ratio is None or not stats.differs(ratio.low, ratio.high) or ratio.value * (1 + share) >= 1:
@@ -136,5 +137,18 @@ def _differences(now: Benchmark, then: Benchmark) -> Iterator[str]:
         yield f"the earlier run was of {then.workload}, not of {now.workload}"
     elif _setup(then) != _setup(now):
         yield "the earlier run had another setup (-s), so that nothing is compared: run it again with this one"
+    elif now.complete and (gone := [*_gone(now, then)]):
+        more = f" and {len(gone) - NAMED:,} more" if len(gone) > NAMED else ""
+        yield f"no longer measured: {'; '.join(gone[:NAMED])}{more}"
     if not then.complete:
         yield "the earlier run was interrupted"
+
+
+def _gone(now: Benchmark, then: Benchmark) -> Iterator[str]:
+    """What was measured then and is not now, by its name and place."""
+    left = {_key(case, variant) for case in now.cases for variant in case.variants if variant.median is not None}
+    for case in then.cases:
+        threads = f", {units.plural(case.threads, 'thread')}" if case.threads else ""
+        for variant in case.variants:
+            if variant.median is not None and _key(case, variant) not in left:
+                yield f'"{variant.name}" {place(case)}, {case.dtype}{threads}'

@@ -4,7 +4,8 @@ import os
 import random
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -56,6 +57,7 @@ class Picture(StrEnum):
     image = "image"
 
 
+STDOUT = "-"  # in a file's place
 PLOT = f"Draw the result; KIND is {', '.join(Picture)}."
 
 
@@ -286,8 +288,10 @@ def bench(
         str | None, typer.Option(metavar="PERCENT", help="Exit with 1 if slower than --baseline by more: 10%.")
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write all of it; - for stdout.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a line for each variant.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a line for each variant; - for stdout.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables; - for stdout.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw time and rate against size to a .png or .svg file.")
     ] = None,
@@ -299,15 +303,23 @@ def bench(
     """Measure a Python loop against vectorised variants, or expressions of your own, every raw sample kept."""
     from tensorcli import baseline as baselines
     from tensorcli import figure, measuring
-    from tensorcli.report import Benchmark
+    from tensorcli.report import Benchmark, Output
 
-    screen = _screen(json=str(json) == "-", no_color=no_color, width=width)
+    screen = _screen(json=str(json) == STDOUT, no_color=no_color, width=width)
     if workload == "list":
         from tensorcli.workloads import listing
 
-        for line in listing():
-            screen.show(line)
-        raise typer.Exit
+        if expressions:
+            raise typer.BadParameter(
+                f"list shows every workload, and takes no more words: {' '.join(expressions)[:100]}"
+            )
+
+        def show_all() -> int:
+            for line in listing():
+                screen.show(line)
+            return screen.close()
+
+        _leave(show_all)
     try:
         request = measuring.request(
             (workload, *(expressions or ())),
@@ -336,21 +348,27 @@ def bench(
     if isinstance(then, str) or (plot and (lack := figure.problem(plot))):
         sys.stderr.write(f"error: {then if isinstance(then, str) else lack}\n")
         raise typer.Exit(2)
-    copy = json if json and str(json) != "-" else None
-    _must_be_writable(copy, csv, markdown, plot, code=2)
+    files = {"--json": json, "--csv": csv, "--markdown": markdown, "--plot": plot}
+    outputs = {option: path for option, path in files.items() if path is not None}
+    _must_differ(outputs)
+    saved = {option: path for option, path in outputs.items() if str(path) != STDOUT}
+    _must_be_writable(*saved.values(), code=2)
+    printed = next((option for option in ("--csv", "--markdown") if str(files[option]) == STDOUT), None)
     found: list[Benchmark] = []
 
     def show(answer: "AnyReport") -> None:
         if isinstance(answer, Benchmark):
             answer = answer if then is None else baselines.since(answer, then)
             found.append(answer)
+            if printed:
+                answer = Output(text=_contents(answer, printed, "").decode())
         screen.show(answer)
 
     def finish(_: "list[AnyReport]") -> None:
         for answer in found:
             for problem in baselines.slower(answer, share) if share is not None else ():
                 screen.show(problem)
-            _write_bench(answer, json=copy, csv=csv, markdown=markdown, plot=plot)
+            _write_bench(answer, saved, screen)
 
     _answer(_here(screen, seed=seed, trust=trust), request, screen, show=show, finish=finish)
 
@@ -363,26 +381,36 @@ def _share(text: str) -> float:
     return float(match[1]) / 100
 
 
-def _write_bench(
-    benchmark: "Benchmark", *, json: Path | None, csv: Path | None, markdown: Path | None, plot: Path | None
-) -> None:
-    """Write the files asked for, of a benchmark that came to its end."""
+def _write_bench(benchmark: "Benchmark", files: Mapping[str, Path], screen: "Screen") -> None:
+    """Write the files asked for, of a benchmark that came to its end; one that cannot be loses no other."""
+    from tensorcli import export
+    from tensorcli.report import Diagnosis
+
+    for option, path in files.items():
+        if not benchmark.complete:
+            sys.stderr.write(f"{path} is not written: the benchmark was interrupted\n")
+            continue
+        try:
+            export.write(path, _contents(benchmark, option, path.suffix.lower()))
+        except OSError as error:
+            title = f"{path} cannot be written: {error.strerror or error}"
+            screen.show(Diagnosis(code="not-written", category="value", title=title))
+
+
+def _contents(benchmark: "Benchmark", option: str, suffix: str) -> bytes:
+    """What an option writes of a benchmark."""
     from tensorcli import export, figure, wire
 
-    if not benchmark.complete:
-        for path in filter(None, (json, csv, markdown, plot)):
-            sys.stderr.write(f"{path} is not written: the benchmark was interrupted\n")
-        return
-    if json:
-        export.write(json, wire.encode(benchmark))
-    if csv:
-        export.write(csv, export.as_csv(benchmark))
-    if markdown:
-        from tensorcli.render.bench import markdown as tables
+    match option:
+        case "--json":
+            return wire.encode(benchmark)
+        case "--csv":
+            return export.as_csv(benchmark)
+        case "--markdown":
+            from tensorcli.render.bench import markdown
 
-        export.write(markdown, tables(benchmark).encode())
-    if plot:
-        export.write(plot, figure.of_benchmark(benchmark, plot.suffix.lower()))
+            return markdown(benchmark).encode("utf-8", "backslashreplace")
+    return figure.of_benchmark(benchmark, suffix)
 
 
 @app.command(epilog="Example: tensorcli explain matmul-inner-sizes")
@@ -471,6 +499,17 @@ def _answer(
     _leave(ask)
 
 
+def _must_differ(outputs: Mapping[str, Path]) -> None:
+    """Leave where two options write to the same place: one would be lost."""
+    taken: dict[str, str] = {}
+    for option, path in outputs.items():
+        place = STDOUT if str(path) == STDOUT else os.path.realpath(path)
+        if first := taken.get(place):
+            where = "stdout" if place == STDOUT else str(path)
+            raise typer.BadParameter(f"{first} and {option} both write to {where}: give each its own file")
+        taken[place] = option
+
+
 def _must_be_writable(*paths: Path | None, code: int = 1) -> None:
     """Leave where a file cannot be written, before anything is computed for it."""
     for path in paths:
@@ -479,7 +518,7 @@ def _must_be_writable(*paths: Path | None, code: int = 1) -> None:
                 there = path.exists()
                 path.open("ab").close()
                 if not there:
-                    path.unlink()
+                    path.resolve().unlink()
         except OSError as error:
             sys.stderr.write(f"error: {path} cannot be written: {error.strerror}\n")
             raise typer.Exit(code) from None
@@ -492,12 +531,8 @@ def _leave(action: Callable[[], int]) -> NoReturn:
         _flush()
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # the reader left: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
-        code = 1
+        code = _unwritten(error)
     if "torch" in sys.modules:
         os._exit(code)
     raise typer.Exit(code)
@@ -509,10 +544,26 @@ def _flush() -> None:
             stream.flush()
 
 
+def _unwritten(error: OSError) -> int:
+    """Say that something cannot be written; the exit code. What was left to be printed is dropped."""
+    if error.filename is None and sys.stdout is not None:
+        with suppress(OSError):  # it may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader left: `| head`
+        return 0
+    what = error.filename or "what is printed cannot be written"
+    advice = "" if error.filename else "; make room, or send it elsewhere"
+    with suppress(OSError):  # stderr may go the same way
+        sys.stderr.write(f"error: {what}: {error.strerror}{advice}\n")
+    return 1
+
+
 def main() -> None:
     """The `tensorcli` command. A mistake of ours ends in one sentence."""
     try:
         app(prog_name="tensorcli")
+    except OSError as error:
+        sys.exit(_unwritten(error))
     except Exception as error:
         fault = f"tensorcli made a mistake of its own: {type(error).__name__}: {str(error)[:300]!r}"
         sys.stderr.write(f"error: {fault}\nPlease report it, with the command you ran.\n")

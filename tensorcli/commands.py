@@ -67,10 +67,14 @@ _IPYTHON_OPTIONS = re.compile(r"(?:-[nrtp] *\d+ +|-[qoct] +)+(?=\S)")
 
 
 def _timeit(call: Call) -> AnyRequest | Diagnosis:
-    text = _IPYTHON_OPTIONS.sub("", call.argument, count=1) if call.argument.startswith("-") else call.argument
+    options = _IPYTHON_OPTIONS.match(call.argument)
+    text = call.argument[options.end() :] if options else call.argument
     if not text:
         return _problem("there is nothing to time: write a statement after it, as in %timeit x @ x.T")
-    return TimeIt(text=text)
+    if options is None:
+        return TimeIt(text=text)
+    why = "the time decides how many calls there are, and %bench --min-time 2 takes more"
+    return TimeIt(text=text, notes=(f"{options[0].strip()} is left out: {why}",))
 
 
 def _bench(call: Call) -> AnyRequest | Diagnosis:

@@ -13,24 +13,32 @@ from tensorcli.report import Benchmark, Case, Variant
 
 def write(path: Path, data: bytes) -> None:
     """Put a file in its place once all of it is written; until then what was there stays. Raises OSError."""
-    path = path.resolve()
     if path.exists() and not path.is_file():  # a pipe or a device
         path.write_bytes(data)
         return
+    path = path.resolve()
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tensorcli.")
     except PermissionError:  # a file of ours in a folder of others'
-        path.write_bytes(data)
+        _write_over(path, data)
         return
     try:
         with open(handle, "wb") as file:
             file.write(data)
         os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException as error:
+    except BaseException:
         os.unlink(name)
-        if isinstance(error, OSError):
-            error.filename = str(path)
+        raise
+
+
+def _write_over(path: Path, data: bytes) -> None:
+    """Write where no second file can be: what was there is put back where that fails."""
+    before = path.read_bytes()
+    try:
+        path.write_bytes(data)
+    except BaseException:
+        path.write_bytes(before)
         raise
 
 
@@ -82,7 +90,7 @@ def _row(benchmark: Benchmark, case: Case, variant: Variant) -> dict[str, Any]:
             "limit_gflops_per_second": case.ceiling and case.ceiling.gflops_per_second,
             "limit_gbytes_per_second": case.ceiling and case.ceiling.gbytes_per_second,
         },
-        **dict(_prefixed("ratio", variant.ratio, ("to", "value", "low", "high"))),
+        **dict(_prefixed("ratio", variant.ratio, ("to", "value", "low", "high", "extrapolated"))),
         **dict(_prefixed("then", variant.then, ("value", "low", "high"))),
         **dict(_prefixed("agrees", variant.agrees, ("with_", "max_abs_error", "max_rel_error", "ok"))),
         **dict(

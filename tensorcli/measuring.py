@@ -2,6 +2,8 @@
 
 import argparse
 import ast
+import math
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -46,6 +48,32 @@ def request(
     )
 
 
+_MANY: dict[str, Any] = {"action": "append", "default": []}
+_FLAG: dict[str, Any] = {"action": "store_true"}
+
+# The options behind %bench: those of `tensorcli bench` that say what is measured, and how.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--setup": {"default": ""},
+    "--param": {"dest": "params", **_MANY},
+    "--size": {"dest": "sizes", **_MANY},
+    "--variant": {"dest": "variants", **_MANY},
+    "--device": {"dest": "devices", **_MANY},
+    "--dtype": {"dest": "dtypes", **_MANY},
+    "--threads": {"type": int, **_MANY},
+    "--min-time": {"dest": "min_seconds", "type": float, "default": 1.0},
+    "--max-time": {"dest": "max_seconds", "type": float, "default": 10.0},
+    "--seed": {"type": int, "default": 0},
+    "--full": _FLAG,
+    "--cold": _FLAG,
+    "--explain": _FLAG,
+}
+_FLAGS = "|".join(name for name, kind in OPTIONS.items() if kind is _FLAG)
+_VALUED = "|".join(["-s", *(name for name, kind in OPTIONS.items() if kind is not _FLAG)])
+_OPTION = rf"""(?:(?:{_FLAGS})|(?:{_VALUED})(?:\s+|=)(?:"[^"]*"|'[^']*'|[^\s"'])+)"""
+_BEFORE = re.compile(rf"(?:{_OPTION}(?:\s+|$))*")
+_BEHIND = re.compile(rf"(?:\s+{_OPTION})+\s*$")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
@@ -54,34 +82,46 @@ class _Parser(argparse.ArgumentParser):
 def of_line(line: str) -> Bench | Compare:
     """What stands behind %bench. Raises ValueError with a sentence.
 
-    In quotes, or with options, it is as in a shell: '"x @ w" "torch.mm(x, w)" --param n=64,256', 'matmul --size 64'.
-    Without, it is Python: 'x @ w, torch.mm(x, w)', where lines, and commas outside brackets, part the expressions.
-    A single name may be a workload's; the engine knows.
+    In quotes it is as in a shell: '"x @ w" "torch.mm(x, w)" --param n=64,256'. Else it is Python, with options before
+    or behind: '--min-time 2 x @ w, torch.mm(x, w)', where lines, and commas outside brackets, part the expressions.
+    A single name may be a workload's: it is where --size or --variant says so, else the engine knows.
     """
-    first, *rest = line.split(maxsplit=1)
-    named = first == COMPARE or (first.isidentifier() and "".join(rest).startswith("--"))
-    if not (first[0] in "\"'-" or named):
-        return request((COMPARE, *_expressions(line)))
+    head, _, below = line.partition("\n")
+    before = _BEFORE.match(head)
+    assert before is not None  # it may be empty
+    rest = head[before.end() :]
+    first, second, *_ = [*rest.split(maxsplit=2), "", ""]
+    bare = first.isidentifier() and second.startswith("--")  # a workload's name, or a variable's
+    if bare or first == COMPARE or first.startswith(("--", '"', "'")) or not (first or below):
+        words, given = _parsed(line)
+    else:
+        behind = _BEHIND.search(rest)
+        start = behind.start() if behind else len(rest)
+        _, given = _parsed(f"{before[0]} {rest[start:]}")
+        words = [*_expressions(rest[:start]), *_expressions(below)]
+    alone = words == [first] and first.isidentifier()
+    named = first == COMPARE or (alone and (given["sizes"] or given["variants"])) or (bare and not alone)
+    return request(words if named else (COMPARE, *words), **given)
+
+
+def _parsed(text: str) -> tuple[list[str], dict[str, Any]]:
+    """The words of a line as in a shell, and its options by the names of a request's fields."""
     options = _Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
     options.add_argument("words", nargs="*")
-    options.add_argument("-s", "--setup", default="")
-    for name in ("param", "size", "variant", "device", "dtype"):
-        options.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[])
-    options.add_argument("--threads", type=int, action="append", default=[])
-    options.add_argument("--min-time", dest="min_seconds", type=float, default=1.0)
-    options.add_argument("--max-time", dest="max_seconds", type=float, default=10.0)
-    options.add_argument("--seed", type=int, default=0)
-    for name in ("full", "cold", "explain"):
-        options.add_argument(f"--{name}", action="store_true")
-    head, _, below = line.partition("\n") if first[0] == "-" else (line, "", "")
+    for name, kind in OPTIONS.items():
+        options.add_argument(*(("-s", name) if name == "--setup" else (name,)), **kind)
     try:
-        given = vars(options.parse_intermixed_args(shlex.split(head)))
+        given = vars(options.parse_intermixed_args(shlex.split(text)))
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from None
-    words = [*given.pop("words"), *_expressions(below)]
     for name in ("devices", "dtypes", "threads"):
         given[name] = tuple(given[name])
-    return request(words if named else (COMPARE, *words), **given)
+    for option, seconds in (("--min-time", given["min_seconds"]), ("--max-time", given["max_seconds"])):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ValueError(f"{seconds:g} s cannot be spent on a variant: write a time above 0, as in {option} 2")
+    if not 0 <= given["seed"] < 2**63:
+        raise ValueError(f"a seed is a whole number from 0 to 2**63 - 1, not {given['seed']}: write --seed 42")
+    return given.pop("words"), given
 
 
 def _expressions(text: str) -> list[str]:

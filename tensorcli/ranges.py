@@ -3,10 +3,13 @@
 import re
 
 MOST = 100  # of a range
+DIGITS = 18  # of a number, at most
 
 
 def integers(text: str) -> list[int]:
     """The numbers of "512", of "64..4096*2" (64, 128, ..., 4096) and of "100..500+100". Raises ValueError."""
+    if digits := next((len(run) for run in re.findall(r"\d+", text.replace("_", "")) if len(run) > DIGITS), 0):
+        raise ValueError(f"a size of {digits:,} digits is larger than any tensor: the most are {DIGITS}")
     match = re.fullmatch(r"(-?\d{1,18})(?:\.\.(\d{1,18})([*+])(\d{1,18}))?", text.strip().replace("_", ""), re.ASCII)
     if match is None:
         raise ValueError(f"{text} is no size: write 512, 64..4096*2 or 100..500+100")
@@ -14,7 +17,9 @@ def integers(text: str) -> list[int]:
     if match[2] is None:
         return found
     last, sign, step = int(match[2]), match[3], int(match[4])
-    if (sign == "*" and (step < 2 or found[0] < 1)) or step < 1 or last < found[0]:
+    if last < found[0]:
+        raise ValueError(f"{text} goes downwards: begin with the smaller, {last}..{found[0]}{sign}{step}")
+    if (sign == "*" and (step < 2 or found[0] < 1)) or step < 1:
         raise ValueError(f"{text} has no end: its steps do not lead upwards")
     while (following := found[-1] * step if sign == "*" else found[-1] + step) <= last:
         found.append(following)

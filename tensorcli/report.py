@@ -55,12 +55,13 @@ class Time(Request, frozen=True, kw_only=True):
 
 
 class TimeIt(Request, frozen=True, kw_only=True):
-    """Run `text` many times and report a Timing with every sample (`%timeit`)."""
+    """Run `text` many times and report a Timing with every sample (`%timeit`); `notes` are among its warnings."""
 
     text: str
     filename: str | None = None
     first_line: int = 1
     min_seconds: float = 0.2
+    notes: tuple[str, ...] = ()
 
 
 class Inspect(Request, frozen=True, kw_only=True):
@@ -109,7 +110,10 @@ class Measuring(Request, frozen=True, kw_only=True):
 
 
 class Bench(Measuring, frozen=True, kw_only=True):
-    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them."""
+    """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them.
+
+    The first variant is the one that the others are compared with.
+    """
 
     workload: str
     sizes: tuple[int, ...] = ()

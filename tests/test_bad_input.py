@@ -166,3 +166,14 @@ def test_a_device_that_is_not_there_runs_nothing_on_another(arguments: list[str]
     done = run(*arguments, "--device", "cuda", stdin=b"torch.rand(2)")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"no-cuda" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), ("bench", "list"), ("inspect", "1 + 1"), ("inspect", "1 + 1", "--json")]
+)
+def test_where_nothing_can_be_printed_one_sentence_says_so(arguments: tuple[str, ...]):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=120)
+    said = b"error: what is printed cannot be written: No space left on device; make room, or send it elsewhere\n"
+    assert (done.returncode, done.stderr) == (1, said)

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -129,6 +130,26 @@ def test_what_else_differs_is_told(fields, said):
     assert baseline.since(benchmark(one), benchmark(one, **fields)).warnings == said
 
 
+def test_what_is_no_longer_measured_is_named():
+    names = ("a", "b", "c", "d", "e")
+    before = benchmark(*(variant(name, low=1.0, high=2.0) for name in names))
+    lost = Variant(name="c", status="failed", reason="no")
+
+    def said(*left, **fields):
+        now = benchmark(*(variant(name, low=1.0, high=2.0) for name in left), lost, **fields)
+        return [each for each in baseline.since(now, before).warnings if "measured" in each]
+
+    assert said("a", "b", "d", "e", "new") == ['no longer measured: "c" on cpu at n = 64, float32, 2 threads']
+    (one,) = said("a", size=65)
+    assert one == (
+        'no longer measured: "a" on cpu at n = 64, float32, 2 threads; "b" on cpu at n = 64, float32, 2 threads; '
+        '"c" on cpu at n = 64, float32, 2 threads and 2 more'
+    )
+    assert said("a", complete=False) == []  # which is told anyway
+    assert said("a", workload="dot") == []
+    assert baseline.since(before, benchmark(lost)).warnings == ()  # nothing was, then
+
+
 def test_reading(tmp_path):
     path = tmp_path / "b.json"
     assert baseline.read(path) == f"{path} cannot be read: No such file or directory"
@@ -214,9 +235,38 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch, err
         raise error
 
     monkeypatch.setattr(export.os, "replace", fail)
-    with pytest.raises(type(error)) as caught:
+    with pytest.raises(type(error)):
         export.write(path, b"two")
     assert path.read_bytes() == b"one"
     assert os.listdir(tmp_path) == ["b.json"]
-    if isinstance(error, OSError):
-        assert caught.value.filename == str(path)
+
+
+def test_what_cannot_be_written_over_leaves_what_was_there(tmp_path, monkeypatch):
+    path, written = tmp_path / "b.json", []
+    path.write_bytes(b"one")
+    real = Path.write_bytes
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    def half(self, data):
+        written.append(data)
+        real(self, data[: len(data) if len(written) > 1 else 1])
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        export.write(path, b"two")
+    assert path.read_bytes() == b"one"
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path):
+    reader, writer = os.pipe()
+    try:
+        export.write(Path(f"/dev/fd/{writer}"), b"two")
+        assert os.read(reader, 10) == b"two"
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -1,6 +1,7 @@
 """`tensorcli bench` from end to end."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from terminal import Terminal
 
-from tensorcli import baseline
-from tensorcli.report import Compare
+from tensorcli import baseline, wire
+from tensorcli.report import Bench, Compare
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("--min-time", "0.001", "--width", "100")
@@ -64,6 +65,8 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
     [
         (("matmul", "--size", "x"), "x is no size: write 512, 64..4096*2 or 100..500+100"),
         (("matmul", "--setup", "x = 1"), "--setup is for compare: matmul makes its own inputs"),
+        (("list", "matmul"), "list shows every workload, and takes no more words: matmul"),
+        (("matmul", "--size", "9" * 23), "a size of 23 digits is larger than any tensor: the most are 18"),
         (("matmul", "a @ b"), "matmul takes no expressions: did you mean bench compare?"),
         (("compare", "a", "--size", "3"), "--size is for workloads: write --param n=64,256"),
         (("matmul", "--fail-if-slower", "10%"), "slower than what? --baseline FILE names an earlier run"),
@@ -71,6 +74,10 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
         (("matmul", "--baseline", "no.json"), "no.json cannot be read: No such file or directory"),
         (("matmul", "--plot", "x.pdf"), "x.pdf is neither a .png nor an .svg file"),
         (("matmul", "--csv", "no/x.csv"), "no/x.csv cannot be written: No such file or directory"),
+        (("matmul", "--csv", "."), ". cannot be written: Is a directory"),
+        (("matmul", "--csv", "x", "--json", "./x"), "--json and --csv both write to x: give each its own file"),
+        (("matmul", "--json", "-", "--markdown", "-"), "--json and --markdown both write to stdout: give each"),
+        (("matmul", "--plot", "-"), "- is neither a .png nor an .svg file"),
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_told_before_torch_is_loaded(arguments, said, tmp_path):
@@ -78,6 +85,35 @@ def test_what_is_wrong_on_the_command_line_is_told_before_torch_is_loaded(argume
     assert (code, out) == (2, "")
     assert said in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_file_that_cannot_be_written_is_named_and_loses_no_other(tmp_path):
+    names = ("--json=/dev/full", "--csv=b.csv", "--markdown=/dev/full/x")
+    code, _, err = bench("dot", "--size=4", "--variant=dot", *QUICK, *names, cwd=tmp_path)
+    assert (code, err) == (2, "error: /dev/full/x cannot be written: Not a directory\n")
+    code, _, err = bench("dot", "--size=4", "--variant=dot", *QUICK, *names[:2], cwd=tmp_path)
+    assert code == 1
+    assert err.startswith("error: /dev/full cannot be written: No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
+
+
+def test_a_file_behind_a_link_that_is_not_there_yet(tmp_path):
+    (tmp_path / "link").symlink_to("real")
+    assert bench("dot", "--size=4", "--variant=dot", *QUICK, "--csv=link", cwd=tmp_path)[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text().startswith("workload,")
+
+
+def test_a_file_on_stdout_stands_there_alone():
+    what = ("dot", "--size=4", "--variant=dot", *QUICK)
+    code, out, err = bench(*what, "--csv", "-")
+    assert (code, err) == (0, "")
+    assert [row["variant"] for row in csv.DictReader(out.splitlines())] == ["dot"]
+    code, out, err = bench(*what, "--markdown", "-")
+    assert (code, err) == (0, "")
+    assert out.startswith("# dot\n\n## n = 4, float32")
+    assert [line.split(" | ")[0] for line in out.splitlines() if "dot" in line][:2] == ["# dot", "| variant"]
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(tmp_path):
@@ -101,16 +137,38 @@ def test_what_cannot_be_measured_fails_and_the_rest_is_measured():
     assert " ns " in out or " us " in out
 
 
+def test_an_expression_that_is_refused_fails_and_the_others_are_measured():
+    code, out, err = bench("compare", "x.__class__", "x + x", "-s", "x = 1", *QUICK)
+    assert code == 1
+    assert err.startswith("error: names that begin with an underscore, such as __class__, are Python's internals")
+    failed, measured = (line for line in out.splitlines() if line.startswith((" x.__class__ ", " x + x ")))
+    assert failed.split() == ["x.__class__", "cpu"]
+    assert "failed: names that begin with an underscore, such as __class__, are Python's internals" in out
+    assert measured.endswith(" 1")
+
+
 def test_an_interrupt_shows_what_there_is_and_writes_nothing(tmp_path):
     path = tmp_path / "b.json"
-    terminal = Terminal("bench", "dot", "--size", "4..5+1", "--min-time", "1000", "--json", str(path), columns=200)
+    terminal = Terminal(
+        "bench", "dot", "--size", "4..5+1", "--min-time", "1000", "--json", str(path), columns=200, rows=40
+    )
     terminal.see(lambda lines: any("0 %" in line and "dot n = 4 cpu: " in line for line in lines))
     terminal.see(lambda lines: not any("trying" in line or "left" in line for line in lines))
     terminal.type("\x03")
     assert terminal.end() == 130
     assert " warning: this is incomplete: it was interrupted" in terminal.lines
-    assert any(
-        line.endswith("dot               cpu  skipped: interrupted before it was measured") for line in terminal.lines
-    )
+    rows = [line for line in terminal.lines if line.endswith("cpu  skipped: interrupted before it was measured")]
+    assert [row.split("  ")[0].strip() for row in rows[-4:]] == ["python loop", "multiply and sum", "dot", "matmul"]
+    assert len(rows) > 4  # n = 5 was not begun, and n = 4 came to no end
     assert f"{path} is not written: the benchmark was interrupted" in terminal.lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_asked_for_reaches_the_engine():
+    options = ("--cold", "--full", "--explain", "--threads=1", "--max-time=0.002", "--dtype=float64", "--seed=5")
+    code, out, _ = bench("dot", "--size=4", "--variant=dot", *options, "--min-time=0.001", "--json", "-")
+    assert code == 0
+    assert wire.report(out.encode()).asked == Bench(
+        workload="dot", sizes=(4,), variants=("dot",), cold=True, full=True, explain=True, threads=(1,),
+        min_seconds=0.001, max_seconds=0.002, dtypes=("float64",), seed=5,
+    )  # fmt: skip

@@ -230,11 +230,11 @@ def test_a_setup_that_fails_leaves_nothing_to_measure():
     ("fields", "code", "title"),
     [
         ({"texts": ("x.__class__",)}, "refused", None),
-        ({"texts": ("1", "x x")}, "syntax", None),
+        ({"texts": ("x x",)}, "syntax", None),
         ({"texts": ()}, "nothing-to-compare", NOTHING),
         ({"texts": ("1", " ")}, "nothing-to-compare", NOTHING),
         (
-            {"texts": ("1", "# x")},
+            {"texts": ("# x",)},
             "nothing-to-compare",
             "there is nothing to measure in # x: write an expression, such as x @ x.T",
         ),
@@ -247,6 +247,12 @@ def test_a_setup_that_fails_leaves_nothing_to_measure():
             {"texts": ("{n}",), "parameters": {"n": ()}},
             "bad-parameter",
             "n has no values: write --param n=64,256",
+        ),
+        ({"texts": ("torch.ones({n})",)}, "bad-parameter", "{n} has no values: write --param n=64,256"),
+        (
+            {"texts": ("x + {n}",), "setup": "x = torch.ones({m})", "parameters": {"n": (1,)}},
+            "bad-parameter",
+            "{m} has no values: write --param m=64,256",
         ),
         (
             {"texts": ("{n} {m}",), "parameters": {"n": tuple(range(50)), "m": tuple(range(50))}},
@@ -327,12 +333,25 @@ def test_a_case_lets_its_tensors_go_before_the_next():
     assert [each for each in alive if not callable(each)] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("text", ["len({x})", "n = 1; len({n})", "[len({n}) for n in range(2)]", "len({len})"])
+def test_a_set_of_one_is_no_parameter(text):
+    session = Session(seed=1)
+    session.names["x"] = 1
+    (answer,) = asked(text, session=session)
+    assert answer.cases[0].variants[0].status == "measured"
+
+
 def test_a_single_name_may_be_a_workloads():
     named = report.Compare(texts=("dot",), min_seconds=2.0)
     assert workload_of(named, {}) == report.Bench(workload="dot", min_seconds=2.0)
     assert workload_of(named, {"dot": 1}) is None
     assert workload_of(report.Compare(texts=("dot", "dot")), {}) is None
     assert workload_of(report.Compare(texts=("x",)), {}) is None
+    assert workload_of(report.Compare(texts=("dot",), setup="dot = 1"), {}) is None
+    said = []
+    Session(seed=1).ask(report.Compare(texts=("dott",)), said.append)
+    (problem,) = said
+    assert problem.title == "there is no workload called dott: did you mean dot?"
 
 
 # Whether two results are the same.

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from tensorcli import report
 from tensorcli.render import render
+from tensorcli.render.bench import markdown
 from tensorcli.report import Agreement, Benchmark, Case, Ratio, Timing, Variant
 
 AGREES = Agreement(with_="float64 matmul", max_abs_error=1e-6, max_rel_error=3.1e-7, ok=True)
 MACHINE = {"torch": "2.13.0", "threads": 2, "cpu": "Xeon", "gpu": "H100 80GB", "driver": "580"}
 
 
-def variant(name, median, *, spread=0.01, ratio=None, agrees=AGREES, **more):
+def variant(name, median, *, spread=0.01, ratio=None, agrees=AGREES, guessed=False, **more):
     seconds = [median * (1 + spread * step) for step in range(-4, 5)]
     return Variant(
         name=name,
@@ -23,11 +24,9 @@ def variant(name, median, *, spread=0.01, ratio=None, agrees=AGREES, **more):
         median=median,
         low=seconds[1],
         high=seconds[-2],
-        flops=524_288,
-        gflops_per_second=524_288 / median / 1e9,
-        ratio=ratio and Ratio(to="python loop", value=ratio, low=ratio * 0.98, high=ratio * 1.02),
+        ratio=ratio and Ratio(to="python loop", value=ratio, low=ratio * 0.98, high=ratio * 1.02, extrapolated=guessed),
         agrees=agrees,
-        **{"status": "measured"} | more,
+        **{"status": "measured", "flops": 524_288, "gflops_per_second": 524_288 / median / 1e9} | more,
     )
 
 
@@ -53,7 +52,7 @@ CUDA = Case(
         ),
         Variant(name="row times matrix", status="skipped", reason="needs 144 MiB, and 8 MiB are free"),
         Variant(name="broadcast and sum", status="failed", reason="CUDA out of memory"),
-        variant("matmul", 9.8e-6, ratio=622_000.0),
+        variant("matmul", 9.8e-6, ratio=622_000.0, guessed=True),
     ),
 )
 ONE = Benchmark(workload="matmul", environment=MACHINE, cases=(CPU,))
@@ -66,6 +65,34 @@ def shown(answer, width):
     return "\n".join(["", *lines, ""])
 
 
+COPIES = Case(
+    device="cpu",
+    dtype="float32",
+    size={"n": 1000},
+    variants=(
+        variant("clone", 1e-6, agrees=None, flops=None, gflops_per_second=None, gbytes_per_second=8.0, ratio=1.0),
+        variant("into out", 2e-6, agrees=None, flops=None, gflops_per_second=None, gbytes_per_second=4.0, ratio=0.5),
+    ),
+)
+
+
+def test_what_only_moves_bytes_has_their_rate():
+    copies = Benchmark(workload="copy", environment={}, cases=(COPIES,))
+    assert (
+        shown(copies, 80)
+        == """
+ copy  float32
+
+ n = 1,000
+ variant   device   median  95 % interval   GB/s  vs python loop
+ clone     cpu     1.00 us  0.970 .. 1.030  8.00   no difference
+ into out  cpu     2.00 us  1.94 .. 2.06    4.00   2.00 x slower
+"""
+    )
+    assert "| 95 % interval | GB/s |" in markdown(copies)
+    assert "| 0.970 .. 1.030 | 8.00 |" in markdown(copies)
+
+
 def test_both_devices_at_80_columns():
     assert (
         shown(BOTH, 80)
@@ -73,15 +100,15 @@ def test_both_devices_at_80_columns():
  matmul  float32            torch 2.13.0, 2 threads, Xeon, H100 80GB, driver 580
 
  n = 64
- variant            device    median  95 % interval  GFLOP/s    vs python loop
- python loop        cpu       1.31 s  1.27 .. 1.35   0.00040                 1
- row times matrix   cpu       210 us  204 .. 216        2.50    6,240 x faster
- broadcast and sum  cpu       160 us  155 .. 165        3.28    8,190 x faster
- matmul             cpu      4.00 us  3.88 .. 4.12       131  327,000 x faster
+ variant            device    median  95 % interval  GFLOP/s      vs python loop
+ python loop        cpu       1.31 s  1.27 .. 1.35   0.00040                   1
+ row times matrix   cpu       210 us  204 .. 216        2.50      6,240 x faster
+ broadcast and sum  cpu       160 us  155 .. 165        3.28      8,190 x faster
+ matmul             cpu      4.00 us  3.88 .. 4.12       131    327,000 x faster
  python loop        cuda:0  ~ 6.10 s  extrapolated from 4,096 of 262,144 steps
  row times matrix   cuda:0  skipped: needs 144 MiB, and 8 MiB are free
  broadcast and sum  cuda:0  failed: CUDA out of memory
- matmul             cuda:0   9.80 us  9.51 .. 10.09     53.5  622,000 x faster
+ matmul             cuda:0   9.80 us  9.51 .. 10.09     53.5  ~ 622,000 x faster
  all that ran in full agree with float64 matmul (largest relative error 3e-7)
  warning: cpu: the samples of "row times matrix" spread by 14 %: close other
    programs, or raise --min-time
@@ -330,3 +357,11 @@ def test_a_wrong_answer_is_red_and_not_a_fast_one():
     assert "█" not in line
     assert re.search(r"\x1b\[[\d;]*31m *fast", line)
     assert re.search(r"\x1b\[[\d;]*31m *wrong result", line)
+
+
+def test_counts_at_20_columns_are_still_counts():
+    counts = report.Counts(operators=1_234_567, allocations=2000, allocated_nbytes=4096, extrapolated=True)
+    case = Case(device="cpu", dtype="float32", size={}, variants=(variant("multiply and sum", 1.0, counts=counts),))
+    lines = shown(Benchmark(workload="dot", environment={}, cases=(case,)), 20).split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith(" one"))
+    assert lines[start : start + 2] == [" one c…    operators", " multi…  ~ 1,234,567"]

@@ -215,3 +215,19 @@ def test_a_ratio_is_scipys(pairs, value, low, high):
     assert found.value == pytest.approx(value, rel=1e-8)
     assert (found.low, found.high) == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
     assert not found.differs
+
+
+def test_the_interval_of_a_ratio_leaves_five_per_cent_of_the_drawn_medians_outside():
+    draw = random.Random(5)
+    below = [1.0] * 900
+    above = [draw.lognormvariate(0, 0.1) for _ in below]
+    # The circular block bootstrap once more, by numbers of its own, and ten times as often.
+    starts = np.random.default_rng(99).integers(900, size=(20_000, 30, 1))
+    places = ((starts + np.arange(30)) % 900).reshape(20_000, 900)
+    medians = np.median(np.asarray(above)[places], axis=1)
+
+    def outside(seed):
+        found = stats.ratio(above, below, pairs=list(zip(above, below, strict=True)), seed=seed)
+        return np.mean((medians < found.low) | (medians > found.high))
+
+    assert np.mean([outside(seed) for seed in range(8)]) == pytest.approx(0.05, abs=0.005)

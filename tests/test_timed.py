@@ -72,3 +72,9 @@ def test_timing_runs_a_mistake_once_and_explains_it(session):
     assert isinstance(found, report.Diagnosis)
     assert (found.code, found.within) == ("matmul-inner-sizes", None)
     assert session.names["seen"] == [1]
+
+
+def test_what_a_command_left_out_is_told_with_the_time():
+    said = []
+    Session(seed=1).ask(report.TimeIt(text="1 + 1", min_seconds=0.001, notes=("left out",)), said.append)
+    assert said[-1].warnings[0] == "left out"

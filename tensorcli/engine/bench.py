@@ -1,5 +1,6 @@
 """A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
+import difflib
 import math
 import sys
 import time
@@ -21,19 +22,34 @@ Emit = Callable[[report.AnyReport], None]
 
 READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
+THREADS = range(1, 1025)
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
+# What is wrong with one of several dtypes, sizes, threads or variants: the others are measured.
+OF_ONE = ("unknown-dtype", "bad-size", "bad-threads", "unknown-variant")
+INTERRUPTED = "interrupted before it was measured"
 
 
 def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diagnosis]) -> list[str]:
-    """Say what is wrong with a request; the devices that can be measured on, none where something else is wrong."""
+    """Say what is wrong with a request; the devices that can be measured on, none where all of it is wrong."""
     names = request.devices or (str(environment.default_device()),)
     lacks = {device: _pretended(device) or environment.problem_with(device) for device in names}
     found = [*problems, *_bad_times(request), *filter(None, lacks.values())]
     for problem in dict.fromkeys(found):  # once, however many devices of CUDA's are asked for
         emit(problem)
-    if any(problem.category != "device" for problem in found):
+    if any(problem.category != "device" and problem.code not in OF_ONE for problem in found):
         return []
     return list(dict.fromkeys(_full_name(device) for device, lack in lacks.items() if lack is None))
+
+
+def threads_of(request: report.Measuring) -> list[int]:
+    """The numbers of threads to measure with: torch's own where none is asked for."""
+    return [count for count in request.threads or (torch.get_num_threads(),) if count in THREADS]
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """What to take in the place of a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
 
 
 def _pretended(device: str) -> report.Diagnosis | None:
@@ -70,12 +86,16 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
             ceilings[case.job.place] = case.raised(ceilings[case.job.place])
         ran = [case.job for case in cases]
         tf32 = [job.dtype == candidates.TF32 for job in ran if job.device.startswith("cuda")]
+        left = [_Case(job, request, time.perf_counter, flush) for job in jobs[len(cases) :]]
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
-                cases=tuple(case.so_far(ceilings[case.job.place]) for case in cases),
+                cases=(
+                    *(case.so_far(ceilings[case.job.place]) for case in cases),
+                    *(case.so_far(report.Ceiling()) for case in left),
+                ),
                 complete=complete,
                 warnings=(*noted, *slowing.told()),
             )
@@ -117,14 +137,15 @@ def _threads(count: int) -> Iterator[None]:
 
 def _progress(emit: Emit, job: Job, number: int, count: int, began: float) -> Progress:
     """Says how far all the jobs are, not more often than anyone reads."""
-    told = -math.inf
+    told, last = -math.inf, ""
 
     def tell(done: float, total: float, label: str) -> None:
-        nonlocal told
+        nonlocal told, last
         now, ended = time.perf_counter(), done >= total
-        if now - told < READ_SECONDS and not ended:
+        begins = done == 0 and label != last  # and may take long: nobody should read the name of the one before
+        if now - told < READ_SECONDS and not (ended or begins):
             return
-        told = now
+        told, last = now, label
         share = (number + done / total) / count
         left = (now - began) * (1 / share - 1) if share > SURE else None
         label = f"{job.name} {job.device}: {label}"
@@ -145,8 +166,11 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
             title = f"{seconds:g} s cannot be spent on a variant: the time must be above 0"
             yield report.Diagnosis(code="bad-time", category="value", title=title)
     for count in request.threads:
-        if count < 1:
-            title = f"{count} threads cannot compute anything: there must be at least 1"
+        if count not in THREADS:
+            few = f"{count} threads cannot compute anything: there must be at least 1"
+            title = (
+                few if count < 1 else f"{count:,} threads are more than torch can start: {THREADS[-1]:,} are the most"
+            )
             yield report.Diagnosis(code="bad-threads", category="value", title=title)
 
 
@@ -186,6 +210,7 @@ class _Case:
     plan: Plan = field(default_factory=lambda: Plan((), lambda name, value, seen: None))
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def run(self, progress: Progress) -> None:
         """Check every candidate once, and sample those that can be."""
@@ -243,13 +268,22 @@ class _Case:
                 result, seen = work.observed(lambda: candidate.value(None))
             first = self.clock() - start
             agrees = self.plan.check(candidate.name, result, seen)
-            counts = counting.counts(candidate) if self.request.explain else None
+            counts = self._counts(candidate)
             task = self._task(candidate, None, first)
             flops, nbytes = (seen.flops, seen.nbytes) if seen else (self.plan.flops, self.plan.nbytes)
             unseen = seen is None and not self.plan.counted
             return _Trial(*this, "measured", None, task, 1.0, agrees, counts, flops or None, nbytes or None, unseen)
         except Exception as error:
             return _Trial(*this, "failed", _first_line(error))
+
+    def _counts(self, candidate: Candidate) -> report.Counts | None:
+        """What it makes torch do, where that is asked for; says of what cannot be looked into that it cannot."""
+        if not self.request.explain:
+            return None
+        if (found := counting.counts(candidate)) is None:
+            why = "compiled code would be compiled anew for it" if candidate.compiled else "it fails when watched"
+            self.notes.append(f'the operators of "{candidate.name}" are not counted: {why}')
+        return found
 
     def _in_part(self, candidate: Candidate) -> _Trial | None:
         """A trial of part of a loop that would take too long; None where the whole can be measured."""
@@ -267,7 +301,7 @@ class _Case:
                 if 2 * parts <= whole:
                     task = replace(self._task(candidate, 2 * parts), less=task.loop)
                 reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
-                counts = counting.counts(candidate) if self.request.explain else None
+                counts = self._counts(candidate)
                 this = candidate.name, candidate.text
                 done = self.plan.flops, self.plan.nbytes
                 return _Trial(*this, "extrapolated", reason, task, whole / parts, None, counts, *done)
@@ -288,6 +322,8 @@ class _Case:
     def so_far(self, limit: report.Ceiling) -> report.Case:
         """What there is to say of the case, up to now, on a device that can do so much."""
         seconds = self._seconds()
+        tried = {trial.name for trial in self.trials}
+        left = [_Trial(*each, "skipped", INTERRUPTED) for each in self.job.texts.items() if each[0] not in tried]
         return report.Case(
             device=self.job.device,
             dtype=self.job.dtype,
@@ -295,16 +331,14 @@ class _Case:
             threads=self.job.threads,
             cold=self.request.cold,
             ceiling=limit,
-            variants=tuple(self._variant(trial, seconds, limit) for trial in self.trials),
+            variants=tuple(self._variant(trial, seconds, limit) for trial in (*self.trials, *left)),
             warnings=tuple(self._warnings(seconds)),
         )
 
     def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]], limit: report.Ceiling) -> report.Variant:
         name, text = trial.name, trial.text
         if name not in seconds:
-            status, reason = (
-                ("skipped", "interrupted before it was measured") if trial.task else (trial.status, trial.reason)
-            )
+            status, reason = ("skipped", INTERRUPTED) if trial.task else (trial.status, trial.reason)
             return report.Variant(name=name, text=text, status=status, reason=reason)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
@@ -369,11 +403,10 @@ class _Case:
         return report.Ratio(to=first, value=found.value, low=found.low, high=found.high, extrapolated=guessed)
 
     def _warnings(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[str]:
-        yield from self.plan.notes
+        yield from (*self.plan.notes, *self.notes)
         for trial in self.trials:
-            name, agrees = trial.name, trial.agrees
-            if agrees and not agrees.ok:
-                yield f'"{name}" does not agree with {agrees.with_}: {agrees.reason}'
+            if (agrees := trial.agrees) and not agrees.ok:
+                yield f'"{trial.name}" does not agree with {agrees.with_}: {agrees.reason}'
         yield from stats.told(
             [
                 doubt

@@ -1,11 +1,16 @@
 """Expressions of the user's as jobs to measure: through the gate, with the session's names, for each parameter."""
 
 import ast
+import builtins
+import difflib
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from itertools import product
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -13,17 +18,19 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from tensorcli import report
 from tensorcli.engine import agreement, apart, describe, environment, gradients, pure, randomness, timed
-from tensorcli.engine.bench import Emit, measure, usable
+from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock, Loop, clock_of_session
 from tensorcli.engine.output import Sink
 from tensorcli.engine.work import Work
+from tensorcli.language import Statement
 from tensorcli.workloads import table
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 MOST_CASES = 1000
+DTYPES = ("float32", "float64", "float16", "bfloat16", TF32)
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -34,8 +41,7 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
     `clock` stands in for every device's own.
     """
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
-    devices = usable(request, emit, [*_problems(request)])
-    threads = request.threads or (torch.get_num_threads(),)
+    devices = usable(request, emit, [*_problems(request, session.names)])
     sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
     said: set[tuple[str | None, str]] = set()
 
@@ -47,24 +53,29 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
             said.add(kind)
         emit(answer)
 
-    if not devices or not all(_readable(session, request, size, once) for size in sizes):
+    readable = [devices and _readable(session, request, size, once) for size in sizes]  # all of them are told of
+    if not any(readable):
         return
     jobs = [
         _Case(session, request, size, device, dtype, once).job(count)
-        for dtype, size, count, device in product(dtypes, sizes, threads, devices)
+        for dtype, size, count, device in product(dtypes, sizes, threads_of(request), devices)
+        if dtype in DTYPES
     ]
     measure(jobs, request, emit, name="compare", clock=clock)
 
 
 def workload_of(request: report.Compare, names: Mapping[str, Any]) -> report.Bench | None:
-    """The benchmark that is meant by a single name that is no variable's but a workload's."""
-    if len(request.texts) != 1 or request.texts[0] in names or request.texts[0] not in table():
+    """The benchmark that is meant by a single name that is no variable's but a workload's, or nearly one."""
+    name = request.texts[0] if len(request.texts) == 1 else ""
+    if name in names or request.setup or request.parameters or not name.isidentifier():
         return None
-    shared = {name: getattr(request, name) for name in report.Measuring.__struct_fields__}
-    return report.Bench(workload=request.texts[0], **shared)
+    if not difflib.get_close_matches(name, table(), n=1):
+        return None
+    shared = {field: getattr(request, field) for field in report.Measuring.__struct_fields__}
+    return report.Bench(workload=name, **shared)
 
 
-def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
+def _problems(request: report.Compare, names: Mapping[str, Any]) -> Iterator[report.Diagnosis]:
     """What in a request cannot be measured anywhere."""
 
     def problem(code: str, title: str) -> report.Diagnosis:
@@ -72,10 +83,9 @@ def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
 
     if not request.texts or not all(map(str.strip, request.texts)):
         yield problem("nothing-to-compare", "there is nothing to measure: write an expression, such as x @ x.T")
-    known = ("float32", "float64", "float16", "bfloat16", TF32)
     for dtype in request.dtypes:
-        if dtype not in known:
-            title = f"{dtype[:100]} cannot be the default dtype: choose from {', '.join(known)}"
+        if dtype not in DTYPES:
+            title = f"{dtype[:100]} cannot be the default dtype: {meant(dtype, DTYPES)}"
             yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
     written = "\n".join((request.setup, *request.texts))
     for name, values in request.parameters.items():
@@ -83,6 +93,11 @@ def _problems(request: report.Compare) -> Iterator[report.Diagnosis]:
             yield problem("bad-parameter", f"{name} has no values: write --param {name}=64,256")
         if f"{{{name}}}" not in written:
             yield problem("bad-parameter", f"nothing depends on {name}: write {{{name}}} where its values are to stand")
+    for name in dict.fromkeys(re.findall(r"\{([^\W\d]\w*)\}", written)):
+        unknown = name not in request.parameters and name not in names and not iskeyword(name)
+        # A set of one, {n}, is Python too: of a name that is written elsewhere, or of Python's own.
+        if unknown and not re.search(rf"(?<!\{{)\b{name}\b|\b{name}\b(?!\}})", written) and not hasattr(builtins, name):
+            yield problem("bad-parameter", f"{{{name}}} has no values: write --param {name}=64,256")
     count = 1
     for values in request.parameters.values():
         count *= len(values)
@@ -96,20 +111,39 @@ def _with(text: str, size: Mapping[str, object]) -> str:
     return text
 
 
-def _readable(session: "Session", request: report.Compare, size: Mapping[str, object], emit: Emit) -> bool:
-    """Whether the setup and all expressions pass the gate; says what does not."""
-    texts = [_with(text, size) for text in (request.setup, *request.texts)]
-    found = [session.parsed(text, emit) for text in texts]
-    if [] in found[1:]:
-        title = (
-            f"there is nothing to measure in {texts[found.index([], 1)][:100]}: write an expression, such as x @ x.T"
-        )
-        emit(report.Diagnosis(code="nothing-to-compare", category="value", title=title))
-    return all(found[1:]) and found[0] is not None
-
-
 class Failed(Exception):
     """What a text raised has been explained."""
+
+
+def _readable(session: "Session", request: report.Compare, size: Mapping[str, object], emit: Emit) -> bool:
+    """Whether the setup and one of the expressions pass the gate; says what does not."""
+    found = [_reads(session, _with(text, size), emit) for text in request.texts]
+    return session.parsed(_with(request.setup, size), emit) is not None and any(found)
+
+
+def _reads(session: "Session", text: str, emit: Emit) -> bool:
+    try:
+        return bool(_statements(session, text, emit))
+    except Failed:
+        return False
+
+
+def _statements(session: "Session", text: str, emit: Emit) -> list[Statement]:
+    """Those of an expression. Says what does not pass the gate, and raises Failed."""
+    said: list[str] = []
+
+    def tell(answer: report.AnyReport) -> None:
+        emit(answer)
+        if isinstance(answer, report.Diagnosis):
+            said.append(answer.title)
+
+    found = session.parsed(text, tell)
+    if found == []:
+        title = f"there is nothing to measure in {text[:100]}: write an expression, such as x @ x.T"
+        tell(report.Diagnosis(code="nothing-to-compare", category="value", title=title))
+    if not found:
+        raise Failed(said[-1])
+    return found
 
 
 class _Case:
@@ -193,7 +227,10 @@ class _Case:
     def _candidate(self, name: str, text: str) -> Candidate:
         """An expression with names of its own: what it assigns or changes is not seen by the others."""
         session = self._session
-        statements = session.parsed(text, self._problem) or []
+        try:
+            statements = _statements(session, text, self._emit)
+        except Failed as problem:
+            return Candidate(name=name, text=text, value=partial(_fail, problem), loop=partial(_fail, problem))
         trees: list[ast.AST] = [statement.node for statement in statements]
         compiled = any(_is_compiled(session.names[each]) for each in apart.used(trees, session.names))
         own = None if compiled or all(map(pure.changes_nothing, trees)) else self._copies(trees)
@@ -271,6 +308,10 @@ def _by_numpy(trees: Sequence[ast.AST]) -> bool:
     """Whether some of this is computed by NumPy."""
     named = any(node.id == "np" for node in _nodes(trees, ast.Name))
     return named or any(node.attr == "numpy" for node in _nodes(trees, ast.Attribute))
+
+
+def _fail(problem: Failed, _: int | None) -> Any:
+    raise problem
 
 
 def _tensors(names: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 
 from tensorcli import report
 from tensorcli.engine import agreement, describe, timed
-from tensorcli.engine.bench import Emit, measure, usable
+from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock
 from tensorcli.workloads import Variant, Workload, table
@@ -24,8 +24,8 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     if workload is None:
         return emit(_unknown("workload", request.workload, table()))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
-    threads = request.threads or (torch.get_num_threads(),)
-    chosen = [variant for variant in workload.variants if not request.variants or variant.name in request.variants]
+    known = {variant.name: variant for variant in workload.variants}
+    chosen = [known[name] for name in dict.fromkeys(request.variants or known) if name in known]  # the first leads
     devices = []
     for device in usable(request, emit, [*_problems(request, workload)]):
         if problem := _unfit(workload, chosen, device):
@@ -46,7 +46,9 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
             needed_nbytes=needed_nbytes(workload, n, dtype),
         )
 
-    places = product(dtypes, request.sizes or workload.sizes, threads, devices)
+    good = [dtype for dtype in dtypes if dtype in workload.dtypes]
+    sizes = [size for size in request.sizes or workload.sizes if size >= 1]
+    places = product(good, sizes, threads_of(request), devices if chosen else ())
     measure([job(*place) for place in places], request, emit, name=workload.name, clock=clock)
 
 
@@ -76,7 +78,7 @@ def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diag
     """What in a request cannot be measured anywhere."""
     for dtype in request.dtypes:
         if dtype not in workload.dtypes:
-            title = f"{workload.name} is not measured in {dtype[:100]}: choose from {', '.join(workload.dtypes)}"
+            title = f"{workload.name} is not measured in {dtype[:100]}: {meant(dtype, workload.dtypes)}"
             yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
     for size in request.sizes:
         if size < 1:

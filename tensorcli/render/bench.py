@@ -48,13 +48,14 @@ def markdown(benchmark: report.Benchmark) -> str:
         facts = [named, dtype, units.plural(threads, "thread") if threads else ""]
         first = next((v.ratio.to for case in cases for v in case.variants if v.ratio), "the first")
         then = any(variant.then for case in cases for variant in case.variants)
-        heads = ["variant", "device", "median", "95 % interval", "GFLOP/s", "of limit", f"vs {first}"]
+        rate = _rate_of(variant for case in cases for variant in case.variants)
+        heads = ["variant", "device", "median", "95 % interval", rate, "of limit", f"vs {first}"]
         heads += ["vs then"] if then else []
         lines += ["", f"## {_escaped(', '.join(filter(None, facts)))}", "", _cells(heads)]
         lines += [_cells([":--", ":--", *["--:"] * (len(heads) - 2)])]
         for case in cases:
             for variant in case.variants:
-                row = [cell.plain for cell in _row(case, variant)][: len(heads)]
+                row = [cell.plain for cell in _row(case, variant, rate)][: len(heads)]
                 row[3] = variant.reason or row[3]
                 lines.append(_cells(row))
         said = [*_agreement([variant for case in cases for variant in case.variants])]
@@ -147,12 +148,13 @@ def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]
 
 def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -> list[Text]:
     first = next((variant.ratio.to for _, variant in measured if variant.ratio), "the first")
+    rate = _rate_of(variant for _, variant in measured)
     columns = [
         Column("variant", least=min(12, width // 5)),
         Column("device", 1),
         Column("median", right=True),
         Column("95 % interval", 3),
-        Column("GFLOP/s", 4, right=True),
+        Column(rate, 4, right=True),
         Column("of limit", 6, right=True),
         Column(layout.crop(f"vs {safe_line(first)}", 20), 2, right=True),
     ]
@@ -161,7 +163,8 @@ def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -
     # On a narrow screen how much faster a variant is says more than the one device that all share.
     if len({case.device for case, _ in measured}) == 1:
         columns[1] = Column("device", 5)
-    lines = layout.table(columns, [_row(case, variant)[: len(columns)] for case, variant in measured], width=width)
+    rows = [_row(case, variant, rate)[: len(columns)] for case, variant in measured]
+    lines = layout.table(columns, rows, width=width)
     _append_bars(lines, [variant for _, variant in measured], width)
     shown = lines[:1]
     for line, (_, variant) in zip(lines[1:], measured, strict=True):
@@ -169,11 +172,19 @@ def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -
     return shown
 
 
-def _row(case: report.Case, variant: report.Variant) -> list[Text]:
+def _rate_of(variants: Iterable[report.Variant]) -> str:
+    """What a table's rate counts: arithmetic, but bytes where there is none to count."""
+    known = [(each.gflops_per_second, each.gbytes_per_second) for each in variants]
+    only_bytes = any(gbytes is not None for _, gbytes in known) and all(gflops is None for gflops, _ in known)
+    return "GB/s" if only_bytes else "GFLOP/s"
+
+
+def _row(case: report.Case, variant: report.Variant, rate: str) -> list[Text]:
     """A variant's cells; of one with a reason the last are empty, for the reason to stand there."""
     median = variant.median
     about = "~ " if variant.status == "extrapolated" else ""
-    wrong = _is_wrong(variant)
+    wrong = variant.wrong
+    reached = variant.gbytes_per_second if rate == "GB/s" else variant.gflops_per_second
     cells = [
         Text(safe_line(variant.name[:LINE]), theme.ERROR if wrong else ""),
         Text(safe_line(case.device), theme.DEVICE),
@@ -184,16 +195,11 @@ def _row(case: report.Case, variant: report.Variant) -> list[Text]:
     return [
         *cells,
         Text(_interval(median, variant.low, variant.high), theme.FAINT),
-        Text("" if variant.gflops_per_second is None else _rate(variant.gflops_per_second)),
+        Text("" if reached is None else _rate(reached)),
         Text(_share(variant), theme.FAINT),
         Text("wrong result", theme.ERROR) if wrong else _against_first(variant),
         _ratio(variant.then, interval=True),
     ]
-
-
-def _is_wrong(variant: report.Variant) -> bool:
-    """Whether its result is not what the others have: a wrong answer is not a fast one."""
-    return variant.agrees is not None and not variant.agrees.ok
 
 
 def _against_first(variant: report.Variant) -> Text:
@@ -225,7 +231,8 @@ def _ratio(ratio: report.Ratio | None, *, interval: bool = False) -> Text:
     value, low, high = (each if faster else 1 / each for each in (ratio.value, ratio.low, ratio.high))
     ends = f" ({' .. '.join(_three_digits(each) for each in sorted((low, high)))})" if interval else ""
     style = theme.ADVICE if faster else theme.WARNING
-    return Text(f"{_three_digits(value)} x {'faster' if faster else 'slower'}{ends}", style)
+    about = "~ " if ratio.extrapolated else ""
+    return Text(f"{about}{_three_digits(value)} x {'faster' if faster else 'slower'}{ends}", style)
 
 
 def _share(variant: report.Variant) -> str:
@@ -253,7 +260,7 @@ def _counts(variants: Sequence[report.Variant], width: int) -> list[Text]:
     if not variants:
         return []
     columns = [
-        Column("one call of", least=10),
+        Column("one call of", least=min(10, width // 4)),
         Column("operators", right=True),
         Column("allocations", 1, right=True),
         Column("memory", 2, right=True),
@@ -282,7 +289,7 @@ def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: i
     room = min(width - start, MOST_BAR)
     gains = [
         math.log(each.ratio.value)
-        if each.ratio and not each.reason and not _is_wrong(each) and stats.differs(each.ratio.low, each.ratio.high)
+        if each.ratio and not each.reason and not each.wrong and stats.differs(each.ratio.low, each.ratio.high)
         else 0.0
         for each in variants
     ]
