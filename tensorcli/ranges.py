@@ -1,5 +1,6 @@
 """Sizes and parameters as they are written: "512", "64..4096*2", "n=64,256,1024"."""
 
+import math
 import re
 
 MOST = 100  # of a range
@@ -49,6 +50,7 @@ def _values(text: str) -> list[int | float | str]:
             number = kind(text)
         except ValueError:
             continue
-        if str(number) == text:  # or it would not stand in the text as it was written
+        # Else it would not stand in the text as it was written, or has no place in JSON.
+        if str(number) == text and math.isfinite(number):
             return [number]
     return [text]

@@ -44,6 +44,7 @@ def test_a_range_is_whole_or_told():
         ("n=64,256", "n", (64, 256)),
         ("n=16..64*2,100", "n", (16, 32, 64, 100)),
         ("p=0.5, 1e-3,007", "p", (0.5, "1e-3", "007")),  # what would be written in another way stays as it was
+        ("p=nan,inf,2", "p", ("nan", "inf", 2)),  # JSON has no number for them
         ("dtype=torch.float32,torch.float64", "dtype", ("torch.float32", "torch.float64")),
         ("shape=(3, 4),[5, 6],7", "shape", ("(3, 4)", "[5, 6]", 7)),
     ],
