@@ -1,5 +1,6 @@
 """The commands: arguments to a request, an engine's reports to the screen, and the exit code."""
 
+import math
 import os
 import random
 import re
@@ -80,11 +81,36 @@ class Inspecting(TyperCommand):
             ) from None
 
 
+def _number(kind: type[int] | type[float], example: str, *, least: float = -math.inf, most: float = math.inf) -> Any:
+    """How an option's number is read: what is none is told in the same words, whatever Typer's own are."""
+    called = "a whole number" if kind is int else "a number"
+    limits = "" if least == -math.inf else f" from {least:g}" + ("" if most == math.inf else f" to {most:,}")
+
+    def read(text: Any) -> Any:
+        with suppress(ValueError, OverflowError):
+            if least <= (number := kind(text)) <= most:
+                return number
+        raise typer.BadParameter(f"{text!s:.40} is not {called}{limits}: write {example}")
+
+    return {"parser": read, "metavar": "INTEGER" if kind is int else "FLOAT"}
+
+
+_SECONDS = _number(float, "2", least=0.001)
+
 Json = Annotated[bool, typer.Option("--json", help="Print each report as one line of JSON.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Print no colours.")]
-Width = Annotated[int | None, typer.Option("--width", min=20, help="Columns to draw in.", show_default="terminal")]
+Width = Annotated[
+    int | None,
+    typer.Option("--width", help="Columns to draw in.", show_default="terminal", **_number(int, "100", least=20)),
+]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the random numbers.", show_default="random")
+    int | None,
+    typer.Option(
+        "--seed",
+        help="Seed of the random numbers.",
+        show_default="random",
+        **_number(int, "42", least=0, most=2**63 - 1),
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="Default device: cpu, cuda, cuda:1.")]
 DefaultDtype = Annotated[Dtype, typer.Option("--dtype", help="Default dtype of floating-point tensors.")]
@@ -93,7 +119,9 @@ Pretend = Annotated[
 ]
 Warn = Annotated[bool, typer.Option("--warn/--no-warn", help="Tell of mistakes that raise nothing.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
-MaxValues = Annotated[int, typer.Option("--max-values", min=0, help="Most elements whose values --json prints.")]
+MaxValues = Annotated[
+    int, typer.Option("--max-values", help="Most elements whose values --json prints.", **_number(int, "1000", least=0))
+]
 
 
 def _version(wanted: bool) -> None:
@@ -163,7 +191,9 @@ def inspect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing: shapes, dtypes, bytes alone.")] = False,
     symbol: Annotated[list[str] | None, typer.Option(help="A size that is not known: a dry run.")] = None,
     grad: Annotated[bool, typer.Option("--grad", help="Show the autograd graph and the gradients.")] = False,
-    depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree.", show_default="all")] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Levels of the tree.", show_default="all", **_number(int, "2", least=0))
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show numbers, indices and what loops hold too.")] = False,
     plot: Annotated[Picture | None, typer.Option(metavar="[KIND]", help=PLOT)] = None,
     plot_to: Annotated[
@@ -272,12 +302,14 @@ def bench(
     device: Annotated[list[str] | None, typer.Option("--device", help="May be given more than once.")] = None,
     size: Annotated[list[str] | None, typer.Option("--size", help="n, or a range such as 64..4096*2.")] = None,
     dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once; also tf32.")] = None,
-    threads: Annotated[list[int] | None, typer.Option("--threads", help="May be given more than once.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", help="May be given more than once.", **_number(int, "4"))
+    ] = None,
     variant: Annotated[
         list[str] | None, typer.Option("--variant", help="Only these; the first is compared to.")
     ] = None,
-    min_time: Annotated[float, typer.Option("--min-time", min=0.001, help="Seconds to spend on each variant.")] = 1.0,
-    max_time: Annotated[float, typer.Option("--max-time", min=0.001, help="Seconds to spend on one at most.")] = 10.0,
+    min_time: Annotated[float, typer.Option("--min-time", help="Seconds to spend on each variant.", **_SECONDS)] = 1.0,
+    max_time: Annotated[float, typer.Option("--max-time", help="Seconds to spend on one at most.", **_SECONDS)] = 10.0,
     full: Annotated[bool, typer.Option("--full", help="Run loops to their end, however long that takes.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Flush the caches before each call.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Count the operators and allocations of each.")] = False,

@@ -67,6 +67,13 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
         (("matmul", "--setup", "x = 1"), "--setup is for compare: matmul makes its own inputs"),
         (("list", "matmul"), "list shows every workload, and takes no more words: matmul"),
         (("matmul", "--size", "9" * 23), "a size of 23 digits is larger than any tensor: the most are 18"),
+        (("matmul", "--threads", "x"), "x is not a whole number: write 4"),
+        (
+            ("matmul", "--seed", "9" * 23),
+            f"{'9' * 23} is not a whole number from 0 to 9,223,372,036,854,775,807: write 42",
+        ),
+        (("matmul", "--min-time", "nan"), "nan is not a number from 0.001: write 2"),
+        (("matmul", "--width", "10"), "10 is not a whole number from 20: write 100"),
         (("matmul", "a @ b"), "matmul takes no expressions: did you mean bench compare?"),
         (("compare", "a", "--size", "3"), "--size is for workloads: write --param n=64,256"),
         (("matmul", "--fail-if-slower", "10%"), "slower than what? --baseline FILE names an earlier run"),
