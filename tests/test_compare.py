@@ -397,6 +397,8 @@ def test_the_same_results(one, other):
         ({"a": 1}, {"b": 1}, "its keys are others"),
         (X, "x", "it is of type Tensor instead of str"),
         ([X, X], [X, X + 1], f"{ERROR} 0.3, {ROUNDING} 2e-06"),
+        (torch.tensor([2**60 + 1]), torch.tensor([2**60]), "its integers differ in digits that float64 has not"),
+        (np.array(["a", "b"]), np.array(["a"]), "it is another value"),
     ],
 )  # fmt: skip
 def test_other_results(one, other, reason):

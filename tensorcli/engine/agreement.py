@@ -77,7 +77,7 @@ def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any, bool]]:
                 number = isinstance(one, float | complex) or isinstance(other, float | complex)
                 yield _tensor(one), _tensor(other), number
             except (TypeError, ValueError, RuntimeError):  # an integer of more than 64 bits, an array of texts
-                same = bool(np.all(one == other))
+                same = np.array_equal(np.asarray(one), np.asarray(other))
                 yield None if same else "it is another value", None, False
         case (tuple() | list(), tuple() | list()):
             if len(one) != len(other):
@@ -141,12 +141,15 @@ def _roundoff(dtype: torch.dtype) -> float:
 
 def _agreement(name: str, errors: torch.Tensor, relative: torch.Tensor, ok: bool, bound: float) -> report.Agreement:
     largest, most = (x.max().item() if x.numel() else 0.0 for x in (errors, relative))
+    reason = f"its largest relative error is {_short(most)}, and rounding explains {_short(bound)}"
+    if not most:
+        reason = "its integers differ in digits that float64 has not"
     return report.Agreement(
         with_=name,
         max_abs_error=report.number(largest),
         max_rel_error=report.number(most),
         ok=ok,
-        reason=None if ok else f"its largest relative error is {_short(most)}, and rounding explains {_short(bound)}",
+        reason=None if ok else reason,
     )
 
 
