@@ -190,7 +190,7 @@ def test_full_runs_loops_to_their_end(full, status):
     )
     (variant,) = answer.cases[0].variants
     assert variant.status == status
-    assert variant.reason == (None if full else "extrapolated from 1 of 8 steps")
+    assert variant.reason == (None if full else "extrapolated from 2 of 8 steps")
 
 
 def test_a_case_is_measured_with_its_threads(monkeypatch):

@@ -351,7 +351,7 @@ def looped(monkeypatch, clock, n=512, **costs):
 
 def test_a_long_loop_is_extrapolated(monkeypatch):
     loop = looped(monkeypatch, Worked())
-    assert (loop.status, loop.reason, loop.agrees) == ("extrapolated", "extrapolated from 2 of 1,024 steps", None)
+    assert (loop.status, loop.reason, loop.agrees) == ("extrapolated", "extrapolated from 4 of 1,024 steps", None)
     assert loop.seconds == pytest.approx([51.2] * 6)
     assert (loop.median, loop.flops) == (pytest.approx(51.2), 1024)
 

@@ -42,21 +42,20 @@ def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: 
 
 
 def alike(result: Any, first: Any, *, name: str, terms: int, roundoff: float = 0.0) -> report.Agreement | None:
-    """Compare what two expressions gave: tensors, numbers, and tuples, lists and dicts of them; None for anything else.
+    """Compare what two expressions gave: tensors, numbers, and tuples, lists and dicts of them.
 
-    There is no exact result to hold them against, so each tensor's largest error is relative to the largest element.
-    Sums of `terms` products may differ by 10 sqrt(terms) u, u being half the coarser dtype's epsilon: rounding errors
-    are as good as random (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, SIAM J. Sci.
-    Comput. 41, 2019). Elements that are nan or infinite must be so in both. Python's numbers have a dtype of their own,
-    but may come from tensors of a coarser one: `roundoff` is that of the coarsest.
+    None where there is nothing in them that can be compared. There is no exact result to hold them against, so each
+    tensor's largest error is relative to the largest element. Sums of `terms` products may differ by 10 sqrt(terms) u:
+    rounding errors are as good as random (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis,
+    SIAM J. Sci. Comput. 41, 2019); of few terms by 4 terms u, what each of the two may be off by at most, and as much
+    again. u is half the coarsest epsilon: of the two dtypes, or `roundoff` where something on the way was coarser.
+    Elements that are nan or infinite must be so in both.
     """
     found: list[report.Agreement] = []
-    for one, other, number in _pairs(result, first):
+    for one, other in _pairs(result, first):
         if isinstance(one, str):
             return _other(name, one)
-        if one is None:
-            return None
-        found.append(_alike(one, other, name, terms, roundoff if number else 0.0))
+        found.append(_alike(one, other, name, terms, roundoff))
     wrong = [each for each in found if not each.ok]
     worst = max(
         found, key=lambda each: each.max_rel_error if isinstance(each.max_rel_error, float) else 0.0, default=None
@@ -64,37 +63,33 @@ def alike(result: Any, first: Any, *, name: str, terms: int, roundoff: float = 0
     return wrong[0] if wrong else worst
 
 
-def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any, bool]]:
-    """The tensors at the same places in both, and whether one was a number of Python's.
+_NUMBERS = torch.Tensor | np.ndarray | np.generic | bool | int | float | complex
+_NAMES = str | bytes | torch.dtype | torch.device | torch.Size
 
-    A sentence where these differ, two Nones at what cannot be compared.
-    """
-    match one, other:
-        case (torch.Tensor() | np.ndarray() | np.generic() | bool() | int() | float() | complex(), _) if isinstance(
-            other, torch.Tensor | np.ndarray | np.generic | bool | int | float | complex
-        ):
-            try:
-                number = isinstance(one, float | complex) or isinstance(other, float | complex)
-                yield _tensor(one), _tensor(other), number
-            except (TypeError, ValueError, RuntimeError):  # an integer of more than 64 bits, an array of texts
-                same = np.array_equal(np.asarray(one), np.asarray(other))
-                yield None if same else "it is another value", None, False
-        case (tuple() | list(), tuple() | list()):
-            if len(one) != len(other):
-                yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None, False
-            for mine, theirs in zip(one, other, strict=False):
-                yield from _pairs(mine, theirs)
-        case (dict(), dict()):
-            if one.keys() != other.keys():
-                yield "its keys are others", None, False
-            for key in one.keys() & other.keys():
-                yield from _pairs(one[key], other[key])
-        case (None, None):
-            return
-        case _:
-            if type(one) is not type(other):
-                yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None, False
-            yield None, None, False
+
+def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """The tensors at the same places in both; a sentence where these differ. What cannot be compared is left out."""
+    if isinstance(one, _NAMES) and isinstance(other, _NAMES):
+        if one != other:
+            yield f"it has {str(one)[:40]} instead of {str(other)[:40]}", None
+    elif isinstance(one, _NUMBERS) and isinstance(other, _NUMBERS):
+        try:
+            yield _tensor(one), _tensor(other)
+        except (TypeError, ValueError, RuntimeError):  # an integer of more than 64 bits, an array of texts
+            if not np.array_equal(np.asarray(one), np.asarray(other)):
+                yield "it is another value", None
+    elif isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        if len(one) != len(other):
+            yield f"it has {units.plural(len(one), 'item')} instead of {len(other):,}", None
+        for mine, theirs in zip(one, other, strict=False):
+            yield from _pairs(mine, theirs)
+    elif isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            yield "its keys are others", None
+        for key in one.keys() & other.keys():
+            yield from _pairs(one[key], other[key])
+    elif type(one) is not type(other):
+        yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None
 
 
 def _tensor(value: Any) -> torch.Tensor:
@@ -116,7 +111,7 @@ def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int, roundo
     one, other = (_dense(x).to(other.device) for x in (one, other))
     rounding = [x.dtype for x in (one, other) if x.dtype.is_floating_point or x.dtype.is_complex]
     coarsest = max([roundoff, *map(_roundoff, rounding)]) if rounding else 0.0
-    bound = min(10 * terms**0.5 * coarsest, LARGEST_ACCEPTED)
+    bound = min(min(4 * terms, 10 * terms**0.5) * coarsest, LARGEST_ACCEPTED)
     whole = not rounding and bool((one == other).all())
     exact = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
     one, other = one.to(exact), other.to(exact)

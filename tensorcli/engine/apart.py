@@ -50,13 +50,27 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 )
 
 
+class Settings:
+    """What the library keeps for all, as it is now."""
+
+    def __init__(self) -> None:
+        self._before = [(get, put, get()) for get, put in _SETTINGS]
+
+    def put_back(self) -> bool:
+        """Make all as it was; whether anything had been changed."""
+        changed = [(put, value) for get, put, value in self._before if get() != value]
+        for put, value in changed:
+            put(value)
+        return bool(changed)
+
+
 @contextmanager
 def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) -> Iterator[None]:
     """Within it nothing is printed or warned of, and random states and torch's settings are put back at its end.
 
     Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
     """
-    settings = [(get, put, get()) for get, put in _SETTINGS]
+    settings = Settings()
     with randomness.put_back(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         if random_state is not None:
@@ -65,9 +79,7 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
             with interrupts.deadline(seconds) if seconds is not None else nullcontext():
                 yield
         finally:
-            for get, put, value in settings:
-                if get() != value:
-                    put(value)
+            settings.put_back()
 
 
 # Under --trust no gate keeps what is tried from the world outside: Python's audit events do.
@@ -357,7 +369,7 @@ def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: typ
     tree = ast.Expression(copy.deepcopy(node))
     world = world_of(scope, [tree], trust=trust, kind=kind)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
-    with interrupts.may_raise(), _autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
+    with interrupts.may_raise(), autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
         return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
 
 
@@ -369,7 +381,7 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     statements = language.parse(text, trust=trust)
     world = world_of(scope, [statement.node for statement in statements], trust=trust, kind=kind)
     value: Any = None
-    with interrupts.may_raise(), _autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
+    with interrupts.may_raise(), autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
         for at, statement in enumerate(statements):
             value = eval(language.compiled(statement, filename=FILENAME.format(at), trust=trust), world)
     bound = statements[-1].bound if statements else ()
@@ -387,29 +399,34 @@ def world_of(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: t
 
 
 @contextmanager
-def _autograd_kept(world: Mapping[str, Any], scope: Mapping[str, Any]) -> Iterator[None]:
+def autograd_kept(world: Mapping[str, Any], scope: Mapping[str, Any]) -> Iterator["Keeping | None"]:
     """Within it backward keeps the session's graphs, and gives to copies what it would give to their originals.
 
-    Raises NoCopy where a variable of the session's with hooks stands in these graphs.
+    Gives what sees to that, None where the copies have no graphs. Raises NoCopy where a variable of the session's with
+    hooks stands in these graphs.
     """
     twins = world.get(TWINS, [])
     roots = [value.grad_fn for value, _ in twins if value.grad_fn is not None]
     if not roots:
-        yield
+        yield None
         return
     hooked = {value.grad_fn for value in scope.values() if _has_hooks(value) and value.grad_fn is not None}
     if hooked and not hooked.isdisjoint(gradients.graph(roots)):
         raise NoCopy("a tensor with hooks")
     engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
-    torch.autograd._engine_run_backward = _Keeping(engine, twins, roots)  # type: ignore[attr-defined, assignment]
+    keeping = Keeping(engine, twins, roots)
+    torch.autograd._engine_run_backward = keeping  # type: ignore[attr-defined, assignment]
     try:
-        yield
+        yield keeping
     finally:
         torch.autograd._engine_run_backward = engine  # type: ignore[attr-defined]
 
 
-class _Keeping:
-    """Autograd's engine, for graphs that begin in the session and go on in copies of its tensors."""
+class Keeping:
+    """Autograd's engine, for graphs that begin in the session and go on in copies of its tensors.
+
+    `reached` is whether anything went backward through the session's part of them.
+    """
 
     def __init__(self, engine: Any, twins: list[tuple[torch.Tensor, torch.Tensor]], roots: list[Any]) -> None:
         self._engine = engine
@@ -420,6 +437,7 @@ class _Keeping:
         self._copies = {id(original): twin for original, twin in twins}
         self._originals = {id(twin): original for original, twin in twins}
         self._gone: set[Any] = set()
+        self.reached = False
 
     def __call__(
         self, tensors: Any, gradients: Any, retain: bool, create: bool, inputs: Any, *rest: Any, **options: Any
@@ -443,6 +461,7 @@ class _Keeping:
     def _free(self, tensors: Any, retain: bool) -> None:
         """Remember what a backward without retain_graph would free, and raise where it is gone already."""
         walked = set(gradients.graph([tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]))
+        self.reached |= any(id(node) in self._real for node in walked)
         if walked & self._gone:
             raise RuntimeError("Trying to backward through the graph a second time")
         if not retain:

@@ -107,8 +107,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                 own = clock or job.clock_of(job.device)
                 with _threads(job.threads), candidates.precision(job.dtype), job.around():
                     if job.place not in ceilings:
-                        found = ceiling.of(job.device, job.dtype, clock=own, min_seconds=request.min_seconds)
-                        ceilings[job.place] = found
+                        ceilings[job.place] = _limit(job, own, request.min_seconds)
                     cases.append(_Case(job, request, own, flush))
                     progress = _progress(emit, job, number, len(jobs), began)
                     try:
@@ -125,11 +124,19 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         emit(report.Diagnosis(code="nothing-measured", category="value", title=title))
 
 
+def _limit(job: Job, clock: Clock, min_seconds: float) -> report.Ceiling:
+    """What the device can do; nothing is known where it has no product of matrices in this dtype."""
+    try:
+        return ceiling.of(job.device, job.dtype, clock=clock, min_seconds=min_seconds)
+    except Exception:
+        return report.Ceiling()
+
+
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
     try:
+        torch.set_num_threads(count)
         yield
     finally:
         torch.set_num_threads(before)
@@ -161,8 +168,8 @@ def _full_name(device: str) -> str:
 
 
 def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
-    for seconds in (request.min_seconds, request.max_seconds):
-        if not (seconds > 0 and (math.isfinite(seconds) or seconds is request.max_seconds)):
+    for seconds, endless in ((request.min_seconds, False), (request.max_seconds, True)):
+        if not (seconds > 0 and (math.isfinite(seconds) or endless)):
             title = f"{seconds:g} s cannot be spent on a variant: the time must be above 0"
             yield report.Diagnosis(code="bad-time", category="value", title=title)
     for count in request.threads:
@@ -241,7 +248,11 @@ class _Case:
             try:
                 sampling.run(progress)
                 break
-            except Exception as error:  # it ran once, but not again: memory that went elsewhere, a device that was lost
+            except KeyboardInterrupt:
+                raise
+            except (
+                BaseException
+            ) as error:  # it ran once, but not again: memory that went elsewhere, a device that was lost
                 lost = sampling.current
                 del tasks[lost]
                 self.trials = [_failed(trial, error) if trial.name == lost else trial for trial in self.trials]
@@ -266,14 +277,21 @@ class _Case:
                 result, seen = candidate.value(None), None
             else:
                 result, seen = work.observed(lambda: candidate.value(None))
-            first = self.clock() - start
-            agrees = self.plan.check(candidate.name, result, seen)
-            counts = self._counts(candidate)
-            task = self._task(candidate, None, first)
-            flops, nbytes = (seen.flops, seen.nbytes) if seen else (self.plan.flops, self.plan.nbytes)
-            unseen = seen is None and not self.plan.counted
-            return _Trial(*this, "measured", None, task, 1.0, agrees, counts, flops or None, nbytes or None, unseen)
-        except Exception as error:
+            first = self.clock() - start - (seen.looked if seen else 0.0)
+            known = seen if seen and not candidate.hidden else self.plan
+            return _Trial(
+                *this,
+                "measured",
+                agrees=self.plan.check(candidate.name, result, seen),
+                counts=self._counts(candidate),
+                task=self._task(candidate, None, first),
+                flops=known.flops or None,
+                nbytes=known.nbytes or None,
+                unseen=seen is None and not self.plan.counted,
+            )
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # --trust lets people raise anything
             return _Trial(*this, "failed", _first_line(error))
 
     def _counts(self, candidate: Candidate) -> report.Counts | None:
@@ -298,13 +316,22 @@ class _Case:
             elif seconds * whole / parts * stats.FEWEST_SAMPLES <= self.request.max_seconds:
                 return None
             else:
+                most = parts
                 if 2 * parts <= whole:
-                    task = replace(self._task(candidate, 2 * parts), less=task.loop)
-                reason = f"extrapolated from {parts * candidate.steps:,} of {whole * candidate.steps:,} steps"
-                counts = self._counts(candidate)
-                this = candidate.name, candidate.text
-                done = self.plan.flops, self.plan.nbytes
-                return _Trial(*this, "extrapolated", reason, task, whole / parts, None, counts, *done)
+                    most = 2 * parts
+                    task = replace(self._task(candidate, most), less=task.loop)
+                reason = f"extrapolated from {most * candidate.steps:,} of {whole * candidate.steps:,} steps"
+                return _Trial(
+                    candidate.name,
+                    candidate.text,
+                    "extrapolated",
+                    reason,
+                    task=task,
+                    scale=whole / parts,
+                    counts=self._counts(candidate),
+                    flops=self.plan.flops,
+                    nbytes=self.plan.nbytes,
+                )
         return None
 
     def _task(self, candidate: Candidate, parts: int | None, first_seconds: float | None = None) -> Task:
@@ -339,7 +366,7 @@ class _Case:
         name, text = trial.name, trial.text
         if name not in seconds:
             status, reason = ("skipped", INTERRUPTED) if trial.task else (trial.status, trial.reason)
-            return report.Variant(name=name, text=text, status=status, reason=reason)
+            return report.Variant(name=name, text=text, status=status, reason=reason, agrees=trial.agrees)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
         flops, nbytes = self._work(trial)
@@ -421,8 +448,8 @@ class _Case:
         )
 
 
-def _failed(trial: _Trial, error: Exception) -> _Trial:
-    return _Trial(trial.name, trial.text, "failed", _first_line(error))
+def _failed(trial: _Trial, error: BaseException) -> _Trial:
+    return replace(trial, status="failed", reason=_first_line(error), task=None)
 
 
 def _lack_of(job: Job) -> str | None:
@@ -440,5 +467,5 @@ def _lack(nbytes: int, device: str) -> str | None:
     return f"needs {units.nbytes(nbytes)}, and {units.nbytes(free)} are free"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0][:200]

@@ -27,6 +27,7 @@ class Candidate:
     scratch_nbytes: int = 0
     lack: str | None = None
     compiled: bool = False  # by torch.compile
+    hidden: bool = False  # whether it computes what torch's operators do not show
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def dtype_of(name: str) -> torch.dtype:
 def precision(dtype: str) -> Iterator[None]:
     """Within it float32 products keep all their bits, or with tf32 need not."""
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if dtype == TF32 else "highest")
-    torch.backends.cudnn.allow_tf32 = dtype == TF32
     try:
+        torch.set_float32_matmul_precision("high" if dtype == TF32 else "highest")
+        torch.backends.cudnn.allow_tf32 = dtype == TF32
         yield
     finally:
         torch.set_float32_matmul_precision(products)

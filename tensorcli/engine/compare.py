@@ -4,23 +4,23 @@ import ast
 import builtins
 import difflib
 import re
-import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from itertools import product
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from tensorcli import report
-from tensorcli.engine import agreement, apart, describe, environment, gradients, pure, randomness, timed
+from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness
 from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
-from tensorcli.engine.measure import Clock, Loop, clock_of_session
+from tensorcli.engine.expression import Expression
+from tensorcli.engine.measure import Clock, clock_of_session
 from tensorcli.engine.output import Sink
 from tensorcli.engine.work import Work
 from tensorcli.language import Statement
@@ -42,7 +42,6 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
     """
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
     devices = usable(request, emit, [*_problems(request, session.names)])
-    sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
     said: set[tuple[str | None, str]] = set()
 
     def once(answer: report.AnyReport) -> None:
@@ -53,11 +52,14 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
             said.add(kind)
         emit(answer)
 
-    readable = [devices and _readable(session, request, size, once) for size in sizes]  # all of them are told of
+    if not devices:
+        return
+    sizes = [dict(zip(request.parameters, values, strict=True)) for values in product(*request.parameters.values())]
+    readable = [_readable(session, request, size, once) for size in sizes]  # all of them are told of
     if not any(readable):
         return
     jobs = [
-        _Case(session, request, size, device, dtype, once).job(count)
+        _Choice(session, request, size, device, dtype, once).job(count)
         for dtype, size, count, device in product(dtypes, sizes, threads_of(request), devices)
         if dtype in DTYPES
     ]
@@ -146,7 +148,7 @@ def _statements(session: "Session", text: str, emit: Emit) -> list[Statement]:
     return found
 
 
-class _Case:
+class _Choice:
     """One choice of parameters on one device, in one dtype."""
 
     def __init__(
@@ -167,9 +169,9 @@ class _Case:
                 times += 1
                 name = f"{text} ({times})"
             self._texts[name] = _with(text, size)
-        self._first: tuple[str, Any, int, float] | None = None  # that gave a result, that, and its rounding
-        self._elements = 1  # of the largest variable
-        self._by_numpy: set[str] = set()  # expressions in which NumPy computes, which nobody sees
+        self._expressions: dict[str, Expression] = {}
+        self._first: tuple[str, Any, tuple[int, float]] | None = None  # that gave a result, that, and its rounding
+        self._graphs: set[Any] = set()  # autograd's functions that the session has
         self._notes: list[str] = []
 
     def job(self, threads: int) -> Job:
@@ -193,28 +195,35 @@ class _Case:
     @contextmanager
     def _around(self) -> Iterator[None]:
         """The device, the dtype and names of this case's own; afterwards all is as it was, random numbers included."""
-        device, dtype = str(environment.default_device()), torch.get_default_dtype()
         sink = Sink(lambda _: None, source=None, statement=None)
-        environment.set_default_device(self._device)
-        torch.set_default_dtype(dtype_of(self._dtype))
-        try:
-            with randomness.put_back(), self._session.apart(), warnings.catch_warnings(), redirect_stdout(sink):
-                warnings.simplefilter("ignore")
-                with gradients.put_back(_tensors(self._session.names).values()):
-                    yield
-        finally:
-            self._first = None
-            environment.set_default_device(device)
-            torch.set_default_dtype(dtype)
+        values = list(self._session.variables().values())
+        with apart.apart(seconds=None), redirect_stdout(sink), self._session.apart(), gradients.put_back(values):
+            environment.set_default_device(self._device)
+            torch.set_default_dtype(dtype_of(self._dtype))
+            roots = [x.grad_fn for x in values if isinstance(x, torch.Tensor)]
+            self._graphs = {node for node in gradients.graph(roots) if not hasattr(node, "variable")}
+            try:
+                yield
+            finally:
+                self._first = None
+                self._expressions.clear()
+                self._graphs.clear()
 
     def _plan(self) -> Plan:
-        session = self._session
         randomness.seed(self._request.seed)
         if setup := _with(self._request.setup, self._size):
-            session.run(setup, self._problem)
-        self._elements = max((x.numel() for x in _tensors(session.variables()).values()), default=1)
+            self._set_up(setup)
         candidates = tuple(self._candidate(name, text) for name, text in self._texts.items())
         return Plan(candidates=candidates, check=self._check, notes=self._notes)
+
+    def _set_up(self, text: str) -> None:
+        """Run the setup, on copies of what it may change: each case begins with what the session has."""
+        session = self._session
+        setup = Expression(session, "the setup", _statements(session, text, self._emit), self._graphs, seed=0)
+        session.names = {**session.names, **setup.names}
+        with setup.kept():
+            session.run(text, self._problem)
+        self._notes += setup.notes
 
     def _problem(self, answer: report.AnyReport) -> None:
         """Pass on what is said of a text that runs; of one that failed it is the end."""
@@ -225,97 +234,39 @@ class _Case:
             raise Failed(answer.title)
 
     def _candidate(self, name: str, text: str) -> Candidate:
-        """An expression with names of its own: what it assigns or changes is not seen by the others."""
-        session = self._session
         try:
-            statements = _statements(session, text, self._emit)
+            statements = _statements(self._session, text, self._emit)
         except Failed as problem:
             return Candidate(name=name, text=text, value=partial(_fail, problem), loop=partial(_fail, problem))
-        trees: list[ast.AST] = [statement.node for statement in statements]
-        compiled = any(_is_compiled(session.names[each]) for each in apart.used(trees, session.names))
-        own = None if compiled or all(map(pure.changes_nothing, trees)) else self._copies(trees)
-        names = dict(session.names) if own is None else own
-        if _by_numpy(trees):
-            self._by_numpy.add(name)
-        counters = [node.target.id for node in _nodes(trees, ast.AugAssign) if isinstance(node.target, ast.Name)]
+        expression = Expression(self._session, name, statements, self._graphs, seed=self._request.seed)
+        self._expressions[name] = expression
 
         def value(_: int | None) -> Any:
-            randomness.seed(self._request.seed)  # the same random numbers for all
-            before = {each: x._version for each, x in _tensors(names).items()}
-            result = session.value(statements, names, self._problem)
-            changed = [each for each, x in _tensors(names).items() if before.get(each, x._version) != x._version]
-            if changed := list(dict.fromkeys((*changed, *counters))):
-                whose = "" if own is not None else ", the session's own"
-                what = ", ".join(changed[:3])
-                note = f'"{name}" changes {what}{whose}: each call works on what the last one left'
-                self._notes[:] = dict.fromkeys((*self._notes, note))
-            return result
+            try:
+                return expression.value(self._problem)
+            finally:
+                self._notes[:] = dict.fromkeys((*self._notes, *expression.notes))
 
-        def loop(_: int | None) -> Loop:
-            return timed.guarded(statements, names, trust=session.trust, variables=session.variables())
-
-        return Candidate(name=name, text=text, value=value, loop=loop, compiled=compiled)
-
-    def _copies(self, trees: list[ast.AST]) -> dict[str, Any] | None:
-        """Names with copies of what some code mentions; None where that cannot be copied."""
-        try:
-            names = apart.world_of(self._session.names, trees, trust=self._session.trust, kind=_Copier)
-        except (apart.TooLarge, apart.NoCopy):
-            return None
-        del names[apart.TWINS]
-        return names
+        return Candidate(
+            name=name,
+            text=text,
+            value=value,
+            loop=lambda _: expression.loop(),
+            compiled=expression.compiled,
+            hidden=expression.by_numpy,
+        )
 
     def _check(self, name: str, result: Any, seen: Work | None) -> report.Agreement | None:
         """Compare a result with the first one, which nothing can change any more."""
-        terms, roundoff = self._rounding(name, result, seen)
+        rounding = self._expressions[name].rounding(result, seen)
         if self._first is None:
             kept = tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
-            self._first = name, kept, terms, roundoff
+            self._first = name, tree_map_only(np.ndarray, np.copy, kept), rounding
             return None
-        first, kept, other_terms, other_roundoff = self._first
-        terms, roundoff = max(terms, other_terms), max(roundoff, other_roundoff)
-        return agreement.alike(result, kept, name=first, terms=terms, roundoff=roundoff)
-
-    def _rounding(self, name: str, result: Any, seen: Work | None) -> tuple[int, float]:
-        """How many terms a result may be summed from, and the coarsest roundoff on the way.
-
-        What torch's operators do not show may sum all the elements of a variable.
-        """
-        shown = seen is not None and name not in self._by_numpy
-        tensors = all(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
-        terms = 1 if shown and tensors else self._elements
-        return max(terms, seen.terms if seen else 0), seen.roundoff if seen else 0.0
-
-
-class _Copier(apart.Copier):
-    """Copies as much as there is memory for, with as much left."""
-
-    def check_size(self, values: list[Any]) -> None:
-        self.limit = (environment.available_nbytes() or sys.maxsize) // 2
-        super().check_size(values)
-
-
-def _is_compiled(value: Any) -> bool:
-    """Whether this is what torch.compile made."""
-    return hasattr(value, "_torchdynamo_orig_callable") or hasattr(value, "_orig_mod")
-
-
-def _nodes(trees: Iterable[ast.AST], kind: type[_Node]) -> Iterator[_Node]:
-    return (node for tree in trees for node in ast.walk(tree) if isinstance(node, kind))
-
-
-def _by_numpy(trees: Sequence[ast.AST]) -> bool:
-    """Whether some of this is computed by NumPy."""
-    named = any(node.id == "np" for node in _nodes(trees, ast.Name))
-    return named or any(node.attr == "numpy" for node in _nodes(trees, ast.Attribute))
+        first, kept, others = self._first
+        terms, roundoff = (max(pair) for pair in zip(rounding, others, strict=True))
+        return agreement.alike(result, kept, name=first, terms=int(terms), roundoff=roundoff)
 
 
 def _fail(problem: Failed, _: int | None) -> Any:
     raise problem
-
-
-def _tensors(names: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Those that count how often they were changed."""
-    return {
-        name: value for name, value in names.items() if isinstance(value, torch.Tensor) and not value.is_inference()
-    }

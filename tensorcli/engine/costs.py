@@ -128,8 +128,10 @@ def terms(operator: Any, arguments: tuple[Any, ...], spent: Cost, result: Any) -
     if torch.Tag.pointwise in operator.tags:
         return 1
     first = taken[0]
-    place = arguments[1] if len(arguments) > 1 and type(arguments[1]) is int else None
-    along = first.size(place) if place is not None and first.dim() else 1
+    named = [argument.name for argument in operator._schema.arguments[:2]]
+    along = (
+        first.size(arguments[1]) if len(arguments) > 1 and named[1] == "dim" and isinstance(arguments[1], int) else 1
+    )
     products = -(-(spent.flops or 0) // (2 * given[0]))
     return max(1, along, products, first.numel() // min(given))
 

@@ -93,17 +93,24 @@ def graph(roots: Iterable[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def put_back(tensors: Iterable[torch.Tensor]) -> Iterator[None]:
-    """Within it gradients may be added up; at its end the leaves behind some tensors have those that they had."""
-    leaves = [node.variable for node in graph(_roots(tensors)) if hasattr(node, "variable")]
+def put_back(values: Iterable[Any]) -> Iterator[None]:
+    """Within it gradients may be added up; at its end leaves among and behind some values have those that they had.
+
+    Leaves are tensors that autograd did not make, and modules' parameters.
+    """
+    values = list(values)
+    tensors = [x for x in values if isinstance(x, torch.Tensor)]
+    leaves = [x for x in tensors if x.is_leaf and x.requires_grad]
+    leaves += [x for module in values if isinstance(module, torch.nn.Module) for x in module.parameters()]
+    leaves += [node.variable for node in graph(_roots(tensors)) if hasattr(node, "variable")]
     before = [(leaf, leaf.grad, None if leaf.grad is None else leaf.grad.clone()) for leaf in leaves]
     try:
         yield
     finally:
-        for leaf, grad, values in before:
+        for leaf, grad, numbers in before:
             leaf.grad = grad
-            if grad is not None and values is not None:
-                grad.detach().copy_(values)
+            if grad is not None and numbers is not None:
+                grad.detach().copy_(numbers)
 
 
 def _roots(tensors: Iterable[torch.Tensor]) -> list[Any]:

@@ -1,8 +1,10 @@
 """Values of expressions, had again without effects: names, constants, attributes, indices and pure operators alone."""
 
 import ast
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
@@ -10,14 +12,17 @@ import numpy as np
 import torch
 
 from tensorcli.engine import namespace
+from tensorcli.engine.instrument import is_path
 
 MAX_ELEMENTS = 1_000_000  # of an operand that is made again
 
 # What may be called again: native operators, conversions of tensors, and the making of small arrays.
-_UPDATES = frozenset("batch_norm native_batch_norm instance_norm batch_norm_update_stats".split())  # running statistics
+_UPDATES = ("batch_norm", "instance_norm", "obs_fake_quant")  # in the names of those that keep running statistics
 _OPERATOR_NAMES = frozenset(
-    name for name in dir(torch._C._VariableFunctions) if not name.startswith("_")
-) - _UPDATES | {
+    name
+    for name in dir(torch._C._VariableFunctions)
+    if not name.startswith("_") and not any(each in name for each in _UPDATES)
+) | {
     "tensor",
     "einsum",
     "split",
@@ -38,36 +43,64 @@ _NUMPY = (namespace.MODULES["numpy"], np)
 # What else changes nothing: methods, and Python's own functions.
 _READS = frozenset("item tolist numel size dim stride contiguous".split())
 _BUILTINS = frozenset("abs bool float int len list max min range sum tuple zip".split())
+_TELLING = (None, "out", "inplace", "generator")  # keywords of what changes something
+_FUNCTIONALS = ("F", "nn.functional", "torch.nn.functional")
+_MODULES = ("torch", "torch.special", "torch.linalg", "torch.fft")  # none of whose functions is in place
+# What nothing can be changed in, or only by what is named after it, as x.add_ is.
+_PLAIN = (int, float, complex, str, bool, type(None), torch.dtype, torch.device, torch.Size)
 
 
-def changes_nothing(tree: ast.AST) -> bool:
-    """Whether code is sure to change nothing that it finds: it has only operators and calls of torch's pure functions.
+def changes_nothing(trees: Sequence[ast.AST], scope: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
+    """Whether code is sure to change nothing that it finds: operators and torch's pure functions, of plain tensors.
 
-    False where that is not sure, as of a call of a function of one's own.
+    `scope` are its variables, `start` those of them that any session starts with. False where it is not sure, as of a
+    call of a function of one's own, or of anything that is neither a plain tensor nor a number.
     """
-    for node in ast.walk(tree):
+    for name in {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)} & scope.keys():
+        if start.get(name, Unknown) is not scope[name] and not _is_plain(scope[name]):
+            return False
+    for node in itertools.chain.from_iterable(map(ast.walk, trees)):
         match node:
             case ast.AugAssign() | ast.Delete() | ast.Starred() | ast.FunctionDef() | ast.ClassDef() | ast.Lambda():
                 return False
             case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
                 return False
             case ast.Call(func=func, keywords=keywords):
-                if any(keyword.arg in (None, "out", "inplace") for keyword in keywords) or not _is_pure(func):
+                if any(keyword.arg in _TELLING for keyword in keywords) or not _is_pure(func, scope):
                     return False
     return True
 
 
-def _is_pure(func: ast.expr) -> bool:
-    """Whether this names a function or a method that changes nothing, whatever its owner is."""
+def _is_plain(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return type(value) in (torch.Tensor, torch.nn.Parameter) or isinstance(value, _PLAIN)
+
+
+def _is_pure(func: ast.expr, scope: Mapping[str, Any]) -> bool:
+    """Whether this names a function of torch's or Python's, or a method of a tensor, that changes nothing."""
     match func:
         case ast.Name(id=name):
-            return name in _BUILTINS
-        case ast.Attribute(value=ast.Name(id="F") | ast.Attribute(attr="functional"), attr=name):
-            native = isinstance(getattr(torch.nn.functional, name, None), BuiltinFunctionType)  # others take `inplace`
-            return (name in _FUNCTIONS or native) and not name.endswith("_")
-        case ast.Attribute(attr=name):
-            return name in _OPERATOR_NAMES | _CONVERSIONS | _ARRAYS | _READS and not name.endswith("_")
+            return name in _BUILTINS and name not in scope
+        case ast.Attribute(value=owner, attr=name):
+            path = ast.unparse(owner) if is_path(owner) else ""
+            if path in _FUNCTIONALS:
+                native = isinstance(getattr(torch.nn.functional, name, None), BuiltinFunctionType)  # others: `inplace`
+                return name in _FUNCTIONS or (native and _changes_no_argument(name))
+            known = name in _OPERATOR_NAMES or name in _CONVERSIONS or name in _READS
+            return known and (not path or path in _MODULES) and _changes_no_argument(name)
     return False
+
+
+@cache
+def _changes_no_argument(name: str) -> bool:
+    """Whether an operator changes none of its tensors, `out` left aside."""
+    return not name.endswith("_") and not any(
+        argument.alias_info is not None and argument.alias_info.is_write and not argument.kwarg_only
+        for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+        for argument in schema.arguments
+        if "Tensor" in str(argument.type)
+    )
 
 
 class Unknown(Exception):

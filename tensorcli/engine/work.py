@@ -17,14 +17,16 @@ MOST_SECONDS = 0.5  # spent on looking; what goes on after them is not known
 class Work:
     """The operations and the least traffic of one call; `flops` is null where some operator has no formula.
 
-    `terms` is the largest number of terms that an element of its results may have been summed from, one operator after
-    the other. `roundoff` is the coarsest of the floating-point tensors that it computed, 0 where there were none.
+    `terms` is the largest number of terms that an element of any tensor in it may have been summed from, one operator
+    after the other. `roundoff` is the coarsest of the floating-point tensors that it computed, 0 where there were none.
+    `looked` are the seconds that looking took.
     """
 
     flops: int | None
     nbytes: int
     terms: int
     roundoff: float
+    looked: float = 0.0
 
 
 def observed(call: Callable[[], Any]) -> tuple[Any, Work | None]:
@@ -51,7 +53,8 @@ class _Observer(TorchDispatchMode):
         return False
 
     def found(self) -> Work | None:
-        return Work(self._flops, self._nbytes, self._most, self._roundoff) if self._known else None
+        known = Work(self._flops, self._nbytes, self._most, self._roundoff, self._looked)
+        return known if self._known else None
 
     def __torch_dispatch__(
         self, operator: Any, types: Any, arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None

@@ -1,6 +1,5 @@
 """A workload's variants as jobs to measure: on inputs made for each device, dtype and size."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -22,7 +21,7 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     """
     workload = table().get(request.workload)
     if workload is None:
-        return emit(_unknown("workload", request.workload, table()))
+        return emit(_unknown("workload", request.workload, [*table()]))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
     known = {variant.name: variant for variant in workload.variants}
     chosen = [known[name] for name in dict.fromkeys(request.variants or known) if name in known]  # the first leads
@@ -61,17 +60,12 @@ def _unfit(workload: Workload, variants: Sequence[Variant], device: str) -> repo
     return report.Diagnosis(code="unfit-device", category="device", title=title)
 
 
-def _unknown(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> report.Diagnosis:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    if kind == "workload" and not close:
+def _unknown(kind: str, name: str, known: Sequence[str]) -> report.Diagnosis:
+    advice = meant(name, sorted(known))
+    if kind == "workload" and advice.startswith("choose"):
         advice += "; bench compare measures expressions of your own"
-    return report.Diagnosis(
-        code=f"unknown-{kind}",
-        category="name",
-        title=f"there is no {kind} called {name[:100]}: {advice}",
-    )
+    title = f"there is no {kind} called {name[:100]}: {advice}"
+    return report.Diagnosis(code=f"unknown-{kind}", category="name", title=title)
 
 
 def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diagnosis]:

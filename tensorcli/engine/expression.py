@@ -1,0 +1,165 @@
+"""An expression that is timed, on copies of what it may change: the session and the others find all as it was."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves
+
+from tensorcli.engine import apart, environment, gradients, namespace, pure, randomness, timed
+from tensorcli.engine.measure import Loop
+from tensorcli.engine.work import Work
+from tensorcli.language import Statement
+from tensorcli.report import AnyReport
+
+if TYPE_CHECKING:
+    from tensorcli.engine.session import Session
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+class Unfit(Exception):
+    """Why an expression cannot be timed, in a sentence."""
+
+
+class Expression:
+    """Statements of a session's, with names of their own.
+
+    `graphs` are autograd's functions that no expression may use up. `notes` are sentences about what it changes.
+    """
+
+    def __init__(
+        self, session: "Session", name: str, statements: Sequence[Statement], graphs: set[Any], *, seed: int
+    ) -> None:
+        self._session, self._name, self._statements, self._seed = session, name, statements, seed
+        trees: list[ast.AST] = [statement.node for statement in statements]
+        start = namespace.start_names(trust=session.trust)
+        used = [session.names[each] for each in apart.used(trees, session.names) if each not in start]
+        self.notes: list[str] = []
+        self.compiled = any(map(_is_compiled, used))
+        self.by_numpy = any(isinstance(value, np.ndarray) for value in used) or _calls_numpy(trees)
+        self._elements = max(map(_elements, used), default=1)
+        self._carried = _carried(trees, session.names)
+        self._world: Mapping[str, Any] = {}
+        self._guards = False  # whether there is a graph of the session's to be kept
+        self.names = dict(session.names)
+        if not pure.changes_nothing(trees, session.names, start):
+            self._separate(trees, graphs)
+
+    def _separate(self, trees: Sequence[ast.AST], graphs: set[Any]) -> None:
+        """Make the names those of copies, if these can be had."""
+        session = self._session
+        try:
+            if self.compiled:
+                raise apart.NoCopy("compiled code")
+            world = apart.world_of(session.names, list(trees), trust=session.trust, kind=_Copier)
+        except (apart.NoCopy, apart.TooLarge) as error:
+            why = "it is too large" if isinstance(error, apart.TooLarge) else str(error).split("\n")[0][:100]
+            self.notes.append(f'"{self._name}" works on the session\'s own, which cannot be copied ({why})')
+            return
+        roots = [value.grad_fn for value, _ in world[apart.TWINS] if value.grad_fn is not None]
+        self._guards = any(node in graphs for node in gradients.graph(roots))
+        if roots and not self._guards:  # graphs that the setup made: a copy would be another graph
+            return
+        self._world = world
+        self.names = {name: value for name, value in world.items() if name != apart.TWINS}
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within it no graph of the session's is used up. Raises Unfit at its end where one would have been."""
+        with apart.autograd_kept(self._world if self._guards else {}, self._session.names) as keeping:
+            yield
+        if keeping and keeping.reached:
+            raise Unfit(
+                "it goes backward through a graph that stands in the session: make that in the setup, as in "
+                '-s "y = (x * x).sum()"'
+            )
+
+    def value(self, emit: Callable[[AnyReport], None]) -> Any:
+        """What it gives. Says what it changes in its notes. Raises Unfit."""
+        randomness.seed(self._seed)  # the same random numbers for all
+        before = {name: x._version for name, x in _tensors(self.names)}
+        settings = apart.Settings()
+        try:
+            with self.kept():
+                result = self._session.value(self._statements, self.names, emit)
+        finally:
+            changes_settings = settings.put_back()
+        if changes_settings:
+            raise Unfit("it changes a setting of torch's, which holds for the others too: write it in the setup")
+        changed = [name for name, x in _tensors(self.names) if before.get(name, x._version) != x._version]
+        if changed := list(dict.fromkeys((*changed, *self._carried))):
+            note = f'"{self._name}" changes {", ".join(changed[:3])}: each call works on what the last one left'
+            self.notes = list(dict.fromkeys((*self.notes, note)))
+        return result
+
+    def loop(self) -> Loop:
+        """A loop around it."""
+        session = self._session
+        return timed.guarded(self._statements, self.names, trust=session.trust, variables=session.variables())
+
+    def rounding(self, result: Any, seen: Work | None) -> tuple[int, float]:
+        """How many terms a result may be summed from, and the coarsest roundoff on the way.
+
+        What torch's operators do not show may sum all the elements of a variable.
+        """
+        tensors = all(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
+        terms = 1 if seen and tensors and not self.by_numpy else self._elements
+        return max(terms, seen.terms if seen else 0), seen.roundoff if seen else 0.0
+
+
+class _Copier(apart.Copier):
+    """Copies as much as there is memory for, with as much left."""
+
+    def check_size(self, values: list[Any]) -> None:
+        self.limit = (environment.available_nbytes() or sys.maxsize) // 2
+        super().check_size(values)
+
+
+def _is_compiled(value: Any) -> bool:
+    """Whether this is what torch.compile made."""
+    return hasattr(value, "_torchdynamo_orig_callable") or hasattr(value, "_orig_mod")
+
+
+def _elements(value: Any) -> int:
+    match value:
+        case torch.Tensor():
+            return value.numel()
+        case np.ndarray():
+            return value.size
+        case list() | tuple():
+            return len(value)
+    return 1
+
+
+def _nodes(trees: Iterable[ast.AST], kind: type[_Node]) -> Iterator[_Node]:
+    return (node for tree in trees for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def _calls_numpy(trees: Sequence[ast.AST]) -> bool:
+    """Whether some of this is computed by NumPy: a call of one of its functions, or of an array that it makes."""
+    functions = (node.func for node in _nodes(trees, ast.Call) if isinstance(node.func, ast.Attribute))
+    return any(f.attr == "numpy" or (isinstance(f.value, ast.Name) and f.value.id == "np") for f in functions)
+
+
+def _carried(trees: Sequence[ast.AST], names: Mapping[str, Any]) -> list[str]:
+    """The names that each run finds as the last one left them: read before they are bound, and bound."""
+    read: dict[str, None] = {}
+    bound: set[str] = set()
+    for tree in trees:
+        counters = [node.target.id for node in _nodes([tree], ast.AugAssign) if isinstance(node.target, ast.Name)]
+        loads = [node.id for node in _nodes([tree], ast.Name) if isinstance(node.ctx, ast.Load)]
+        read |= dict.fromkeys(name for name in (*counters, *loads) if name not in bound)
+        bound |= {node.id for node in _nodes([tree], ast.Name) if isinstance(node.ctx, ast.Store)}
+    return [name for name in read if name in bound and name in names]
+
+
+def _tensors(names: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Those that count how often they were changed."""
+    for name, value in names.items():
+        if isinstance(value, torch.Tensor) and not value.is_inference():
+            yield name, value
