@@ -30,8 +30,7 @@ def read(path: Path) -> Benchmark | str:
 
 def since(now: Benchmark, then: Benchmark) -> Benchmark:
     """A benchmark whose variants say how many times faster they are than in the earlier one."""
-    same = then.cases if then.workload == now.workload and _setup(then) == _setup(now) else ()
-    earlier = {_key(case, variant): variant for case in same for variant in case.variants}
+    earlier = {_key(case, variant): variant for case in _alike(now, then) for variant in case.variants}
     cases = tuple(
         msgspec.structs.replace(
             case,
@@ -45,18 +44,24 @@ def since(now: Benchmark, then: Benchmark) -> Benchmark:
     return msgspec.structs.replace(now, cases=cases, warnings=(*now.warnings, *_differences(now, then)))
 
 
-def slower(benchmark: Benchmark, share: float) -> Iterator[Diagnosis]:
+def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]:
     """A diagnosis for each variant that is wrong, or takes longer than then by more than `share`.
 
-    And one where nothing is compared.
+    And for what was not measured as it was then, or where nothing is compared.
     """
     compared = False
-    for case in benchmark.cases:
+    earlier = {_key(case, variant): variant for case in _alike(now, then) for variant in case.variants}
+    for case in now.cases:
         for variant in case.variants:
             ratio = variant.then
             if (agrees := variant.agrees) and not agrees.ok:
                 title = f'"{variant.name}" {place(case)} does not agree with {agrees.with_}'
                 yield Diagnosis(code="wrong-result", category="value", title=title)
+            before = earlier.get(_key(case, variant))
+            if before and before.status != variant.status and "measured" in (before.status, variant.status):
+                why = f": {variant.reason}" if variant.reason else ""
+                title = f'"{variant.name}" {place(case)} was {before.status} then and is {variant.status} now{why}'
+                yield Diagnosis(code="not-measured-alike", category="value", title=title)
             compared |= ratio is not None
             if ratio is None or not stats.differs(ratio.low, ratio.high) or ratio.value * (1 + share) >= 1:
                 continue
@@ -65,9 +70,14 @@ def slower(benchmark: Benchmark, share: float) -> Iterator[Diagnosis]:
                 f"(95 % interval {percent(1 / ratio.high)} .. {percent(1 / ratio.low)})"
             )
             yield Diagnosis(code="slower-than-then", category="value", title=title)
-    if not compared and benchmark.complete:
+    if not compared and now.complete:
         title = "nothing was compared: no variant was measured then and now at the same size, dtype, device and threads"
         yield Diagnosis(code="nothing-to-compare", category="value", title=title)
+
+
+def _alike(now: Benchmark, then: Benchmark) -> tuple[Case, ...]:
+    """The earlier cases, where these measured the same."""
+    return then.cases if then.workload == now.workload and _setup(then) == _setup(now) else ()
 
 
 def _setup(benchmark: Benchmark) -> str | None:

@@ -398,7 +398,7 @@ def bench(
 
     def finish(_: "list[AnyReport]") -> None:
         for answer in found:
-            for problem in baselines.slower(answer, share) if share is not None else ():
+            for problem in baselines.slower(answer, then, share) if then is not None and share is not None else ():
                 screen.show(problem)
             _write_bench(answer, saved, screen)
 

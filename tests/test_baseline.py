@@ -48,12 +48,11 @@ def test_a_difference_has_the_interval_of_the_nearest_and_the_farthest_ends():
     ("now", "before"), [((1.0, 2.0), (1.5, 3.0)), ((1.5, 3.0), (1.0, 2.0)), ((1.0, 4.0), (2.0, 3.0))]
 )
 def test_intervals_that_overlap_are_no_difference(now, before):
-    found = baseline.since(
-        benchmark(variant(low=now[0], high=now[1])), benchmark(variant(low=before[0], high=before[1]))
-    )
+    earlier = benchmark(variant(low=before[0], high=before[1]))
+    found = baseline.since(benchmark(variant(low=now[0], high=now[1])), earlier)
     ratio = found.cases[0].variants[0].then
     assert ratio.low <= 1 <= ratio.high
-    assert list(baseline.slower(found, 0.0)) == []
+    assert list(baseline.slower(found, earlier, 0.0)) == []
     assert "no difference" in render_bench(found, width=120).plain
 
 
@@ -72,15 +71,13 @@ def test_what_was_not_measured_alike_is_not_compared():
 
 
 def test_slower_is_told_with_numbers_and_only_beyond_the_share():
-    now = baseline.since(
-        benchmark(variant(low=1.2, high=1.3), variant("einsum", low=1.0, high=1.0)),
-        benchmark(variant(low=0.9, high=1.1), variant("einsum", low=1.0, high=1.0)),
-    )
-    (problem,) = baseline.slower(now, 0.10)
+    before = benchmark(variant(low=0.9, high=1.1), variant("einsum", low=1.0, high=1.0))
+    now = baseline.since(benchmark(variant(low=1.2, high=1.3), variant("einsum", low=1.0, high=1.0)), before)
+    (problem,) = baseline.slower(now, before, 0.10)
     assert problem.title == (
         '"matmul" on cpu at n = 64 takes 25 % longer than then (95 % interval 9.1 % .. 44 %)'
     )  # 1.25 / 1, 1.2 / 1.1, 1.3 / 0.9
-    assert list(baseline.slower(now, 0.30)) == []
+    assert list(baseline.slower(now, before, 0.30)) == []
 
 
 def test_another_setup_is_not_compared():
@@ -89,19 +86,21 @@ def test_another_setup_is_not_compared():
     found = baseline.since(now, before)
     assert found.cases[0].variants[0].then is None
     assert any("another setup" in warning for warning in found.warnings)
-    assert [each.code for each in baseline.slower(found, 0.1)] == ["nothing-to-compare"]
+    assert [each.code for each in baseline.slower(found, before, 0.1)] == ["nothing-to-compare"]
     assert baseline.since(before, before).cases[0].variants[0].then is not None
 
 
 def test_a_wrong_result_does_not_pass():
     wrong = Agreement(with_="float64", max_abs_error=1.0, max_rel_error=1.0, ok=False)
-    found = baseline.since(benchmark(variant(low=1.0, high=1.1, agrees=wrong)), benchmark(variant(low=1.0, high=1.1)))
-    assert [each.code for each in baseline.slower(found, 0.1)] == ["wrong-result"]
+    before = benchmark(variant(low=1.0, high=1.1))
+    found = baseline.since(benchmark(variant(low=1.0, high=1.1, agrees=wrong)), before)
+    assert [each.code for each in baseline.slower(found, before, 0.1)] == ["wrong-result"]
 
 
 def test_a_comparison_of_nothing_does_not_pass():
-    now = baseline.since(benchmark(variant(low=1.0, high=2.0)), benchmark(variant("other", low=1.0, high=2.0)))
-    (problem,) = baseline.slower(now, 0.5)
+    before = benchmark(variant("other", low=1.0, high=2.0))
+    now = baseline.since(benchmark(variant(low=1.0, high=2.0)), before)
+    (problem,) = baseline.slower(now, before, 0.5)
     assert problem.title.startswith("nothing was compared: no variant was measured then and now")
 
 
@@ -128,6 +127,19 @@ def test_a_comparison_of_nothing_does_not_pass():
 def test_what_else_differs_is_told(fields, said):
     one = variant(low=1.0, high=2.0)
     assert baseline.since(benchmark(one), benchmark(one, **fields)).warnings == said
+
+
+def test_what_failed_or_became_too_long_to_measure_whole_does_not_pass():
+    before = benchmark(*(variant(name, low=1.0, high=1.1) for name in "abc"))
+    longer = replace(
+        variant("b", low=1000.0, high=1100.0), status="extrapolated", reason="extrapolated from 1 of 9 steps"
+    )
+    now = benchmark(Variant(name="a", status="failed", reason="no"), longer, variant("c", low=1.0, high=1.1))
+    found = baseline.since(now, before)
+    assert [each.title for each in baseline.slower(found, before, 0.1)] == [
+        '"a" on cpu at n = 64 was measured then and is failed now: no',
+        '"b" on cpu at n = 64 was measured then and is extrapolated now: extrapolated from 1 of 9 steps',
+    ]
 
 
 def test_what_is_no_longer_measured_is_named():

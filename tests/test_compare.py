@@ -350,6 +350,14 @@ def test_each_expression_has_its_own_work():
         assert (each.flops, each.nbytes, each.gflops_per_second, each.share) == wrong
 
 
+def test_what_cannot_be_looked_at_has_the_least_work_of_those_that_agree():
+    session = Session(seed=1, trust=True)
+    code = "import torch\nx = torch.rand(64, 64)\nf = torch.compile(lambda x: x + 1, backend='eager')"
+    session.ask(report.Evaluate(text=code), lambda _: None)
+    compiled, more, less, wrong = variants("f(x)", "x + 1 + 0", "x + 1", "x.sum()", session=session)
+    assert (compiled.flops, more.flops, less.flops, wrong.flops) == (64 * 64, 2 * 64 * 64, 64 * 64, None)
+
+
 def test_an_expression_that_does_less_for_the_same_has_its_own_work():
     product, kept = variants("x @ x", "y", setup="x = torch.rand(64, 64); y = x @ x")
     assert kept.agrees.ok

@@ -339,13 +339,14 @@ class Worked:
         self.called += 1
 
 
-def looped(monkeypatch, clock, n=512, **costs):
+def looped(monkeypatch, clock, n=512, max_seconds=10.0, **costs):
     """The only variant, a loop of n parts, measured for a second."""
     variant = Variant("loop", "(work(parts), torch.dot(a, b))[1]", parts=Parts(lambda n: n, steps=lambda n: 2))
     loops = replace(table()["dot"], variants=(variant,), functions={"work": lambda parts: clock.work(parts, **costs)})
     monkeypatch.setattr(workload_module, "table", lambda: {"dot": loops})
     reports = []
-    bench(report.Bench(workload="dot", sizes=(n,), min_seconds=1.0), reports.append, clock=clock)
+    limits = {"min_seconds": min(1.0, max_seconds), "max_seconds": max_seconds}
+    bench(report.Bench(workload="dot", sizes=(n,), **limits), reports.append, clock=clock)
     return reports[-1].cases[0].variants[0]
 
 
@@ -367,6 +368,13 @@ def test_a_ratio_to_what_is_extrapolated_says_so():
 def test_what_a_loop_spends_on_beginning_is_not_scaled(monkeypatch):
     loop = looped(monkeypatch, Worked(), beginning=0.2)
     assert loop.median == pytest.approx(51.2)
+
+
+def test_of_a_loop_of_few_parts_one_is_scaled(monkeypatch):
+    loop = looped(monkeypatch, Worked(), n=2, beginning=0.2, max_seconds=0.5)
+    assert (loop.reason, loop.median) == ("extrapolated from 2 of 4 steps", pytest.approx(0.6, abs=0.01))
+    loop = looped(monkeypatch, Worked(), n=3, max_seconds=0.5)
+    assert (loop.reason, loop.first_seconds) == ("extrapolated from 4 of 6 steps", pytest.approx(0.3, abs=0.01))
 
 
 def test_a_first_part_that_was_cold_does_not_make_a_loop_long(monkeypatch):

@@ -317,7 +317,7 @@ class _Case:
                 return None
             else:
                 most = parts
-                if 2 * parts <= whole:
+                if 2 * parts < whole:
                     most = 2 * parts
                     task = replace(self._task(candidate, most), less=task.loop)
                 reason = f"extrapolated from {most * candidate.steps:,} of {whole * candidate.steps:,} steps"
