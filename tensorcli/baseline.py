@@ -71,7 +71,8 @@ def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]
             )
             yield Diagnosis(code="slower-than-then", category="value", title=title)
     if not compared and now.complete:
-        title = "nothing was compared: no variant was measured then and now at the same size, dtype, device and threads"
+        what = "size, dtype, device, threads and caches"
+        title = f"nothing was compared: no variant was measured then and now at the same {what}"
         yield Diagnosis(code="nothing-to-compare", category="value", title=title)
 
 
@@ -161,4 +162,6 @@ def _gone(now: Benchmark, then: Benchmark) -> Iterator[str]:
         threads = f", {units.plural(case.threads, 'thread')}" if case.threads else ""
         for variant in case.variants:
             if variant.median is not None and _key(case, variant) not in left:
-                yield f'"{variant.name}" {place(case)}, {case.dtype}{threads}'
+                other = _key(msgspec.structs.replace(case, cold=not case.cold), variant) in left
+                caches = f" with caches {'cold' if case.cold else 'warm'}" if other else ""
+                yield f'"{variant.name}" {place(case)}, {case.dtype}{threads}{caches}'

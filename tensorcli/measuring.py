@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import difflib
 import math
 import re
 import shlex
@@ -42,7 +43,7 @@ def request(
             raise ValueError(f"{option} is for compare: {first} makes its own inputs, and --size says how large")
     return Bench(
         workload=first,
-        sizes=tuple(n for text in sizes for n in ranges.integers(text)),
+        sizes=tuple(n for text in sizes for part in text.split(",") for n in ranges.integers(part)),
         variants=tuple(variants),
         **options,
     )
@@ -114,11 +115,18 @@ def _parsed(text: str) -> tuple[list[str], dict[str, Any]]:
         given = vars(options.parse_intermixed_args(shlex.split(text)))
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from None
+    except ValueError as error:
+        if not (unknown := re.match(r"unrecognized arguments: (\S+)", str(error))):
+            raise
+        close = difflib.get_close_matches(unknown[1], OPTIONS, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"there are -s, {', '.join(OPTIONS)}"
+        where = "; tensorcli bench has more of them, for files" if not close else ""
+        raise ValueError(f"%bench has no option {unknown[1]}: {advice}{where}") from None
     for name in ("devices", "dtypes", "threads"):
         given[name] = tuple(given[name])
     for option, seconds in (("--min-time", given["min_seconds"]), ("--max-time", given["max_seconds"])):
         if not (math.isfinite(seconds) and seconds > 0):
-            raise ValueError(f"{seconds:g} s cannot be spent on a variant: write a time above 0, as in {option} 2")
+            raise ValueError(f"{seconds:g} s cannot be spent on a variant: write a number above 0, as in {option} 2")
     if not 0 <= given["seed"] < 2**63:
         raise ValueError(f"a seed is a whole number from 0 to 2**63 - 1, not {given['seed']}: write --seed 42")
     return given.pop("words"), given

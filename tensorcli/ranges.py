@@ -12,6 +12,11 @@ def integers(text: str) -> list[int]:
     if digits := next((len(run) for run in re.findall(r"\d+", text.replace("_", "")) if len(run) > DIGITS), 0):
         raise ValueError(f"a size of {digits:,} digits is larger than any tensor: the most are {DIGITS}")
     match = re.fullmatch(r"(-?\d{1,18})(?:\.\.(\d{1,18})([*+])(\d{1,18}))?", text.strip().replace("_", ""), re.ASCII)
+    if match is None and (ends := re.fullmatch(r"(\d+)\.\.(\d+)", text.strip(), re.ASCII)):
+        first, last = sorted(map(int, ends.groups()))
+        raise ValueError(
+            f"{text} has no step: write {first}..{last}*2 or {first}..{last}+{max(1, (last - first) // 4)}"
+        )
     if match is None:
         raise ValueError(f"{text} is no size: write 512, 64..4096*2 or 100..500+100")
     found = [int(match[1])]

@@ -168,11 +168,17 @@ class Doubt(NamedTuple):
 
 
 def doubts(
-    samples: Sequence[float], *, name: str, more: str = "raise --min-time", first: float | None = None
+    samples: Sequence[float],
+    *,
+    name: str,
+    more: str = "raise --min-time",
+    longer: str = "",
+    first: float | None = None,
 ) -> list[Doubt]:
     """What makes samples hard to trust.
 
-    `more` is how to get more of them, `first` the seconds of the very first call, which is no sample.
+    `more` is how to get more of them, `longer` how where each takes much of the time there is; `first` are the seconds
+    of the very first call, which is no sample.
     """
     if not samples:
         return []
@@ -181,7 +187,7 @@ def doubts(
     slow = [sample for sample in outliers(samples) if sample > SLOW * known.median]
     if count < FEWEST_SAMPLES:
         counted = "1 sample" if count == 1 else f"{count} samples"
-        found.append(Doubt("few", f'only {counted} of "{name}", too few for a 95 % interval: {more}'))
+        found.append(Doubt("few", f'only {counted} of "{name}", too few for a 95 % interval: {longer or more}'))
     if known.iqr > WIDE_SPREAD * known.median:
         spread = 100 * known.iqr / known.median
         sentence = f'the samples of "{name}" spread by {spread:.0f} %: close other programs, or {more}'

@@ -25,8 +25,8 @@ def variant(name="matmul", *, low, high, **fields):
     return Variant(**{"name": name, **known, **fields})
 
 
-def benchmark(*variants, size=64, limit=LIMIT, **fields):
-    case = Case(device="cpu", dtype="float32", size={"n": size}, threads=2, variants=variants, ceiling=limit)
+def benchmark(*variants, size=64, limit=LIMIT, cold=False, **fields):
+    case = Case(device="cpu", dtype="float32", size={"n": size}, threads=2, variants=variants, ceiling=limit, cold=cold)
     return Benchmark(
         **{"workload": "matmul", "environment": {"torch": "2.13.0", "cpu": "X"}, "cases": (case,), **fields}
     )
@@ -156,6 +156,9 @@ def test_what_is_no_longer_measured_is_named():
     assert one == (
         'no longer measured: "a" on cpu at n = 64, float32, 2 threads; "b" on cpu at n = 64, float32, 2 threads; '
         '"c" on cpu at n = 64, float32, 2 threads and 2 more'
+    )
+    assert said("a", "b", "d", "e", cold=True)[0].startswith(
+        'no longer measured: "a" on cpu at n = 64, float32, 2 threads with caches warm; '
     )
     assert said("a", complete=False) == []  # which is told anyway
     assert said("a", workload="dot") == []

@@ -233,6 +233,43 @@ def test_names_that_are_shadowed_are_not_python_s():
     assert session.names["t"].tolist() == [0.0] * 3
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("xs.append(1)", "xs"),
+        ("d['k'] += 1", None),
+        ("d.update(a=1)", "d"),
+        ("norm(x)", "norm"),
+        ("model(x).sum().backward()", "model"),
+        ("opt.step()", "opt"),
+        ("model(x)", None),
+        ("(w * 2).sum().backward()", "w"),
+    ],
+)
+def test_what_changes_in_anything_is_said(text, name):
+    session = Session(seed=1)
+    more = "model(x).sum().backward()\nopt = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+    session.ask(report.Evaluate(text=CHANGES + more), lambda _: None)
+    (answer,) = asked(text, session=session)
+    notes = [each for each in answer.cases[0].warnings if "works on what the last one left" in each]
+    assert [each.split(" changes ")[1].split(":")[0].split(", ")[0] for each in notes] == ([name] if name else [])
+
+
+def test_what_gives_nothing_is_held_against_nothing():
+    found = variants("xs.append(1)", "x + 1", "1 + x", setup="xs = []; x = torch.ones(3)")
+    assert [each.agrees and each.agrees.ok for each in found] == [None, None, True]
+    assert found[1].ratio.to == "xs.append(1)"
+
+
+def test_lists_of_numbers_are_arrays():
+    setup = "xs = list(range(100)); m = torch.rand(3, 4)"
+    found = variants("[a * 2 for a in xs]", "torch.tensor(xs) * 2", "np.array(xs) * 2", setup=setup)
+    assert [each.agrees.ok for each in found[1:]] == [True, True]
+    assert variants("m.tolist()", "m", setup=setup)[1].agrees.ok
+    assert not variants("m.tolist()", "m + 1", setup=setup)[1].agrees.ok
+    assert not variants("[1, 2]", "[1, 2, 3]")[1].agrees.ok
+
+
 def test_what_a_run_finds_as_the_last_left_it_is_said():
     (answer,) = asked("h = h * 2; h", "y = h + 1; y", setup="h = torch.ones(3); y = 1")
     assert answer.cases[0].warnings[0] == '"h = h * 2; h" changes h: each call works on what the last one left'
@@ -443,7 +480,7 @@ def test_a_setup_that_fails_leaves_nothing_to_measure():
         (
             {"texts": ("1",), "min_seconds": 0.0},
             "bad-time",
-            "0 s cannot be spent on a variant: the time must be above 0",
+            "0 s cannot be spent on a variant: the time must be a number above 0",
         ),
     ],
 )

@@ -19,10 +19,15 @@ def test_ranges_of_sizes(text, sizes):
     assert ranges.integers(text) == sizes
 
 
-@pytest.mark.parametrize("text", ["", "x", "64..", "64..128", "64..128*1", "64..128+0", "0..64*2", "1.5"])
+@pytest.mark.parametrize("text", ["", "x", "64..", "64..128*1", "64..128+0", "0..64*2", "1.5"])
 def test_what_is_no_range_of_sizes_is_told(text):
     with pytest.raises(ValueError, match=r"is no size|has no end"):
         ranges.integers(text)
+
+
+def test_a_range_without_a_step_is_told_how_to_have_one():
+    with pytest.raises(ValueError, match=r"^20\.\.10 has no step: write 10\.\.20\*2 or 10\.\.20\+2$"):
+        ranges.integers("20..10")
 
 
 def test_a_range_downwards_and_a_number_of_many_digits_are_told():
@@ -115,13 +120,13 @@ def test_options_behind_bench():
         ("'x' --min-time soon", "argument --min-time: invalid float value: 'soon'"),
         ("'x' --size 3", "--size is for workloads: write --param n=64,256, and {n} where it is to stand"),
         ("'x' --variant y", "--variant is for workloads"),
-        ("'x' --colour", "unrecognized arguments: --colour"),
+        ("'x' --colour", "%bench has no option --colour: did you mean --cold"),
         ("matmul --size 3 'x'", "matmul takes no expressions: did you mean bench compare?"),
         ("--min-time", "argument --min-time: expected one argument"),
-        ("x, y --min-time nan", "nan s cannot be spent on a variant: write a time above 0, as in --min-time 2"),
-        ("x --max-time inf", "inf s cannot be spent on a variant: write a time above 0, as in --max-time 2"),
+        ("x, y --min-time nan", "nan s cannot be spent on a variant: write a number above 0, as in --min-time 2"),
+        ("x --max-time inf", "inf s cannot be spent on a variant: write a number above 0, as in --max-time 2"),
         ("x --seed -1", r"a seed is a whole number from 0 to 2\*\*63 - 1, not -1: write --seed 42"),
-        ("--colour x @ w", "unrecognized arguments: --colour"),
+        ("--colour x @ w", "%bench has no option --colour: did you mean --cold"),
     ],
 )
 def test_what_makes_no_sense_behind_bench_is_told(line, said):

@@ -68,7 +68,11 @@ _NAMES = str | bytes | torch.dtype | torch.device | torch.Size
 
 
 def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
-    """The tensors at the same places in both; a sentence where these differ. What cannot be compared is left out."""
+    """The tensors at the same places in both; a sentence where these differ. What cannot be compared is left out.
+
+    Lists of numbers are numbers, as arrays of them are.
+    """
+    one, other = (_array(x) for x in (one, other))
     if isinstance(one, _NAMES) and isinstance(other, _NAMES):
         if one != other:
             yield f"it has {str(one)[:40]} instead of {str(other)[:40]}", None
@@ -90,6 +94,20 @@ def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
             yield from _pairs(one[key], other[key])
     elif type(one) is not type(other):
         yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None
+
+
+def _array(value: Any) -> Any:
+    """A list of numbers, or of such lists, as an array; anything else as it is."""
+    inside = value
+    while isinstance(inside, tuple | list) and inside:
+        inside = inside[0]
+    if inside is value or not isinstance(inside, bool | int | float | complex):
+        return value
+    try:
+        found = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # lists of several lengths, or not of numbers alone
+        return value
+    return found if found.dtype.kind in "biufc" else value
 
 
 def _tensor(value: Any) -> torch.Tensor:
@@ -137,6 +155,8 @@ def _roundoff(dtype: torch.dtype) -> float:
 def _agreement(name: str, errors: torch.Tensor, relative: torch.Tensor, ok: bool, bound: float) -> report.Agreement:
     largest, most = (x.max().item() if x.numel() else 0.0 for x in (errors, relative))
     reason = f"its largest relative error is {_short(most)}, and rounding explains {_short(bound)}"
+    if math.isinf(most) and math.isfinite(largest):
+        reason = f"it is off by up to {_short(largest)} where the other is 0 throughout"
     if not most:
         reason = "its integers differ in digits that float64 has not"
     return report.Agreement(

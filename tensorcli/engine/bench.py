@@ -170,7 +170,7 @@ def _full_name(device: str) -> str:
 def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
     for seconds, endless in ((request.min_seconds, False), (request.max_seconds, True)):
         if not (seconds > 0 and (math.isfinite(seconds) or endless)):
-            title = f"{seconds:g} s cannot be spent on a variant: the time must be above 0"
+            title = f"{seconds:g} s cannot be spent on a variant: the time must be a number above 0"
             yield report.Diagnosis(code="bad-time", category="value", title=title)
     for count in request.threads:
         if count not in THREADS:
@@ -442,6 +442,7 @@ class _Case:
                 for doubt in stats.doubts(
                     seconds[trial.name],
                     name=trial.name,
+                    longer="raise --max-time",
                     first=self.samples[trial.name].first_seconds * trial.scale,
                 )
             ]

@@ -259,6 +259,8 @@ class _Choice:
     def _check(self, name: str, result: Any, seen: Work | None) -> report.Agreement | None:
         """Compare a result with the first one, which nothing can change any more."""
         rounding = self._expressions[name].rounding(result, seen)
+        if result is None:  # a backward, say: there is nothing to hold the others to
+            return None
         if self._first is None:
             kept = tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
             self._first = name, tree_map_only(np.ndarray, np.copy, kept), rounding

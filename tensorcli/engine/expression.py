@@ -38,7 +38,8 @@ class Expression:
         self._session, self._name, self._statements, self._seed = session, name, statements, seed
         trees: list[ast.AST] = [statement.node for statement in statements]
         start = namespace.start_names(trust=session.trust)
-        used = [session.names[each] for each in apart.used(trees, session.names) if each not in start]
+        self._used = sorted(each for each in apart.used(trees, session.names) if each not in start)
+        used = [session.names[each] for each in self._used]
         self.notes: list[str] = []
         self.compiled = any(map(_is_compiled, used))
         self.by_numpy = any(isinstance(value, np.ndarray) for value in used) or _calls_numpy(trees)
@@ -47,7 +48,8 @@ class Expression:
         self._world: Mapping[str, Any] = {}
         self._guards = False  # whether there is a graph of the session's to be kept
         self.names = dict(session.names)
-        if not pure.changes_nothing(trees, session.names, start):
+        self._impure = not pure.changes_nothing(trees, session.names, start)
+        if self._impure:
             self._separate(trees, graphs)
 
     def _separate(self, trees: Sequence[ast.AST], graphs: set[Any]) -> None:
@@ -82,7 +84,7 @@ class Expression:
     def value(self, emit: Callable[[AnyReport], None]) -> Any:
         """What it gives. Says what it changes in its notes. Raises Unfit."""
         randomness.seed(self._seed)  # the same random numbers for all
-        before = {name: x._version for name, x in _tensors(self.names)}
+        before = self._states()
         settings = apart.Settings()
         try:
             with self.kept():
@@ -91,11 +93,16 @@ class Expression:
             changes_settings = settings.put_back()
         if changes_settings:
             raise Unfit("it changes a setting of torch's, which holds for the others too: write it in the setup")
-        changed = [name for name, x in _tensors(self.names) if before.get(name, x._version) != x._version]
+        after = self._states()
+        changed = [name for name, state in before.items() if after.get(name, state) != state]
         if changed := list(dict.fromkeys((*changed, *self._carried))):
             note = f'"{self._name}" changes {", ".join(changed[:3])}: each call works on what the last one left'
             self.notes = list(dict.fromkeys((*self.notes, note)))
         return result
+
+    def _states(self) -> dict[str, Any]:
+        """What shows of each variable that it was changed in place; nothing where it is sure to change none."""
+        return {name: _state(self.names[name]) for name in self._used if name in self.names} if self._impure else {}
 
     def loop(self) -> Loop:
         """A loop around it."""
@@ -158,8 +165,12 @@ def _carried(trees: Sequence[ast.AST], names: Mapping[str, Any]) -> list[str]:
     return [name for name in read if name in bound and name in names]
 
 
-def _tensors(names: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Those that count how often they were changed."""
-    for name, value in names.items():
-        if isinstance(value, torch.Tensor) and not value.is_inference():
-            yield name, value
+def _state(value: Any) -> Any:
+    """What changes when a value does: how often its tensors and their gradients were written to, and its length."""
+    try:
+        behind = apart.reachable([value])
+    except apart.NoCopy:
+        return None
+    tensors = [x for x in behind if isinstance(x, torch.Tensor) and not x.is_inference()]
+    length = len(value) if isinstance(value, list | dict | set | bytearray) else None
+    return length, [(id(x), x._version, x.grad is not None and x.grad._version) for x in tensors]

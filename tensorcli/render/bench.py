@@ -102,7 +102,7 @@ def _heading(benchmark: report.Benchmark, width: int) -> Text:
     dtypes = {case.dtype for case in benchmark.cases}
     parts = [
         Part(f" {safe_line(benchmark.workload)}", theme.NAME),
-        Part(safe_line(next(iter(dtypes))) if len(dtypes) == 1 else "", theme.DTYPE, before="  "),
+        Part(_dtype(benchmark, next(iter(dtypes))) if len(dtypes) == 1 else "", theme.DTYPE, before="  "),
     ]
     left = layout.line(parts, width)
     known = benchmark.environment
@@ -114,6 +114,13 @@ def _heading(benchmark: report.Benchmark, width: int) -> Text:
         if len(right) + 2 <= width - left.cell_len:
             return layout.line(parts, width, right=right)
     return left
+
+
+def _dtype(benchmark: report.Benchmark, dtype: str) -> str:
+    """That of the numbers; for expressions of one's own only the default, told where it was asked for."""
+    if not isinstance(asked := benchmark.asked, report.Compare):
+        return safe_line(dtype)
+    return f"default {safe_line(dtype)}" if asked.dtypes else ""
 
 
 def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]) -> list[Text]:
