@@ -9,9 +9,9 @@ from tensorcli.engine import environment, timed
 from tensorcli.engine.candidates import dtype_of
 from tensorcli.engine.measure import Clock, Interleaved, Task
 
-SECONDS = 0.03  # on each of the two, at most
+SECONDS = 0.02  # on each of the two, at most
 BLOCK = 1 << 20  # bytes
-LARGE = {"cpu": (1024, 1 << 26), "cuda": (4096, 1 << 29), "mps": (2048, 1 << 27)}  # rows, bytes
+LARGE = {"cpu": (768, 1 << 26), "cuda": (4096, 1 << 29), "mps": (2048, 1 << 27)}  # rows, bytes
 
 
 def of(device: str, dtype: str, *, clock: Clock, min_seconds: float) -> report.Ceiling:
