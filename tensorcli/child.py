@@ -30,11 +30,11 @@ class Inbox:
     """What an engine says to one request. Reading makes room; `post` never waits, a signal handler may call it."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[wire.Hello | wire.Answer | wire.Done | Ended | None] = SimpleQueue()
+        self._queue: SimpleQueue[wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended | None] = SimpleQueue()
         self._room = threading.Semaphore(_ROOM)
         self._closed = False
 
-    def put(self, message: wire.Hello | wire.Answer | wire.Done | Ended) -> None:
+    def put(self, message: wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended) -> None:
         self._room.acquire()
         if self._closed:
             self._room.release()
@@ -44,7 +44,7 @@ class Inbox:
     def post(self, message: wire.Hello | Ended | None) -> None:
         self._queue.put(message)
 
-    def get(self) -> wire.Hello | wire.Answer | wire.Done | Ended | None:
+    def get(self) -> wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended | None:
         while True:
             with suppress(Empty):
                 message = self._queue.get(timeout=_PATIENCE)
@@ -152,7 +152,7 @@ class Engine:
             for inbox in self._inboxes.values():
                 inbox.post(Ended())
 
-    def _take(self, message: wire.Hello | wire.Answer | wire.Done) -> None:
+    def _take(self, message: wire.Hello | wire.Answer | wire.Begun | wire.Done) -> None:
         match message:
             case wire.Hello(settings=settings):
                 self.settings = settings
@@ -160,7 +160,7 @@ class Engine:
                 with self._lock:
                     for inbox in self._inboxes.values():
                         inbox.post(message)
-            case wire.Answer(number=number) | wire.Done(number=number):
+            case wire.Answer(number=number) | wire.Begun(number=number) | wire.Done(number=number):
                 if isinstance(message, wire.Answer) and isinstance(message.report, Settings):
                     self.settings = message.report
                 with self._lock:
@@ -187,10 +187,11 @@ def _start(command: list[str]) -> "subprocess.Popen[bytes]":
 def _environment() -> dict[str, str]:
     """This environment, where a package that is not installed is found as this process found it."""
     root = Path(__file__).parents[1]
+    same = {"PYTHONHASHSEED": "0", **os.environ}  # sets have one order in every engine that runs the same again
     if root.name in ("site-packages", "dist-packages"):
-        return dict(os.environ)
+        return same
     known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *([known] if known else [])])}
+    return {**same, "PYTHONPATH": os.pathsep.join([str(root), *([known] if known else [])])}
 
 
 def _end_in_words(code: int) -> str:

@@ -3,18 +3,22 @@
 import itertools
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorcli import child, wire
-from tensorcli.report import AnyReport, AnyRequest, Complete, Configure, Diagnosis, Settings
+from tensorcli.journal import Journal
+from tensorcli.report import AnyReport, AnyRequest, Complete, Diagnosis, GoOn, Keep, Notice, Settings
 from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 Emit = Callable[[AnyReport], None]
+
+MOST_DEATHS = 3  # of engines that are to bring a session back
 OnHello = Callable[[Settings], None]
 
 
@@ -141,6 +145,8 @@ class Pipe:
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
+        self._journal = Journal()
+        self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
 
     @property
@@ -161,38 +167,101 @@ class Pipe:
             return
         if engine.ended:
             if engine.settings:
-                emit(self._obituary())
-            self._restart(engine)
+                emit(self._obituary(None))
+            self._restart(engine, emit)
         engine = self._engine
-        if not self._exchange(engine, request, emit):
-            emit(self._obituary())
-            if engine.settings:  # one that never came up would not come up now: wait until something is asked
-                self._restart(engine)
+        start, broken = time.monotonic(), None
+
+        def pass_on(report: AnyReport) -> None:
+            nonlocal broken
+            if isinstance(report, Diagnosis) and report.category == "interrupted":
+                broken = report.statement or self._begun
+            emit(report)
+
+        if self._exchange(engine, request, pass_on):
+            self._journal.answered(request, seconds=time.monotonic() - start, statement=broken)
+            return self._keep(engine)
+        emit(self._obituary(request))
+        if engine.settings:  # one that never came up would not come up now: wait until something is asked
+            self._journal.died(request, self._begun)
+            self._restart(engine, emit)
 
     def close(self) -> None:
         """End the child process."""
         self._engine.close()
+        self._journal.close()
+
+    def _keep(self, engine: child.Engine) -> None:
+        """Have the session kept, where that is worth while, behind the user's back."""
+        found = self._journal.to_keep()
+        if found is None:
+            return
+        request, number = found
+
+        def keep() -> None:
+            answers: list[AnyReport] = []
+            if self._exchange(engine, request, answers.append) and isinstance(answers[-1], Notice):
+                self._journal.kept(request, number)
+
+        threading.Thread(target=keep, daemon=True).start()
 
     def _hello(self, settings: Settings) -> None:
         if self.on_hello:
             self.on_hello(settings)
 
-    def _restart(self, dead: child.Engine) -> None:
-        """Put a fresh engine in the place of `dead`, unless another thread has."""
+    def _restart(self, dead: child.Engine, emit: Emit) -> None:
+        """Put a fresh engine in the place of `dead`, unless another thread has, and bring the session back."""
         with self._restarting:
             if self._engine is not dead:
                 return
             dead.close()
             self._engine = child.Engine(self._command, self._hello)
-        if before := dead.settings:  # what was set with %seed, %device and %dtype still holds
-            again = Configure(seed=before.seed, device=before.device, dtype=before.dtype, warn=before.warn)
-            self._engine.send(wire.Ask(number=0, request=again))
+        if dead.settings:
+            self._bring_back(emit)
 
-    def _obituary(self) -> Diagnosis:
+    def _bring_back(self, emit: Emit) -> None:
+        """Make a fresh engine's session what the last one's was. What ends this one too is left out."""
+        start, uncertain, left_out, broken = time.monotonic(), self._journal.uncertain, 0, False
+
+        def listen(report: AnyReport) -> None:
+            nonlocal broken
+            broken |= isinstance(report, Diagnosis) and report.category == "interrupted"
+
+        while True:
+            again = self._journal.again()
+            for request in again:
+                if not self._exchange(self._engine, request, listen) or broken:
+                    break
+            else:
+                break
+            if broken:
+                text = "bringing the session back was interrupted: what is missing has to be run again"
+                return emit(Notice(text=text))
+            self._journal.drop(request)
+            left_out += 1
+            self._engine.close()
+            self._engine = child.Engine(self._command, self._hello)
+            if left_out > MOST_DEATHS:
+                text = f"the session is not brought back: {left_out} engines died of it"
+                return emit(Notice(text=text))
+        if not again:
+            return
+        seconds = time.monotonic() - start
+        ran = sum(not isinstance(request, GoOn) for request in again)
+        text = f"the session is back in {seconds:.1f} s; {ran} of its inputs were run again"
+        if left_out:
+            text += f", and {left_out} left out that ended the engine"
+        if uncertain:
+            text += "; what an interrupted or timed statement changed in place may differ"
+        emit(Notice(text=text))
+
+    def _obituary(self, request: AnyRequest | None) -> Diagnosis:
         engine = self._engine
         if not engine.settings:
             return _cannot_start(engine.last_words() or f"it {engine.reason}")
-        notes = ["its names are lost, your history is not; a fresh engine has been started"]
+        where = f"statement {self._begun} of this input" if self._begun > 1 else "this input"
+        notes = [f"that happened in {where}, which is not run again"] if request else []
+        notes.append("a fresh engine takes its place, and your session is brought back")
         if words := engine.last_words():
             notes.append(f"its last words: {words}")
         return Diagnosis(code="engine-died", category="engine", title=f"the engine {engine.reason}", notes=tuple(notes))
@@ -200,6 +269,8 @@ class Pipe:
     def _exchange(self, engine: "child.Engine", request: AnyRequest, emit: Emit) -> bool:
         """Ask `engine`, and say whether it lived to answer."""
         number, inbox, sent, presses = next(self._numbers), child.Inbox(), False, 0
+        if not isinstance(request, Complete | Keep):
+            self._begun = 1
 
         def on_interrupt(_signum: int, _frame: FrameType | None) -> None:
             nonlocal presses
@@ -221,6 +292,8 @@ class Pipe:
                             engine.send(wire.Interrupt(number=number))
                     case wire.Answer(report=report):
                         emit(report)
+                    case wire.Begun(statement=statement):
+                        self._begun = statement
                     case wire.Done():
                         return True
                     case child.Ended():

@@ -33,7 +33,8 @@ class Evaluate(Request, frozen=True, kw_only=True):
 
     `echo` says which expressions answer with their value: "last" only the last statement's, as a notebook's cell
     does, "all" every one's, as if each had been typed by itself.
-    `filename` and `first_line` say where the text stands in a file, for people to find it again.
+    `filename` and `first_line` say where the text stands in a file, for people to find it again. With `until` only so
+    many of its statements run.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Evaluate(Request, frozen=True, kw_only=True):
     first_line: int = 1
     width: int = 80
     max_values: int = 1000
+    until: int | None = None
 
 
 class Time(Request, frozen=True, kw_only=True):
@@ -151,6 +153,22 @@ class Configure(Request, frozen=True, kw_only=True):
     warn: bool | None = None
 
 
+class Keep(Request, frozen=True, kw_only=True):
+    """Write the session to the file `path`, to go on from there: names, random numbers, results, settings.
+
+    The answer is a Notice, or a Diagnosis where something has no place in a file or takes more than `max_nbytes`.
+    """
+
+    path: str
+    max_nbytes: int
+
+
+class GoOn(Request, frozen=True, kw_only=True):
+    """Make the session what it was when the file `path` was written by Keep."""
+
+    path: str
+
+
 class Reset(Request, frozen=True, kw_only=True):
     """Forget all names and results, and seed again with the session's seed."""
 
@@ -180,6 +198,8 @@ AnyRequest = (
     | ListNames
     | Configure
     | Reset
+    | Keep
+    | GoOn
     | Complete
     | Explain
 )

@@ -37,6 +37,13 @@ class Answer(Message, frozen=True, kw_only=True):
     report: AnyReport
 
 
+class Begun(Message, frozen=True, kw_only=True):
+    """Statement `statement` of request `number` begins: not the first one."""
+
+    number: int
+    statement: int
+
+
 class Done(Message, frozen=True, kw_only=True):
     """Request `number` is answered."""
 
@@ -45,7 +52,7 @@ class Done(Message, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _to_engine: msgspec.json.Decoder[Ask | Interrupt] = msgspec.json.Decoder(Ask | Interrupt)
-_from_engine: msgspec.json.Decoder[Hello | Answer | Done] = msgspec.json.Decoder(Hello | Answer | Done)
+_from_engine: msgspec.json.Decoder[Hello | Answer | Begun | Done] = msgspec.json.Decoder(Hello | Answer | Begun | Done)
 _report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 
 
@@ -73,7 +80,7 @@ def to_engine(line: bytes) -> Ask | Interrupt:
     return _to_engine.decode(line)
 
 
-def from_engine(line: bytes) -> Hello | Answer | Done:
+def from_engine(line: bytes) -> Hello | Answer | Begun | Done:
     """Read what an engine sent. Raises msgspec.MsgspecError on anything else."""
     return _from_engine.decode(line)
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tensorcli.engine import interrupts, serve
@@ -16,6 +17,9 @@ from tensorcli.report import (
     Configure,
     Diagnosis,
     Evaluate,
+    GoOn,
+    Keep,
+    Notice,
     Output,
     Settings,
     Tensor,
@@ -29,6 +33,7 @@ class Session:
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"os": os, "sys": sys, "contextlib": contextlib, "Tensor": Tensor}
         self.seed = 0
+        self.on_statement: Callable[[int], None] = lambda number: None
 
     def settings(self) -> Settings:
         """What hello says."""
@@ -37,6 +42,14 @@ class Session:
     def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
         """Answer Evaluate, Configure and Complete."""
         match request:
+            case Keep(path=path):
+                kept = {name: value for name, value in self.names.items() if isinstance(value, int | str | list)}
+                Path(path).write_text(repr(kept))
+                emit(Notice(text="kept"))
+            case GoOn(path=path):
+                self.names.update(eval(Path(path).read_text()))
+            case Evaluate(until=0):
+                return
             case Evaluate(text=text):
                 self.names["say"] = lambda said: emit(Output(text=said))
                 self.names["emit"] = emit

@@ -6,13 +6,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import fake_engine
 import pytest
 
+from tensorcli import journal
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
-from tensorcli.report import AnyReport, Complete, Completions, Configure, Diagnosis, Evaluate, Output, Settings, Value
+from tensorcli.report import (
+    AnyReport,
+    Complete,
+    Completions,
+    Configure,
+    Diagnosis,
+    Evaluate,
+    Notice,
+    Output,
+    Settings,
+    Value,
+)
 
 
 @pytest.fixture
@@ -116,14 +129,17 @@ def test_ctrl_c_while_the_engine_starts_gives_up_that_input_only() -> None:
 def test_an_engine_that_dies_during_a_request_is_replaced(pipe: Pipe) -> None:
     pipe.ask(Configure(seed=5), lambda _: None)
     said = answers(pipe, "os.write(2, b'free(): invalid pointer\\n') and os.kill(os.getpid(), 11)")
-    assert brief(said) == ["engine-died"]
     assert isinstance(said[0], Diagnosis)
     assert said[0].category == "engine"
     assert said[0].title == "the engine was ended by SIGSEGV"
     assert said[0].notes == (
-        "its names are lost, your history is not; a fresh engine has been started",
+        "that happened in this input, which is not run again",
+        "a fresh engine takes its place, and your session is brought back",
         "its last words: free(): invalid pointer",
     )
+    assert isinstance(said[1], Notice)
+    assert said[1].text.endswith("; 1 of its inputs were run again")
+    assert len(said) == 2
     assert brief(answers(pipe, "1")) == ["1"]
     assert pipe.settings
     assert pipe.settings.seed == 5, "what was set with %seed still holds"
@@ -139,9 +155,64 @@ def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answer
             pipe.ask(Complete(text="to", cursor=2), said.append)
             assert said == []
             said = answers(pipe, "1")
-    assert brief(said) == ["engine-died", "1"]
+    assert [type(each).__name__ for each in said] == ["Diagnosis", "Notice", "Value"]
     assert isinstance(said[0], Diagnosis)
     assert said[0].title == "the engine ended by itself with exit code 7"
+
+
+def killed(pipe: Pipe) -> None:
+    """End its engine, and wait until that has been noticed."""
+    assert pipe._engine._process
+    pipe._engine._process.kill()
+    while not pipe._engine.ended:
+        pass
+
+
+def test_what_was_assigned_is_there_again(pipe: Pipe) -> None:
+    answers(pipe, "x = [1]")
+    answers(pipe, "x.append(2)")
+    answers(pipe, "y = 1 / 0")
+    killed(pipe)
+    assert brief(answers(pipe, "x"))[-1] == "[1, 2]"
+
+
+def test_what_ended_the_engine_is_not_run_again_nor_what_ends_it_then(pipe: Pipe, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    answers(pipe, "x = 1")
+    # Runs well the first time, and kills whoever runs it again.
+    answers(
+        pipe,
+        f"os.path.exists({str(runs)!r}) and os.kill(os.getpid(), 9) or os.close(os.open({str(runs)!r}, os.O_CREAT))",
+    )
+    answers(pipe, "y = 2")
+    said = answers(pipe, "os.kill(os.getpid(), 11)")
+    assert isinstance(said[-1], Notice)
+    assert said[-1].text.endswith("; 2 of its inputs were run again, and 1 left out that ended the engine")
+    assert brief(answers(pipe, "x + y")) == ["3"]
+
+
+def test_a_session_that_is_long_to_run_again_is_kept_in_a_file(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "AGAIN_SECONDS", 0.0)
+    answers(pipe, "x = [1]")
+    while not pipe._journal._kept:  # behind the user's back
+        pass
+    monkeypatch.setattr(journal, "AGAIN_SECONDS", 100.0)
+    answers(pipe, "x.append(2)")
+    said = answers(pipe, "os.kill(os.getpid(), 9)")
+    assert isinstance(said[-1], Notice)
+    assert said[-1].text.endswith("; 1 of its inputs were run again")
+    assert brief(answers(pipe, "x")) == ["[1, 2]"]
+
+
+def test_an_interrupted_input_leaves_a_doubt_until_the_session_is_kept(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal.Journal, "to_keep", lambda self: None)
+    answers(pipe, "x = 3")
+    answers(pipe, "say('on')\nwhile True: x += 1", on_output=press_ctrl_c)
+    said = answers(pipe, "os.kill(os.getpid(), 9)")
+    assert isinstance(said[-1], Notice)
+    assert said[-1].text.endswith("; what an interrupted or timed statement changed in place may differ")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +16,35 @@ def seed(number: int) -> None:
     random.seed(number)
 
 
+class State(NamedTuple):
+    """Where every generator stands."""
+
+    cpu: torch.Tensor
+    cuda: list[torch.Tensor]
+    numpy: Any
+    python: Any
+
+
+def state() -> State:
+    """Where they stand now."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return State(torch.get_rng_state(), cuda, np.random.get_state(), random.getstate())
+
+
+def restore(before: State) -> None:
+    """Make them stand where they did."""
+    torch.set_rng_state(before.cpu)
+    if before.cuda:
+        torch.cuda.set_rng_state_all(before.cuda)
+    np.random.set_state(before.numpy)
+    random.setstate(before.python)
+
+
 @contextmanager
 def put_back() -> Iterator[None]:
     """Within it random numbers may be drawn; at its end every generator stands where it stood."""
-    numpy_state, python_state, cpu_state = np.random.get_state(), random.getstate(), torch.get_rng_state()
-    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    before = state()
     try:
         yield
     finally:
-        torch.set_rng_state(cpu_state)
-        if cuda_states:
-            torch.cuda.set_rng_state_all(cuda_states)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
+        restore(before)

@@ -49,6 +49,7 @@ def serve(*, seed: int, **options: Any) -> None:
     threading.Thread(target=_warm_up_more, args=(waiting,), daemon=True).start()
     while True:
         ask = waiting.get()
+        session.on_statement = _beginner(ask.number, send)
         with interrupts.answering(ask.number):
             session.ask(ask.request, _emitter(ask.number, send))
         send(wire.Done(number=ask.number))
@@ -137,6 +138,10 @@ def _sender(answers: BinaryIO) -> Callable[[wire.Message], None]:
             os._exit(0)
 
     return send
+
+
+def _beginner(number: int, send: Callable[[wire.Message], None]) -> Callable[[int], None]:
+    return lambda statement: send(wire.Begun(number=number, statement=statement))
 
 
 def _emitter(number: int, send: Callable[[wire.Message], None]) -> Callable[[AnyReport], None]:

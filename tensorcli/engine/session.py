@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -71,8 +72,9 @@ class Session:
         self.names: dict[str, Any] = {}
         self.sources: dict[str, Statement] = {}
         self.watch = Watch()
-        self._start: dict[str, Any] = {}
-        self._held: dict[int, int] = {}
+        self.on_statement: Callable[[int], None] = lambda number: None  # called before all of an input but the first
+        self.start: dict[str, Any] = {}
+        self.held: dict[int, int] = {}
         self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
         self._pending: list[report.AnyReport] = []
         self._reset()
@@ -131,6 +133,10 @@ class Session:
                 emit(report.Names(items=tuple(items)))
             case report.Configure():
                 self._configure(request, emit)
+            case report.Keep():
+                self._save(request, emit)
+            case report.GoOn():
+                self._load(request, emit)
             case report.Reset():
                 self._reset()
                 gc.collect()  # a module's parameters and hooks may be cycles
@@ -160,7 +166,9 @@ class Session:
         self.inputs += 1
         context = replace(context, statements=tuple(statements))
         gave: Gave | None = Gave(None)
-        for number, statement in enumerate(statements, 1):
+        for number, statement in enumerate(statements[: request.until], 1):
+            if number > 1:
+                self.on_statement(number)
             shown = request.echo == "all" or number == len(statements)
             gave = self._run(statement, number, context, shown=shown)
             if gave is None:
@@ -204,13 +212,13 @@ class Session:
     @contextmanager
     def apart(self) -> Iterator[None]:
         """Within it names may be assigned and results kept that are forgotten afterwards."""
-        kept, out = (self.names, self._held, self.inputs), self.names.get("Out")
+        kept, out = (self.names, self.held, self.inputs), self.names.get("Out")
         self.names = {**self.names, "Out": dict(out) if isinstance(out, dict) else out}
-        self._held = dict(self._held)
+        self.held = dict(self.held)
         try:
             yield
         finally:
-            self.names, self._held, self.inputs = kept
+            self.names, self.held, self.inputs = kept
 
     def compile(self, statement: Statement, key: str) -> Any:
         """Code for a statement whose frames will be found again under `key`."""
@@ -320,10 +328,10 @@ class Session:
         out = self.names["Out"] if isinstance(self.names.get("Out"), dict) else {}
         self.names["_"] = out[number] = value
         if _is_large(value):
-            self._held[number] = value.untyped_storage().nbytes()
-            while sum(self._held.values()) > MAX_HELD_NBYTES and len(self._held) > 1:
-                oldest = next(iter(self._held))
-                del self._held[oldest]
+            self.held[number] = value.untyped_storage().nbytes()
+            while sum(self.held.values()) > MAX_HELD_NBYTES and len(self.held) > 1:
+                oldest = next(iter(self.held))
+                del self.held[oldest]
                 out.pop(oldest, None)
 
     def variables(self) -> dict[str, Any]:
@@ -331,7 +339,7 @@ class Session:
         return {
             name: value
             for name, value in self.names.items()
-            if name[0] != "_" and name != "Out" and self._start.get(name, self) is not value
+            if name[0] != "_" and name != "Out" and self.start.get(name, self) is not value
             and not isinstance(value, namespace.Namespace)
         }  # fmt: skip
 
@@ -481,12 +489,36 @@ class Session:
             randomness.seed(request.seed)
         emit(self.settings())
 
+    def _save(self, request: report.Keep, emit: Emit) -> None:
+        from tensorcli.engine import keep
+
+        try:
+            nbytes = keep.save(self, Path(request.path), max_nbytes=request.max_nbytes)
+        except keep.NotKept as error:
+            return emit(report.Diagnosis(code="not-kept", category="memory", title=f"the session is not kept: {error}"))
+        emit(report.Notice(text=f"{nbytes:,} bytes are kept"))
+
+    def _load(self, request: report.GoOn, emit: Emit) -> None:
+        from tensorcli.engine import keep
+
+        self._reset()
+        try:
+            keep.load(self, Path(request.path))
+        except keep.NotKept as error:
+            return emit(report.Diagnosis(code="not-kept", category="memory", title=f"the session is lost: {error}"))
+        emit(report.Notice(text=f"{len(self.variables()):,} variables are back"))
+
+    def restore_settings(self, settings: report.Settings) -> None:
+        """Make the settings what they were; the generators stay as they are."""
+        self._configure(report.Configure(device=settings.device, dtype=settings.dtype), lambda _: None)
+        self.seed, self.warn = settings.seed, settings.warn
+
     def _reset(self) -> None:
         self.names.clear()
-        self._start = namespace.start_names(trust=self.trust)
-        self.names.update(self._start, Out={})
+        self.start = namespace.start_names(trust=self.trust)
+        self.names.update(self.start, Out={})
         self.sources.clear()
-        self._held.clear()
+        self.held.clear()
         self.watch = Watch()
 
     def _set_width(self, width: int) -> None:

@@ -1,0 +1,127 @@
+"""Engines that are really killed, and sessions that are there again."""
+
+import os
+
+import pytest
+
+from tensorcli.client import Pipe
+from tensorcli.report import AnyReport, Diagnosis, Evaluate, ListNames, Names, Notice, TimeIt
+
+INPUTS = (
+    "import os, signal",
+    "x = torch.rand(3, 4)\nrow = x[1]",
+    "def f(a):\n    return (a * k).sum()",
+    "k = torch.randn(4, requires_grad=True)\nloss = f(x)",
+    "model = nn.Linear(4, 2)\nopt = torch.optim.Adam(model.parameters())",
+    "for _ in range(3):\n    model(x).pow(2).sum().backward()\n    opt.step()",
+    "undefined_name",
+    "s = {'a', 'b', 'c', 'd'}",
+    "loss.backward()",
+    "row.add_(1)",
+)
+LOOK = "[x, row, s, k.grad, loss, f(x), model.weight, opt.state_dict(), torch.rand(3), np.random.rand(3)]"
+
+
+def asked(client: Pipe, *texts: str) -> list[AnyReport]:
+    """All that is said to some inputs."""
+    said: list[AnyReport] = []
+    for text in texts:
+        client.ask(Evaluate(text=text, max_values=10_000), said.append)
+    return said
+
+
+def seen(client: Pipe) -> str:
+    """The whole session, by its values and the next random numbers."""
+    (answer,) = asked(client, f"str({LOOK})")
+    return repr(getattr(answer, "text", answer))
+
+
+def names(client: Pipe) -> list[str]:
+    said: list[AnyReport] = []
+    client.ask(ListNames(), said.append)
+    (answer,) = said
+    assert isinstance(answer, Names)
+    return [str(each) for each in answer.items]
+
+
+@pytest.fixture(scope="module")
+def expected() -> tuple[str, list[str]]:
+    """What a session says that nobody killed."""
+    client = Pipe(seed=3, trust=True)
+    asked(client, *INPUTS)
+    found = seen(client), names(client)
+    client.close()
+    return found
+
+
+@pytest.fixture
+def pipe():
+    client = Pipe(seed=3, trust=True)
+    yield client
+    client.close()
+
+
+def killed(pipe: Pipe) -> None:
+    assert pipe._engine._process
+    pipe._engine._process.kill()
+    while not pipe._engine.ended:
+        pass
+
+
+def test_between_inputs_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[str]]) -> None:
+    asked(pipe, *INPUTS[:5])
+    killed(pipe)
+    died, back, *_ = asked(pipe, INPUTS[5])
+    assert isinstance(died, Diagnosis)
+    assert isinstance(back, Notice)
+    asked(pipe, *INPUTS[6:])
+    killed(pipe)
+    assert isinstance(asked(pipe, "1")[0], Diagnosis)
+    assert pipe._journal.uncertain is False
+    assert (seen(pipe), names(pipe)) == expected
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGSEGV)", "os._exit(3)"])
+def test_what_stands_before_the_statement_that_ends_it_is_there(
+    pipe: Pipe, end: str, expected: tuple[str, list[str]]
+) -> None:
+    asked(pipe, *INPUTS)
+    died, back = asked(pipe, f"before = 1\n{end}\nafter = 2")[-2:]
+    assert isinstance(died, Diagnosis)
+    assert died.notes[0] == "that happened in statement 2 of this input, which is not run again"
+    assert isinstance(back, Notice)
+    assert getattr(asked(pipe, "before")[0], "text", None) == "1"
+    assert getattr(asked(pipe, "after")[0], "code", None) == "unknown-name"
+    assert seen(pipe) == expected[0]
+
+
+def test_while_it_is_brought_back_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[str]], tmp_path) -> None:
+    asked(pipe, *INPUTS)
+    flag = tmp_path / "flag"
+    # It is well the first time, and ends the engine that runs it again, once.
+    asked(pipe, f"os.path.exists({str(flag)!r}) and os.kill(os.getpid(), 9); open({str(flag)!r}, 'w').close()")
+    killed(pipe)
+    said = asked(pipe, "1")
+    assert isinstance(said[1], Notice)
+    assert "1 left out that ended the engine" in said[1].text
+    assert seen(pipe) == expected[0]
+
+
+def test_after_timing_the_session_is_kept_in_a_file(pipe: Pipe) -> None:
+    asked(pipe, "x = torch.zeros(3)")
+    pipe.ask(TimeIt(text="x.add_(torch.rand(3))", min_seconds=0.001), lambda _: None)
+    while pipe._journal.uncertain:  # behind the user's back
+        pass
+    look = ("str(x.tolist())", "str(torch.get_rng_state().sum())")
+    before = [getattr(each, "text", None) for each in asked(pipe, *look)]
+    killed(pipe)
+    after = [getattr(each, "text", None) for each in asked(pipe, *look)]
+    assert after[-2:] == before
+
+
+def test_no_file_is_left(pipe: Pipe) -> None:
+    asked(pipe, "x = torch.zeros(3)")
+    folder = pipe._journal._folder.name
+    assert os.path.isdir(folder)
+    pipe.close()
+    assert not os.path.exists(folder)
