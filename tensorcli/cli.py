@@ -18,6 +18,7 @@ from tensorcli import __version__
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
+    from tensorcli.journal import Journal
     from tensorcli.report import AnyReport, AnyRequest, Benchmark
     from tensorcli.show import Screen
 
@@ -150,6 +151,7 @@ def repl(
     trust: Trust = False,
     pretend: Pretend = None,
     warn: Warn = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last session, as it was left.")] = False,
     json: Json = False,
     no_color: NoColor = False,
     width: Width = None,
@@ -158,13 +160,14 @@ def repl(
     from tensorcli import repl as room
 
     chosen = _seed(seed)
+    last = _last_session() if resume else None
 
     def engine() -> "Client":
         from tensorcli.client import Pipe
 
-        return Pipe(
-            seed=chosen, device=device, dtype=dtype.value, trust=trust, pretend=pretend and pretend.value, warn=warn
-        )
+        options: dict[str, Any] = {"device": device, "dtype": dtype.value, "trust": trust, "warn": warn}
+        journal = last or _new_session(seed=chosen, device=device, dtype=dtype.value, warn=warn)
+        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, journal=journal)
 
     def screen() -> "Screen":
         return _screen(json=json, no_color=no_color, width=width)
@@ -180,6 +183,37 @@ def repl(
     shown = screen()
     here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
+
+
+def _last_session() -> "Journal":
+    from tensorcli import journal
+
+    found = journal.latest(root) if (root := _sessions()) else None
+    if found is None:
+        raise typer.BadParameter("there is no earlier session to go on with", param_hint="--resume")
+    return found
+
+
+def _new_session(**settings: Any) -> "Journal | None":
+    """A journal on disk; None where there is no place for it."""
+    from tensorcli import journal
+    from tensorcli.report import Configure
+
+    root = _sessions()
+    try:
+        return journal.begun(root, Configure(**settings)) if root else None
+    except OSError:
+        return None
+
+
+def _sessions() -> Path | None:
+    """Where this user's sessions are kept; None where there is no place."""
+    from platformdirs import user_state_path
+
+    try:
+        return user_state_path("tensorcli", appauthor=False) / "sessions"
+    except (OSError, RuntimeError):  # no home directory at all
+        return None
 
 
 @app.command(

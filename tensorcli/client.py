@@ -124,7 +124,7 @@ class Pipe:
     """An engine in a child process, started at once and not waited for; a fresh one follows one that died.
 
     Without `command` the child is this Python's own engine; "ssh HOST tensorcli engine" would do as well.
-    Threads may ask at the same time.
+    Threads may ask at the same time. With a `journal` of an earlier session the first request finds that one.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Pipe:
         warn: bool = False,
         command: list[str] | None = None,
         on_hello: OnHello | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._command = command or engine_command(
             seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn
@@ -145,7 +146,8 @@ class Pipe:
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
-        self._journal = Journal()
+        self._journal = journal or Journal()
+        self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
         self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
 
@@ -169,6 +171,9 @@ class Pipe:
             if engine.settings:
                 emit(self._obituary(None))
             self._restart(engine, emit)
+        if self._to_go_on:
+            self._to_go_on = False
+            self._bring_back(emit)
         engine = self._engine
         start, broken = time.monotonic(), None
 

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from tensorcli import journal
 from tensorcli.client import Pipe
-from tensorcli.report import AnyReport, Diagnosis, Evaluate, ListNames, Names, Notice, TimeIt
+from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, ListNames, Names, Notice, TimeIt
 
 INPUTS = (
     "import os, signal",
@@ -121,7 +122,20 @@ def test_after_timing_the_session_is_kept_in_a_file(pipe: Pipe) -> None:
 
 def test_no_file_is_left(pipe: Pipe) -> None:
     asked(pipe, "x = torch.zeros(3)")
-    folder = pipe._journal._folder.name
+    folder = pipe._journal.folder
     assert os.path.isdir(folder)
     pipe.close()
     assert not os.path.exists(folder)
+
+
+def test_another_process_goes_on_with_it(expected: tuple[str, list[str]], tmp_path) -> None:
+    first = Pipe(seed=3, trust=True, journal=journal.begun(tmp_path, Configure(seed=3)))
+    asked(first, *INPUTS)
+    first.close()
+    last = journal.latest(tmp_path)
+    assert last is not None
+    again = Pipe(seed=9, trust=True, journal=last)
+    (back, *_) = asked(again, "1")
+    assert isinstance(back, Notice)
+    assert (seen(again), names(again)) == expected
+    again.close()

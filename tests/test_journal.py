@@ -1,0 +1,100 @@
+"""What is written down to go on with a session, in this process or in another one."""
+
+from pathlib import Path
+
+from tensorcli import journal
+from tensorcli.report import Complete, Configure, Draw, Evaluate, GoOn, Inspect, ListNames, Reset, Time, TimeIt
+
+START = Configure(seed=5)
+
+
+def noted(found: journal.Journal, *requests, seconds: float = 0.0) -> journal.Journal:
+    for request in requests:
+        found.answered(request, seconds=seconds)
+    return found
+
+
+def test_only_what_changes_a_session_is_asked_again() -> None:
+    found = journal.Journal()
+    noted(found, Evaluate(text="x = 1"), Time(text="y = 2"), Draw(text="z = 3"), Configure(dtype="float64"))
+    noted(found, ListNames(), Complete(text="x", cursor=1), Configure(), Inspect(text="x", dry_run=True))
+    assert found.again() == [
+        Evaluate(text="x = 1"),
+        Evaluate(text="y = 2"),
+        Evaluate(text="z = 3"),
+        Configure(dtype="float64"),
+    ]
+    assert not found.uncertain
+    noted(found, Reset())
+    assert found.again() == [Reset()]
+    found.close()
+    assert not found.folder.exists()
+
+
+def test_what_was_broken_off_is_asked_up_to_there_and_leaves_a_doubt() -> None:
+    found = journal.Journal()
+    found.answered(Evaluate(text="a\nb\nc"), seconds=0.0, statement=3)
+    assert (found.again(), found.uncertain) == ([Evaluate(text="a\nb\nc", until=2)], True)
+    noted(found, TimeIt(text="x"))
+    assert len(found.again()) == 1
+    found.close()
+
+
+def test_it_is_kept_where_it_takes_long_or_is_in_doubt_and_tried_once() -> None:
+    found = noted(journal.Journal(), Evaluate(text="a"))
+    assert found.to_keep() is None
+    noted(found, Evaluate(text="b"), seconds=journal.AGAIN_SECONDS)
+    keep, number = found.to_keep() or (None, 0)
+    assert keep is not None
+    assert found.to_keep() is None
+    noted(found, Evaluate(text="c"))
+    found.kept(keep, number)  # too late: c came after it
+    assert found.again()[0] == Evaluate(text="a")
+    keep, number = found.to_keep() or (None, 0)
+    assert keep is not None
+    found.kept(keep, number)
+    noted(found, Evaluate(text="d"))
+    assert found.again() == [GoOn(path=keep.path), Evaluate(text="d")]
+    found.close()
+
+
+def test_another_process_goes_on_with_the_newest_that_nobody_uses(tmp_path: Path) -> None:
+    assert journal.latest(tmp_path / "none") is None
+    first = noted(journal.begun(tmp_path, START), Evaluate(text="x = 1"))
+    assert journal.latest(tmp_path) is None  # it is in use
+    path = first.folder
+    first.close()
+    with (path / journal.INPUTS).open("ab") as file:
+        file.write(b'{"request":"evaluate","te')  # the process was killed in the middle of it
+    again = journal.latest(tmp_path)
+    assert again is not None
+    assert again.again() == [START, Evaluate(text="x = 1")]
+    again.close()
+
+
+def test_a_session_in_which_nothing_was_typed_leaves_nothing(tmp_path: Path) -> None:
+    journal.begun(tmp_path, START).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_newest_stay(tmp_path: Path) -> None:
+    for number in range(6):
+        noted(journal.Journal(tmp_path / f"2026010{number}", START), Evaluate(text="x")).close()
+    used = journal.Journal(tmp_path / "20260100")
+    fresh = journal.begun(tmp_path, START)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["20260100", "20260104", "20260105", fresh.folder.name]
+    used.close()
+    fresh.close()
+
+
+def test_what_is_kept_is_gone_on_with(tmp_path: Path) -> None:
+    found = noted(journal.begun(tmp_path, START), TimeIt(text="x"))
+    keep, number = found.to_keep() or (None, 0)
+    assert keep is not None
+    found.kept(keep, number)
+    noted(found, Evaluate(text="y"))
+    found.close()
+    again = journal.latest(tmp_path)
+    assert again is not None
+    assert again.again() == [GoOn(path=keep.path), Evaluate(text="y")]
+    again.close()
