@@ -63,7 +63,7 @@ class Engine:
         self.settings: Settings | None = None
         self.ended = False
         self.reason = ""
-        self._killed = ""
+        self.killed = ""
         self._on_hello = on_hello
         self._inboxes: dict[int, Inbox] = {}
         self._lock = threading.Lock()  # of the three fields above
@@ -104,7 +104,7 @@ class Engine:
 
     def kill(self, reason: str) -> None:
         """End the process now."""
-        self._killed = reason
+        self.killed = reason
         if self._process:
             self._process.kill()
 
@@ -147,7 +147,7 @@ class Engine:
         code = process.wait()
         self._listening.join(timeout=1)
         with self._lock:
-            self.reason = self._killed or _end_in_words(code)
+            self.reason = self.killed or _end_in_words(code)
             self.ended = True
             for inbox in self._inboxes.values():
                 inbox.post(Ended())

@@ -4,13 +4,13 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorcli import child, wire
 from tensorcli.journal import Journal
-from tensorcli.report import AnyReport, AnyRequest, Complete, Diagnosis, GoOn, Keep, Notice, Settings
+from tensorcli.report import AnyReport, AnyRequest, Complete, Diagnosis, GoOn, Keep, Notice, Reset, Settings
 from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Emit = Callable[[AnyReport], None]
 
+IDLE_SECONDS = 1.0  # after an answer: then there is time to keep the session
 MOST_DEATHS = 3  # of engines that are to bring a session back
 OnHello = Callable[[Settings], None]
 
@@ -148,6 +149,8 @@ class Pipe:
         self._restarting = threading.Lock()
         self._journal = journal or Journal()
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
+        self._trust = trust
+        self._asked, self._sent_at = 0, time.monotonic()
         self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
 
@@ -170,12 +173,12 @@ class Pipe:
         if engine.ended:
             if engine.settings:
                 emit(self._obituary(None))
-            self._restart(engine, emit)
-        if self._to_go_on:
+            self._restart(engine)
+        if isinstance(request, Reset):
             self._to_go_on = False
-            self._bring_back(emit)
-        engine = self._engine
-        start, broken = time.monotonic(), None
+        if self._to_go_on and not self._bring_back(emit):
+            return
+        engine, broken = self._engine, None
 
         def pass_on(report: AnyReport) -> None:
             nonlocal broken
@@ -184,12 +187,14 @@ class Pipe:
             emit(report)
 
         if self._exchange(engine, request, pass_on):
-            self._journal.answered(request, seconds=time.monotonic() - start, statement=broken)
+            self._journal.answered(request, seconds=time.monotonic() - self._sent_at, statement=broken)
             return self._keep(engine)
         emit(self._obituary(request))
         if engine.settings:  # one that never came up would not come up now: wait until something is asked
-            self._journal.died(request, self._begun)
-            self._restart(engine, emit)
+            self._journal.died(request, self._begun, seconds=time.monotonic() - self._sent_at)
+            self._restart(engine)
+            if self._to_go_on:
+                self._bring_back(emit)
 
     def close(self) -> None:
         """End the child process."""
@@ -197,68 +202,87 @@ class Pipe:
         self._journal.close()
 
     def _keep(self, engine: child.Engine) -> None:
-        """Have the session kept, where that is worth while, behind the user's back."""
-        found = self._journal.to_keep()
-        if found is None:
-            return
-        request, number = found
+        """Have the session kept where that is worth while, once nothing has been asked for a moment."""
+        number = self._asked = self._asked + 1
 
         def keep() -> None:
+            if number != self._asked or engine.ended or (found := self._journal.to_keep()) is None:
+                return
+            request, count = found
             answers: list[AnyReport] = []
-            if self._exchange(engine, request, answers.append) and isinstance(answers[-1], Notice):
-                self._journal.kept(request, number)
+            if self._exchange(engine, request, answers.append) and answers and isinstance(answers[-1], Notice):
+                self._journal.kept(request, count)
 
-        threading.Thread(target=keep, daemon=True).start()
+        timer = threading.Timer(IDLE_SECONDS, keep)
+        timer.daemon = True
+        timer.start()
 
     def _hello(self, settings: Settings) -> None:
         if self.on_hello:
             self.on_hello(settings)
 
-    def _restart(self, dead: child.Engine, emit: Emit) -> None:
-        """Put a fresh engine in the place of `dead`, unless another thread has, and bring the session back."""
+    def _restart(self, dead: child.Engine) -> None:
+        """Put a fresh engine in the place of `dead`, unless another thread has."""
         with self._restarting:
             if self._engine is not dead:
                 return
             dead.close()
             self._engine = child.Engine(self._command, self._hello)
-        if dead.settings:
-            self._bring_back(emit)
+            self._to_go_on = bool(self._journal.again())
 
-    def _bring_back(self, emit: Emit) -> None:
-        """Make a fresh engine's session what the last one's was. What ends this one too is left out."""
-        start, uncertain, left_out, broken = time.monotonic(), self._journal.uncertain, 0, False
+    def _bring_back(self, emit: Emit) -> bool:
+        """Make a fresh engine's session what the last one's was, and say whether that is done.
+
+        What ends this one too is left out.
+        """
+        start, left_out, uncertain = time.monotonic(), 0, self._journal.uncertain
+        while left_out <= MOST_DEATHS:
+            again = self._journal.again()
+            engine, lost = self._engine, self._asked_again(again)
+            if lost is None:
+                self._to_go_on = False
+                emit(Notice(text=self._back(again, start, left_out, uncertain)))
+                return True
+            if not engine.settings:
+                emit(self._obituary(None))
+                return False
+            interrupted = not engine.ended or engine.killed
+            engine.close()
+            self._engine = child.Engine(self._command, self._hello)
+            if interrupted and not isinstance(lost, GoOn):
+                text = "bringing the session back was interrupted: the next input tries it again, %reset begins anew"
+                emit(Notice(text=text))
+                return False
+            self._journal.drop(lost)
+            left_out += not isinstance(lost, GoOn)
+        self._to_go_on = False
+        emit(Notice(text=f"the session is not brought back: {left_out} engines died of it"))
+        return True
+
+    def _asked_again(self, again: Sequence[AnyRequest]) -> AnyRequest | None:
+        """Ask the engine all of it; the request that it did not come through, if there was one."""
+        failed = False
 
         def listen(report: AnyReport) -> None:
-            nonlocal broken
-            broken |= isinstance(report, Diagnosis) and report.category == "interrupted"
+            nonlocal failed
+            if isinstance(report, Diagnosis):
+                failed |= report.category == "interrupted" or report.code == "not-kept"
 
-        while True:
-            again = self._journal.again()
-            for request in again:
-                if not self._exchange(self._engine, request, listen) or broken:
-                    break
-            else:
-                break
-            if broken:
-                text = "bringing the session back was interrupted: what is missing has to be run again"
-                return emit(Notice(text=text))
-            self._journal.drop(request)
-            left_out += 1
-            self._engine.close()
-            self._engine = child.Engine(self._command, self._hello)
-            if left_out > MOST_DEATHS:
-                text = f"the session is not brought back: {left_out} engines died of it"
-                return emit(Notice(text=text))
-        if not again:
-            return
-        seconds = time.monotonic() - start
+        for request in again:
+            if not self._exchange(self._engine, request, listen) or failed:
+                return request
+        return None
+
+    def _back(self, again: Sequence[AnyRequest], start: float, left_out: int, uncertain: bool) -> str:
         ran = sum(not isinstance(request, GoOn) for request in again)
-        text = f"the session is back in {seconds:.1f} s; {ran} of its inputs were run again"
+        text = f"the session is back in {time.monotonic() - start:.1f} s; {ran} of its inputs were run again"
         if left_out:
             text += f", and {left_out} left out that ended the engine"
         if uncertain:
             text += "; what an interrupted or timed statement changed in place may differ"
-        emit(Notice(text=text))
+        if self._trust and ran:
+            text += "; what they do outside was done again"
+        return text
 
     def _obituary(self, request: AnyRequest | None) -> Diagnosis:
         engine = self._engine
@@ -291,6 +315,8 @@ class Pipe:
             while True:
                 match inbox.get():
                     case wire.Hello() if not sent:
+                        if not isinstance(request, Complete | Keep):
+                            self._sent_at = time.monotonic()
                         engine.send(wire.Ask(number=number, request=request))
                         sent = True
                         if presses:

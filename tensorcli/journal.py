@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,18 +15,18 @@ from msgspec.structs import replace
 from tensorcli.report import AnyRequest, Configure, Draw, Evaluate, GoOn, Inspect, Keep, Reset, Time, TimeIt
 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
-MAX_NBYTES = 1 << 30  # of such a file
+MAX_NBYTES = 1 << 28  # of such a file: the engine answers nothing while it writes it
 FOLDERS = 3  # of earlier sessions that stay on disk
 
 _decode = msgspec.json.Decoder(AnyRequest)
 
 
 class Journal:
-    """The requests to make again, after what is in the file of the session, if it was kept in one.
+    """The requests that made a session what it is, and the file in which it was kept after some of them.
 
     In a `folder` it can be gone on with by another process, once this one is gone; it then begins with `start`, the
-    settings of the first one. Without a folder it is this process's.
-    Raises filelock.Timeout where another one has the folder, OSError where it cannot be written.
+    settings of the first one. Without a folder it is this process's. Raises filelock.Timeout where another one has the
+    folder, OSError where it cannot be written.
     """
 
     def __init__(self, folder: Path | None = None, start: Configure | None = None) -> None:
@@ -35,96 +35,107 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = FileLock(self.folder / "lock", blocking=False)
         self._lock.acquire()
-        self._file, self._start = self.folder / "session", start
-        self._kept = False
-        self._since: list[AnyRequest] = list(self._read())
-        if self._since and isinstance(first := self._since[0], GoOn):
-            self._kept, self._path, self._since = True, first.path, self._since[1:]
+        self._start = start
+        self._file: GoOn | None = None
+        self._covered = 0  # requests before the file was written
+        self._all: list[AnyRequest] = []
+        self._read()
         self._seconds = 0.0
         self._number = self._tried = 0
-        self.uncertain = False  # whether something happened that running all of it again does not bring back
+        self.uncertain = False  # whether something happened that asking all of it again does not bring back
 
     def answered(self, request: AnyRequest, *, seconds: float, statement: int | None = None) -> None:
         """Take down a request that has been answered in so many seconds, or was broken off in a statement of it."""
-        if isinstance(request, Reset):
-            self._kept, self._since, self._seconds, self.uncertain = False, [request], 0.0, False
-            return self._write_all()
         again = _again(request)
         if again is None:
             return
         if statement is not None or isinstance(request, TimeIt | Inspect):
             self.uncertain = True  # nobody knows how much of it was done
-        if isinstance(again, Evaluate) and statement is not None:
-            again = replace(again, until=statement - 1)
-        if not isinstance(request, TimeIt | Inspect):
-            self._add(again)
-        self._number += 1
-        self._seconds += seconds
+        self._add(replace(again, until=statement - 1) if isinstance(again, Evaluate) and statement else again)
+        self._seconds += AGAIN_SECONDS if isinstance(request, Reset) else seconds  # little is left to keep
 
-    def died(self, request: AnyRequest, statement: int) -> None:
+    def died(self, request: AnyRequest, statement: int, *, seconds: float) -> None:
         """Take down a request in a statement of which the engine died: what stands before it ran."""
         again = _again(request)
         if isinstance(again, Evaluate) and statement > 1:
             self._add(replace(again, until=statement - 1))
+            self._seconds += seconds
 
     def to_keep(self) -> tuple[Keep, int] | None:
         """A request that keeps the session in a file, where that is worth while, and its number for `kept`."""
         if self._number == self._tried or not (self.uncertain or self._seconds >= AGAIN_SECONDS):
             return None
         self._tried = self._number
-        return Keep(path=f"{self._file}{self._number % 2}", max_nbytes=MAX_NBYTES), self._number
+        one, other = (str(self.folder / f"session{number}") for number in range(2))
+        path = other if self._file and self._file.path == one else one  # the one that is not in use
+        return Keep(path=path, max_nbytes=MAX_NBYTES), self._number
 
     def kept(self, request: Keep, number: int) -> None:
         """The session was kept as it was when `to_keep` gave this."""
-        if number == self._number:
-            self._kept, self._since, self._seconds, self.uncertain = True, [], 0.0, False
-            self._path = request.path
-            self._write_all()
+        if number != self._number:
+            return
+        before, self._file, self._covered = self._file, GoOn(path=request.path), len(self._all)
+        self._seconds, self.uncertain = 0.0, False
+        self._write(KEPT, msgspec.json.encode((Path(request.path).name, self._covered)))
+        if before:
+            Path(before.path).unlink(missing_ok=True)
 
     def again(self) -> Sequence[AnyRequest]:
         """What to ask a new engine, in this order."""
-        return [*([GoOn(path=self._path)] if self._kept else []), *self._since]
+        return [self._file, *self._all[self._covered :]] if self._file else list(self._all)
 
     def drop(self, request: AnyRequest) -> None:
-        """Forget a request that ends every engine."""
-        self._since = [each for each in self._since if each is not request]
+        """Forget a request that ends every engine; of a file that cannot be read, the file alone."""
         if isinstance(request, GoOn):
-            self._kept = False
-        self._write_all()
+            self._file, self._covered = None, 0
+            (self.folder / KEPT).unlink(missing_ok=True)
+            return
+        at = next((at for at, each in enumerate(self._all) if each is request), None)
+        if at is not None:
+            del self._all[at]
+            self._write(INPUTS, b"".join(map(_line, self._all)))
 
     def close(self) -> None:
         """Let another process have it; what is not worth that, or was never meant to last, is removed."""
         self._lock.release()
         if self._temporary:
             self._temporary.cleanup()
-        elif not self.again():
+        elif not self._all:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _add(self, request: AnyRequest) -> None:
-        fresh = [request] if self.again() or not self._start else [self._start, request]
-        self._since += fresh
+        fresh = [request] if self._all or not self._start else [self._start, request]
+        self._all += fresh
+        self._number += 1
         if not self._temporary:
             with suppress(OSError), (self.folder / INPUTS).open("ab") as file:
-                file.write(b"".join(msgspec.json.encode(each) + b"\n" for each in fresh))
+                file.write(b"".join(map(_line, fresh)))
 
-    def _write_all(self) -> None:
-        """Write what is to be asked again to its file, all at once."""
-        if self._temporary:
-            return
-        with suppress(OSError):
-            fresh = self.folder / f"{INPUTS}.new"
-            fresh.write_bytes(b"".join(msgspec.json.encode(request) + b"\n" for request in self.again()))
-            os.replace(fresh, self.folder / INPUTS)
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a file of the folder, all at once, where it is to last."""
+        if not self._temporary:
+            with suppress(OSError):
+                fresh = self.folder / f"{name}.new"
+                fresh.write_bytes(content)
+                os.replace(fresh, self.folder / name)
 
-    def _read(self) -> Iterator[AnyRequest]:
-        """What an earlier process wrote; a line that was cut off is left out."""
+    def _read(self) -> None:
+        """Take up what an earlier process wrote; a line that was cut off is left out."""
         with suppress(OSError):
             for line in (self.folder / INPUTS).read_bytes().splitlines():
                 with suppress(msgspec.MsgspecError):
-                    yield _decode.decode(line)
+                    self._all.append(_decode.decode(line))
+        with suppress(OSError, msgspec.MsgspecError):
+            name, covered = msgspec.json.decode((self.folder / KEPT).read_bytes(), type=tuple[str, int])
+            if covered <= len(self._all) and (self.folder / name).is_file():
+                self._file, self._covered = GoOn(path=str(self.folder / name)), covered
 
 
-INPUTS = "inputs.jsonl"
+def _line(request: AnyRequest) -> bytes:
+    return msgspec.json.encode(request) + b"\n"
+
+
+INPUTS, KEPT = "inputs.jsonl", "kept.json"
 
 
 def begun(root: Path, start: Configure) -> Journal:
@@ -160,18 +171,14 @@ def _free(folder: Path) -> Journal | None:
 
 
 def _again(request: AnyRequest) -> AnyRequest | None:
-    """What has the effects of a request; None where it has none."""
+    """What has the effects of a request, once; None where it has none."""
     match request:
-        case Evaluate():
-            return request
-        case Time() | Draw():
-            return Evaluate(text=request.text)
-        case TimeIt():
-            return request
-        case Inspect(dry_run=False):
-            return request
         case Configure(seed=None, device=None, dtype=None, warn=None):
             return None
-        case Configure():
+        case Evaluate() | Configure() | Reset():
             return request
+        case Time() | Draw() | TimeIt():
+            return Evaluate(text=request.text)
+        case Inspect(dry_run=False):
+            return Evaluate(text=f"{request.setup}\n{request.text}" if request.setup else request.text)
     return None

@@ -47,7 +47,10 @@ class Session:
                 Path(path).write_text(repr(kept))
                 emit(Notice(text="kept"))
             case GoOn(path=path):
-                self.names.update(eval(Path(path).read_text()))
+                try:
+                    self.names.update(eval(Path(path).read_text()))
+                except NameError:
+                    emit(Diagnosis(code="not-kept", category="memory", title="rubbish"))
             case Evaluate(until=0):
                 return
             case Evaluate(text=text):

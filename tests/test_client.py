@@ -11,6 +11,7 @@ from pathlib import Path
 import fake_engine
 import pytest
 
+from tensorcli import client as client_module
 from tensorcli import journal
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
@@ -145,27 +146,24 @@ def test_an_engine_that_dies_during_a_request_is_replaced(pipe: Pipe) -> None:
     assert pipe.settings.seed == 5, "what was set with %seed still holds"
 
 
-def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answered(pipe: Pipe) -> None:
-    answers(pipe, "import threading; threading.Timer(0.01, os._exit, (7,)).start()")
-    assert pipe._engine._process
-    pipe._engine._process.wait(timeout=10)
-    said: list[AnyReport] = []
-    while not said:  # until its end has been noticed, which completion does not mend
-        if pipe._engine.ended:
-            pipe.ask(Complete(text="to", cursor=2), said.append)
-            assert said == []
-            said = answers(pipe, "1")
-    assert [type(each).__name__ for each in said] == ["Diagnosis", "Notice", "Value"]
-    assert isinstance(said[0], Diagnosis)
-    assert said[0].title == "the engine ended by itself with exit code 7"
-
-
 def killed(pipe: Pipe) -> None:
     """End its engine, and wait until that has been noticed."""
     assert pipe._engine._process
     pipe._engine._process.kill()
     while not pipe._engine.ended:
         pass
+
+
+def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answered(pipe: Pipe) -> None:
+    answers(pipe, "x = 1")
+    killed(pipe)
+    said: list[AnyReport] = []
+    pipe.ask(Complete(text="to", cursor=2), said.append)
+    assert said == []  # which completion does not mend
+    said = answers(pipe, "1")
+    assert [type(each).__name__ for each in said] == ["Diagnosis", "Notice", "Value"]
+    assert isinstance(said[0], Diagnosis)
+    assert said[0].title == "the engine was ended by SIGKILL, as happens when memory runs out"
 
 
 def test_what_was_assigned_is_there_again(pipe: Pipe) -> None:
@@ -193,8 +191,9 @@ def test_what_ended_the_engine_is_not_run_again_nor_what_ends_it_then(pipe: Pipe
 
 def test_a_session_that_is_long_to_run_again_is_kept_in_a_file(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(client_module, "IDLE_SECONDS", 0.0)
     answers(pipe, "x = [1]")
-    while not pipe._journal._kept:  # behind the user's back
+    while not pipe._journal._file:  # behind the user's back
         pass
     monkeypatch.setattr(journal, "AGAIN_SECONDS", 100.0)
     answers(pipe, "x.append(2)")
@@ -323,3 +322,37 @@ def test_the_real_engine_at_the_end_of_a_pipe() -> None:
     assert client.settings
     assert client.settings.seed == 3
     client.close()
+
+
+def test_ctrl_c_while_the_session_is_brought_back_runs_nothing_on_half_of_it(pipe: Pipe, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    answers(pipe, "x = 1")
+    answers(pipe, f"mine = not os.path.exists({str(first)!r})\nopen({str(first)!r}, 'w').close()")
+    answers(pipe, f"while not mine:\n open({str(again)!r}, 'w').close()")  # for ever, the second time
+    answers(pipe, "y = 2")
+    killed(pipe)
+    press_ctrl_c_once(again.exists)
+    died, notice = answers(pipe, "x = 5")
+    assert isinstance(died, Diagnosis)
+    assert isinstance(notice, Notice)
+    assert notice.text == (
+        "bringing the session back was interrupted: the next input tries it again, %reset begins anew"
+    )
+    first.unlink()
+    back, value = answers(pipe, "x + y")
+    assert isinstance(back, Notice)
+    assert back.text.startswith("the session is back")
+    assert brief([value]) == ["3"]
+
+
+def test_a_file_that_cannot_be_read_is_done_without(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(client_module, "IDLE_SECONDS", 0.0)
+    answers(pipe, "x = [1]")
+    while not (file := pipe._journal._file):
+        pass
+    monkeypatch.setattr(journal, "AGAIN_SECONDS", 100.0)
+    answers(pipe, "x.append(2)")
+    Path(file.path).write_text("rubbish")
+    killed(pipe)
+    assert brief(answers(pipe, "x"))[-1] == "[1, 2]"

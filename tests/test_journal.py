@@ -26,7 +26,8 @@ def test_only_what_changes_a_session_is_asked_again() -> None:
     ]
     assert not found.uncertain
     noted(found, Reset())
-    assert found.again() == [Reset()]
+    assert found.again()[-1] == Reset()  # what was set before it still holds
+    assert found.to_keep() is not None
     found.close()
     assert not found.folder.exists()
 
@@ -35,8 +36,8 @@ def test_what_was_broken_off_is_asked_up_to_there_and_leaves_a_doubt() -> None:
     found = journal.Journal()
     found.answered(Evaluate(text="a\nb\nc"), seconds=0.0, statement=3)
     assert (found.again(), found.uncertain) == ([Evaluate(text="a\nb\nc", until=2)], True)
-    noted(found, TimeIt(text="x"))
-    assert len(found.again()) == 1
+    noted(found, TimeIt(text="x"), Inspect(text="y", setup="z = 1"))
+    assert found.again()[1:] == [Evaluate(text="x"), Evaluate(text="z = 1\ny")]  # once
     found.close()
 
 
@@ -96,5 +97,32 @@ def test_what_is_kept_is_gone_on_with(tmp_path: Path) -> None:
     found.close()
     again = journal.latest(tmp_path)
     assert again is not None
-    assert again.again() == [GoOn(path=keep.path), Evaluate(text="y")]
+    assert again.again() == [START, Evaluate(text="x"), Evaluate(text="y")]  # the file is gone
     again.close()
+    Path(keep.path).write_bytes(b"")
+    again = journal.latest(tmp_path)
+    assert again is not None
+    assert again.again() == [GoOn(path=keep.path), Evaluate(text="y")]
+    again.drop(again.again()[0])
+    assert again.again() == [START, Evaluate(text="x"), Evaluate(text="y")]
+    again.drop(again.again()[1])
+    again.close()
+    again = journal.latest(tmp_path)
+    assert again is not None
+    assert again.again() == [START, Evaluate(text="y")]
+    again.close()
+
+
+def test_a_file_in_use_is_never_written_to() -> None:
+    found = noted(journal.Journal(), TimeIt(text="x"))
+    keep, number = found.to_keep() or (None, 0)
+    assert keep is not None
+    found.kept(keep, number)
+    noted(found, TimeIt(text="y"))
+    other, _ = found.to_keep() or (None, 0)
+    noted(found, TimeIt(text="z"))
+    third, _ = found.to_keep() or (None, 0)
+    assert other is not None
+    assert third is not None
+    assert other.path == third.path != keep.path
+    found.close()

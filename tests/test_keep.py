@@ -81,6 +81,10 @@ def test_another_session_goes_on_bit_for_bit(tmp_path):
         ("w = torch.ones(3, requires_grad=True); y = w * 2", "a tensor with autograd's graph behind it"),
         ("x = torch.zeros(1000)", "4,000 bytes of tensors, and 100 are the most"),
         ("g = (i for i in range(3))", "TypeError: cannot pickle 'generator' object"),
+        ("a = np.zeros(2); t = torch.from_numpy(a)", "an array that shares its memory"),
+        ("a = np.zeros(2); v = a[1:]", "an array that shares its memory"),
+        ("t = torch.ones(2); a = t.numpy()", "an array that shares its memory"),
+        ("m = nn.Linear(1, 1); o = torch.optim.LBFGS(m.parameters())", "a model or optimizer with hooks"),
     ],
 )
 def test_what_has_no_place_in_a_file_is_said_and_writes_none(tmp_path, text, why):
@@ -114,3 +118,38 @@ def test_arrays_keep_what_they_share(tmp_path):
     asked(other, report.GoOn(path=str(tmp_path / "s")))
     assert other.names["ys"][0] is other.names["ys"][1] is other.names["a"]
     assert isinstance(other.names["a"], np.ndarray)
+
+
+def test_closures_share_their_cells_and_settings_hold(tmp_path):
+    session, other = Session(seed=1, trust=True), Session(seed=1, trust=True)
+    text = """
+def pair():
+    c = 0
+    def up():
+        nonlocal c
+        c += 1
+    def get():
+        return c
+    return up, get
+up, get = pair()
+w = torch.ones(2, requires_grad=True)
+w.sum().backward()
+def f(x: int, *, q=w):
+    return x
+f.w = w
+del F
+torch.set_grad_enabled(False)
+"""
+    asked(session, report.Evaluate(text=text))
+    assert isinstance(kept(session, tmp_path / "s"), report.Notice)
+    torch.set_grad_enabled(True)
+    asked(other, report.GoOn(path=str(tmp_path / "s")))
+    assert torch.is_grad_enabled() is False
+    torch.set_grad_enabled(True)
+    names = other.names
+    names["up"]()
+    assert names["get"]() == 1
+    assert "F" not in names
+    assert names["f"].__kwdefaults__["q"] is names["w"] is names["f"].w
+    assert names["w"].grad.tolist() == [1.0, 1.0]
+    assert names["f"].__annotations__ == {"x": int}

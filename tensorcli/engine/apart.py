@@ -50,6 +50,18 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 )
 
 
+def settings() -> list[Any]:
+    """What the library keeps for all, as it is now."""
+    return [get() for get, _ in _SETTINGS]
+
+
+def set_settings(values: list[Any]) -> None:
+    """Make all that the library keeps for all these, as `settings` gave them."""
+    for (get, put), value in zip(_SETTINGS, values, strict=True):
+        if get() != value:
+            put(value)
+
+
 class Settings:
     """What the library keeps for all, as it is now."""
 

@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 
 from tensorcli.engine import apart, randomness
@@ -29,18 +30,22 @@ def save(session: "Session", path: Path, *, max_nbytes: int) -> int:
     Raises NotKept: for autograd's graphs, hooks and generators, for what is too large, and for an OSError.
     """
     names = {name: value for name, value in session.names.items() if session.start.get(name, session) is not value}
+    grads: list[tuple[torch.Tensor, torch.Tensor]] = []  # which pickle leaves out: found while it takes the names
     try:
+        _check(list(names.values()), max_nbytes)
         state = {
             "names": names,
-            "grads": _checked(list(names.values()), max_nbytes),
+            "grads": grads,
+            "gone": [name for name in session.start if name not in session.names],
             "random": randomness.state(),
             "settings": session.settings(),
+            "library": apart.settings(),
             "inputs": session.inputs,
             "held": session.held,
             "sources": session.sources,
         }
         written = io.BytesIO()
-        torch.save(state, written, pickle_module=_pickling(session.start))
+        torch.save(state, written, pickle_module=_pickling(session.start, grads))
         fresh = path.with_suffix(".new")
         fresh.write_bytes(written.getbuffer())
         os.replace(fresh, path)
@@ -55,37 +60,53 @@ def load(session: "Session", path: Path) -> None:
     """Make a session what it was when it was saved. Raises NotKept where the file cannot be read."""
     _World.names, _World.start = session.names, session.start
     try:
-        state = torch.load(path, weights_only=False, pickle_module=_pickling(session.start))
+        state = torch.load(path, weights_only=False, pickle_module=_pickling(session.start, []))
     except Exception as error:
         raise NotKept(f"{type(error).__name__}: {error}".split("\n")[0][:200]) from None
     finally:
         _World.names, _World.start = {}, {}
     session.names.update(state["names"])
+    for name in state["gone"]:
+        session.names.pop(name, None)
     for x, grad in state["grads"]:
         x.grad = grad
     session.inputs, session.held = state["inputs"], state["held"]
     session.sources.update(state["sources"])
     session.restore_settings(state["settings"])
+    apart.set_settings(state["library"])
     randomness.restore(state["random"])
 
 
-def _checked(values: list[Any], max_nbytes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The tensors that have gradients, and these. Raises NotKept for what a file could not give back as it is."""
-    storages: dict[int, int] = {}
-    grads = []
-    for value in apart.reachable(values):
-        if isinstance(value, torch.Tensor):
+def _check(values: list[Any], max_nbytes: int) -> None:
+    """Raise NotKept for what a file would take too much of, or could not share as it is shared now."""
+    behind = apart.reachable(values)
+    storages = {
+        x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
+        for x in behind
+        if isinstance(x, torch.Tensor) and x.layout is torch.strided
+    }
+    arrays = [x for x in behind if isinstance(x, np.ndarray)]
+    if any(x.base is not None for x in arrays) or any(x.nbytes and x.ctypes.data in storages for x in arrays):
+        raise NotKept("an array that shares its memory")
+    nbytes = sum(storages.values()) + sum(x.nbytes for x in arrays)
+    if nbytes > max_nbytes:
+        raise NotKept(f"{nbytes:,} bytes of tensors, and {max_nbytes:,} are the most")
+
+
+def _whole(value: Any, grads: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Note a tensor's gradient. Raises NotKept for what pickle would take something away from."""
+    match value:
+        case torch.Tensor():
             if value.grad_fn is not None:
                 raise NotKept("a tensor with autograd's graph behind it")
-            if value._backward_hooks or getattr(value, "_post_accumulate_grad_hooks", None):
-                raise NotKept("a tensor with hooks")
+            if value._backward_hooks or getattr(value, "_post_accumulate_grad_hooks", None) or value.is_inference():
+                raise NotKept("a tensor with hooks, or of inference mode")
             if value.grad is not None:
                 grads.append((value, value.grad))
-            if value.layout is torch.strided:
-                storages[value.untyped_storage()._cdata] = value.untyped_storage().nbytes()
-    if (nbytes := sum(storages.values())) > max_nbytes:
-        raise NotKept(f"{nbytes:,} bytes of tensors, and {max_nbytes:,} are the most")
-    return grads
+        case torch.nn.Module() | torch.optim.Optimizer():
+            hooked = any(held and "hook" in name for name, held in vars(value).items() if isinstance(held, dict))
+            if hooked or isinstance(value, torch.optim.LBFGS):
+                raise NotKept("a model or optimizer with hooks")
 
 
 class _World:
@@ -95,8 +116,8 @@ class _World:
     start: ClassVar[dict[str, Any]] = {}
 
 
-def _pickling(start: dict[str, Any]) -> Any:
-    """A module like pickle for a session that began with these names."""
+def _pickling(start: dict[str, Any], grads: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    """A module like pickle for a session that began with these names; `grads` takes the gradients that it comes by."""
     own = {id(value): name for name, value in start.items() if not isinstance(value, str)}
 
     class Pickler(pickle.Pickler):
@@ -107,11 +128,18 @@ def _pickling(start: dict[str, Any]) -> Any:
                 return _reduced(value)
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
+            if isinstance(value, types.CellType):
+                return _cell, ()
+            _whole(value, grads)
             return NotImplemented
 
     found = types.ModuleType("pickling")
     vars(found).update(vars(pickle), Pickler=Pickler)
     return found
+
+
+def _cell() -> types.CellType:
+    return types.CellType()
 
 
 def _started(name: str) -> Any:
@@ -121,8 +149,9 @@ def _started(name: str) -> Any:
 def _reduced(function: types.FunctionType) -> tuple[Any, ...]:
     """How a function of the session's is made again: from its code, over the session's names."""
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    state = (function.__defaults__, function.__kwdefaults__, cells, vars(function), function.__qualname__)
-    made = marshal.dumps(function.__code__), function.__name__, function.__module__
+    facts = {name: getattr(function, name) for name in _FACTS}
+    state = facts, cells, vars(function)
+    made = marshal.dumps(function.__code__), function.__name__, function.__module__, function.__closure__
     return _function, made, state, None, None, _fill
 
 
@@ -136,17 +165,20 @@ def _content(cell: types.CellType) -> Any:
         return _EMPTY
 
 
-def _function(code: bytes, name: str, module: str) -> types.FunctionType:
-    found = marshal.loads(code)
-    cells = tuple(types.CellType() for _ in found.co_freevars)
-    made = types.FunctionType(found, _World.names, name, None, cells or None)
+_FACTS = ("__defaults__", "__kwdefaults__", "__qualname__", "__annotations__", "__doc__")
+
+
+def _function(code: bytes, name: str, module: str, cells: tuple[types.CellType, ...] | None) -> types.FunctionType:
+    made = types.FunctionType(marshal.loads(code), _World.names, name, None, cells)
     made.__module__ = module
     return made
 
 
 def _fill(function: types.FunctionType, state: tuple[Any, ...]) -> None:
-    """Give a function what may hold the function itself."""
-    function.__defaults__, function.__kwdefaults__, cells, attributes, function.__qualname__ = state
+    """Give a function, and the cells that it may share with others, what may hold the function itself."""
+    facts, cells, attributes = state
+    for name, value in facts.items():
+        setattr(function, name, value)
     for cell, content in zip(function.__closure__ or (), cells, strict=True):
         if content != _EMPTY:
             (cell.cell_contents,) = content
