@@ -9,12 +9,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorcli import child, wire
-from tensorcli.journal import Journal
 from tensorcli.report import AnyReport, AnyRequest, Complete, Diagnosis, GoOn, Keep, Notice, Reset, Settings
 from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
+    from tensorcli.journal import Journal
 
 Emit = Callable[[AnyReport], None]
 
@@ -139,8 +139,10 @@ class Pipe:
         warn: bool = False,
         command: list[str] | None = None,
         on_hello: OnHello | None = None,
-        journal: Journal | None = None,
+        journal: "Journal | None" = None,
     ) -> None:
+        from tensorcli.journal import Journal  # whose lock takes a while to import, and only a Pipe has one
+
         self._command = command or engine_command(
             seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn
         )
@@ -150,7 +152,8 @@ class Pipe:
         self._journal = journal or Journal()
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
         self._trust = trust
-        self._asked, self._sent_at = 0, time.monotonic()
+        self._asked = 0  # requests, completions left aside
+        self._sent_at = time.monotonic()
         self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
 
@@ -170,6 +173,7 @@ class Pipe:
             if not engine.ended:
                 self._exchange(engine, request, emit)
             return
+        self._asked += 1
         if engine.ended:
             if engine.settings:
                 emit(self._obituary(None))
@@ -203,14 +207,17 @@ class Pipe:
 
     def _keep(self, engine: child.Engine) -> None:
         """Have the session kept where that is worth while, once nothing has been asked for a moment."""
-        number = self._asked = self._asked + 1
+        if not self._journal.worth_keeping:
+            return
+        asked = self._asked
 
         def keep() -> None:
-            if number != self._asked or engine.ended or (found := self._journal.to_keep()) is None:
+            if asked != self._asked or engine.ended or (found := self._journal.to_keep()) is None:
                 return
             request, count = found
             answers: list[AnyReport] = []
-            if self._exchange(engine, request, answers.append) and answers and isinstance(answers[-1], Notice):
+            told = self._exchange(engine, request, answers.append) and isinstance(answers[-1], Notice)
+            if told and asked == self._asked:  # else it may hold what the journal does not know to be answered
                 self._journal.kept(request, count)
 
         timer = threading.Timer(IDLE_SECONDS, keep)

@@ -61,9 +61,14 @@ class Journal:
             self._add(replace(again, until=statement - 1))
             self._seconds += seconds
 
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether a file would save time, or a doubt, and has not been tried for since the last request."""
+        return self._number != self._tried and (self.uncertain or self._seconds >= AGAIN_SECONDS)
+
     def to_keep(self) -> tuple[Keep, int] | None:
         """A request that keeps the session in a file, where that is worth while, and its number for `kept`."""
-        if self._number == self._tried or not (self.uncertain or self._seconds >= AGAIN_SECONDS):
+        if not self.worth_keeping:
             return None
         self._tried = self._number
         one, other = (str(self.folder / f"session{number}") for number in range(2))
@@ -78,7 +83,8 @@ class Journal:
         self._seconds, self.uncertain = 0.0, False
         self._write(KEPT, msgspec.json.encode((Path(request.path).name, self._covered)))
         if before:
-            Path(before.path).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(before.path).unlink()
 
     def again(self) -> Sequence[AnyRequest]:
         """What to ask a new engine, in this order."""
@@ -88,12 +94,13 @@ class Journal:
         """Forget a request that ends every engine; of a file that cannot be read, the file alone."""
         if isinstance(request, GoOn):
             self._file, self._covered = None, 0
-            (self.folder / KEPT).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / KEPT).unlink()
             return
         at = next((at for at, each in enumerate(self._all) if each is request), None)
         if at is not None:
             del self._all[at]
-            self._write(INPUTS, b"".join(map(_line, self._all)))
+            self._write_inputs()
 
     def close(self) -> None:
         """Let another process have it; what is not worth that, or was never meant to last, is removed."""
@@ -111,6 +118,9 @@ class Journal:
             with suppress(OSError), (self.folder / INPUTS).open("ab") as file:
                 file.write(b"".join(map(_line, fresh)))
 
+    def _write_inputs(self) -> None:
+        self._write(INPUTS, b"".join(map(_line, self._all)))
+
     def _write(self, name: str, content: bytes) -> None:
         """Write a file of the folder, all at once, where it is to last."""
         if not self._temporary:
@@ -122,9 +132,12 @@ class Journal:
     def _read(self) -> None:
         """Take up what an earlier process wrote; a line that was cut off is left out."""
         with suppress(OSError):
-            for line in (self.folder / INPUTS).read_bytes().splitlines():
+            written = (self.folder / INPUTS).read_bytes()
+            for line in written.splitlines():
                 with suppress(msgspec.MsgspecError):
                     self._all.append(_decode.decode(line))
+            if not written.endswith(b"\n"):  # else the next one would stand behind half a line
+                self._write_inputs()
         with suppress(OSError, msgspec.MsgspecError):
             name, covered = msgspec.json.decode((self.folder / KEPT).read_bytes(), type=tuple[str, int])
             if covered <= len(self._all) and (self.folder / name).is_file():

@@ -70,6 +70,10 @@ def test_another_process_goes_on_with_the_newest_that_nobody_uses(tmp_path: Path
     again = journal.latest(tmp_path)
     assert again is not None
     assert again.again() == [START, Evaluate(text="x = 1")]
+    noted(again, Evaluate(text="y = 2")).close()
+    again = journal.latest(tmp_path)
+    assert again is not None
+    assert again.again() == [START, Evaluate(text="x = 1"), Evaluate(text="y = 2")]
     again.close()
 
 

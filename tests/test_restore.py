@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from test_client import killed
 
 from tensorcli import journal
 from tensorcli.client import Pipe
@@ -60,13 +61,6 @@ def pipe():
     client = Pipe(seed=3, trust=True)
     yield client
     client.close()
-
-
-def killed(pipe: Pipe) -> None:
-    assert pipe._engine._process
-    pipe._engine._process.kill()
-    while not pipe._engine.ended:
-        pass
 
 
 def test_between_inputs_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[str]]) -> None:
