@@ -208,12 +208,10 @@ def _new_session(**settings: Any) -> "Journal | None":
 
 def _sessions() -> Path | None:
     """Where this user's sessions are kept; None where there is no place."""
-    from platformdirs import user_state_path
+    from tensorcli.repl.history import own_folder
 
-    try:
-        return user_state_path("tensorcli", appauthor=False) / "sessions"
-    except (OSError, RuntimeError):  # no home directory at all
-        return None
+    folder = own_folder()
+    return folder and folder / "sessions"
 
 
 @app.command(

@@ -112,16 +112,14 @@ def _parsed(text: str) -> tuple[list[str], dict[str, Any]]:
     for name, kind in OPTIONS.items():
         options.add_argument(*(("-s", name) if name == "--setup" else (name,)), **kind)
     try:
-        given = vars(options.parse_intermixed_args(shlex.split(text)))
+        found, unknown = options.parse_known_intermixed_args(shlex.split(text))
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from None
-    except ValueError as error:
-        if not (unknown := re.match(r"unrecognized arguments: (\S+)", str(error))):
-            raise
-        close = difflib.get_close_matches(unknown[1], OPTIONS, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"there are -s, {', '.join(OPTIONS)}"
-        where = "; tensorcli bench has more of them, for files" if not close else ""
-        raise ValueError(f"%bench has no option {unknown[1]}: {advice}{where}") from None
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], OPTIONS, n=1)
+        there = f"there are -s, {', '.join(OPTIONS)}; tensorcli bench has more of them, for files"
+        raise ValueError(f"%bench has no option {unknown[0]}: {f'did you mean {close[0]}?' if close else there}")
+    given = vars(found)
     for name in ("devices", "dtypes", "threads"):
         given[name] = tuple(given[name])
     for option, seconds in (("--min-time", given["min_seconds"]), ("--max-time", given["max_seconds"])):

@@ -55,25 +55,12 @@ def settings() -> list[Any]:
     return [get() for get, _ in _SETTINGS]
 
 
-def set_settings(values: list[Any]) -> None:
-    """Make all that the library keeps for all these, as `settings` gave them."""
-    for (get, put), value in zip(_SETTINGS, values, strict=True):
-        if get() != value:
-            put(value)
-
-
-class Settings:
-    """What the library keeps for all, as it is now."""
-
-    def __init__(self) -> None:
-        self._before = [(get, put, get()) for get, put in _SETTINGS]
-
-    def put_back(self) -> bool:
-        """Make all as it was; whether anything had been changed."""
-        changed = [(put, value) for get, put, value in self._before if get() != value]
-        for put, value in changed:
-            put(value)
-        return bool(changed)
+def put_settings(values: list[Any]) -> bool:
+    """Make them what `settings` gave; whether any was another."""
+    changed = [(put, value) for (get, put), value in zip(_SETTINGS, values, strict=True) if get() != value]
+    for put, value in changed:
+        put(value)
+    return bool(changed)
 
 
 @contextmanager
@@ -82,7 +69,7 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
 
     Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
     """
-    settings = Settings()
+    before = settings()
     with randomness.put_back(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         if random_state is not None:
@@ -91,7 +78,7 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
             with interrupts.deadline(seconds) if seconds is not None else nullcontext():
                 yield
         finally:
-            settings.put_back()
+            put_settings(before)
 
 
 # Under --trust no gate keeps what is tried from the world outside: Python's audit events do.

@@ -250,9 +250,7 @@ class _Case:
                 break
             except KeyboardInterrupt:
                 raise
-            except (
-                BaseException
-            ) as error:  # it ran once, but not again: memory that went elsewhere, a device that was lost
+            except BaseException as error:  # once it ran: memory went elsewhere, or a device was lost
                 lost = sampling.current
                 del tasks[lost]
                 self.trials = [_failed(trial, error) if trial.name == lost else trial for trial in self.trials]

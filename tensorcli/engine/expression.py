@@ -85,12 +85,12 @@ class Expression:
         """What it gives. Says what it changes in its notes. Raises Unfit."""
         randomness.seed(self._seed)  # the same random numbers for all
         before = self._states()
-        settings = apart.Settings()
+        settings = apart.settings()
         try:
             with self.kept():
                 result = self._session.value(self._statements, self.names, emit)
         finally:
-            changes_settings = settings.put_back()
+            changes_settings = apart.put_settings(settings)
         if changes_settings:
             raise Unfit("it changes a setting of torch's, which holds for the others too: write it in the setup")
         after = self._states()

@@ -73,7 +73,7 @@ def load(session: "Session", path: Path) -> None:
     session.inputs, session.held = state["inputs"], state["held"]
     session.sources.update(state["sources"])
     session.restore_settings(state["settings"])
-    apart.set_settings(state["library"])
+    apart.put_settings(state["library"])
     randomness.restore(state["random"])
 
 

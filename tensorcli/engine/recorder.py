@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tensorcli import language, report
 from tensorcli.engine import costs, describe, diagrams, environment, relations
 from tensorcli.engine.instrument import ENTER, LEAVE, STEP, Site, takes_inputs
+from tensorcli.engine.work import Watching
 
 _LOOKS = 30
 MAX_MODULES = 500  # opened in one statement
@@ -308,7 +308,7 @@ def _title(module: torch.nn.Module) -> str:
     return kind if list(module.children()) else f"{kind}({facts})"
 
 
-class Account(TorchDispatchMode):
+class Account(Watching):
     """Adds up what the operators cost that are called while it is on, and the memory that tensors take."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -341,11 +341,6 @@ class Account(TorchDispatchMode):
             key = self._dead.popleft().key
             self._live_nbytes -= self._live.pop(key, 0)
             del self._references[key]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: torch would import its compiler, more than a second's worth, to keep it from seeing this mode."""
-        return False
 
     def __torch_dispatch__(
         self, operator: Any, types: Any, arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None

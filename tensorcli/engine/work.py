@@ -36,8 +36,17 @@ def observed(call: Callable[[], Any]) -> tuple[Any, Work | None]:
     return value, observer.found()
 
 
-class _Observer(TorchDispatchMode):
-    """Sees every operator."""
+class Watching(TorchDispatchMode):
+    """A mode that sees every operator and is cheap to turn on."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler, more than a second's worth, to keep it from seeing this mode."""
+        return False
+
+
+class _Observer(Watching):
+    """Adds up what it sees."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -46,11 +55,6 @@ class _Observer(TorchDispatchMode):
         self._most, self._roundoff = 0, 0.0
         self._terms: dict[int, int] = {}  # by the storage of what they were summed to
         self._known, self._looked = True, 0.0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: torch would import its compiler, more than a second's worth, to keep it from seeing this mode."""
-        return False
 
     def found(self) -> Work | None:
         known = Work(self._flops, self._nbytes, self._most, self._roundoff, self._looked)

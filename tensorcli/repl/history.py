@@ -7,13 +7,19 @@ from pathlib import Path
 from prompt_toolkit.history import FileHistory
 
 
-def own_path() -> Path | None:
-    """Where this user's inputs are kept; None where there is no place."""
+def own_folder() -> Path | None:
+    """Where this user's inputs and sessions are kept; None where there is no place."""
     from platformdirs import user_state_path
 
     with suppress(OSError, RuntimeError):  # no home directory at all
-        return user_state_path("tensorcli", appauthor=False) / "history"
+        return user_state_path("tensorcli", appauthor=False)
     return None
+
+
+def own_path() -> Path | None:
+    """Where this user's inputs are kept; None where there is no place."""
+    folder = own_folder()
+    return folder and folder / "history"
 
 
 class Inputs(FileHistory):
