@@ -216,7 +216,7 @@ class Pipe:
                 return
             request, count = found
             answers: list[AnyReport] = []
-            told = self._exchange(engine, request, answers.append) and isinstance(answers[-1], Notice)
+            told = self._exchange(engine, request, answers.append) and any(isinstance(each, Notice) for each in answers)
             if told and asked == self._asked:  # else it may hold what the journal does not know to be answered
                 self._journal.kept(request, count)
 
