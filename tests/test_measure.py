@@ -252,9 +252,8 @@ def test_timeit_takes_any_time_to_spend():
 def test_a_real_clock_measures_a_real_operation():
     x = torch.rand(8, 8)
     timing = measure.timeit(measure.loop_of(lambda: x @ x), device="cpu", min_seconds=0.02, source="x @ x")
-    assert timing.calls_per_sample >= 10
-    assert 0 < timing.low <= timing.median <= timing.high
-    assert min(timing.samples) * timing.calls_per_sample > 0
+    assert 0 < min(timing.samples) <= timing.median <= max(timing.samples)
+    assert timing.calls_per_sample >= 1
 
 
 def test_the_clock_of_an_accelerator_waits_for_its_work(monkeypatch):
