@@ -34,6 +34,9 @@ Emit = Callable[[AnyReport], None]
 Ask = Callable[[AnyRequest, Emit], None]
 
 
+Argument = Literal["", "code", "names", "files", "commands"] | tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Call:
     """A command as it was typed: its argument (a cell's lines below it), and what it can work with."""
@@ -46,12 +49,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Command:
-    """One entry of the table. `run` says what to ask the engine, or answers by itself."""
+    """One entry of the table. `run` says what to ask the engine, or answers by itself.
+
+    `argument` is what completion offers behind it: a kind of thing, or the words themselves.
+    """
 
     name: str
     usage: str
     help: str
     run: Callable[[Call], AnyRequest | Notice | Diagnosis]
+    argument: Argument = ""
 
 
 # The commands.
@@ -170,24 +177,40 @@ def _help(call: Call) -> Notice | Diagnosis:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("%time", "%time STATEMENT", "run a statement and say how long it took", _time),
-        Command("%%time", "%%time", "on the first line: time all lines below it", _time),
-        Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit),
-        Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit),
-        Command("%bench", "%bench EXPR, EXPR", "compare expressions, or measure a workload: %bench matmul", _bench),
-        Command("%%bench", "%%bench", "on the first line: compare the lines below it", _bench),
-        Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check),
-        Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot),
+        Command("%time", "%time STATEMENT", "run a statement and say how long it took", _time, "code"),
+        Command("%%time", "%%time", "on the first line: time all lines below it", _time, "code"),
+        Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit, "code"),
+        Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit, "code"),
+        Command(
+            "%bench", "%bench EXPR, EXPR", "compare expressions, or measure a workload: %bench matmul", _bench, "code"
+        ),
+        Command("%%bench", "%%bench", "on the first line: compare the lines below it", _bench, "code"),
+        Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check, "code"),
+        Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot, "code"),
         Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),
-        Command("%device", "%device [NAME]", "show or set the default device: cpu, cuda, cuda:1", _device),
-        Command("%dtype", "%dtype [NAME]", "show or set the default dtype: float32, float64", _dtype),
+        Command(
+            "%device",
+            "%device [NAME]",
+            "show or set the default device: cpu, cuda, cuda:1",
+            _device,
+            ("cpu", "cuda", "meta"),
+        ),
+        Command(
+            "%dtype",
+            "%dtype [NAME]",
+            "show or set the default dtype: float32, float64",
+            _dtype,
+            ("float32", "float64", "float16", "bfloat16"),
+        ),
         Command("%seed", "%seed [N]", "show the seed, or seed every generator with N", _seed),
-        Command("%warn", "%warn [on|off]", "tell of mistakes that raise nothing, once for each kind", _warn),
+        Command(
+            "%warn", "%warn [on|off]", "tell of mistakes that raise nothing, once for each kind", _warn, ("on", "off")
+        ),
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
         Command("%explain", "%explain [CODE]", "the page of a kind of mistake; all kinds without a code", _explain),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
-        Command("%help", "%help [COMMAND]", "this list, or one line of it", _help),
+        Command("%help", "%help [COMMAND]", "this list, or one line of it", _help, "commands"),
         Command("!nvidia-smi", "!nvidia-smi", "the same as %devices", _devices),
     )
 }

@@ -1,0 +1,47 @@
+"""config.toml: what is wrong in it is said and left out, and nothing breaks."""
+
+from pathlib import Path
+
+import pytest
+
+from tensorcli.config import Config, read
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_every_default_holds(tmp_path):
+    assert read(tmp_path / "config.toml") == read(None) == (Config(), [])
+
+
+def test_what_stands_there_holds(tmp_path):
+    assert read(written(tmp_path, 'keys = "vi"\noutlook = false\n')) == (Config(keys="vi", outlook=False), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("keys =", "is not TOML: Invalid value (at end of document)"),
+        ('kyes = "vi"', "has kyes, which is none of keys, theme, complete_while_typing, outlook, pager, max_memory"),
+        ('keys = "vim"', "has keys = 'vim': Invalid enum value 'vim'"),
+        ("outlook = 1", "has outlook = 1: Expected bool, got int"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_rest_holds(tmp_path, text, problem):
+    path = written(tmp_path, text)
+    assert read(path) == (Config(), [f"{path} {problem}"])
+
+
+def test_a_wrong_key_spoils_no_other(tmp_path):
+    config, problems = read(written(tmp_path, 'keys = "vi"\ntheme = "pink"\n'))
+    assert config == Config(keys="vi")
+    assert len(problems) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    config, problems = read(tmp_path)
+    assert config == Config()
+    assert problems[0].startswith(f"{tmp_path} cannot be read: ")
