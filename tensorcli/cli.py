@@ -157,10 +157,12 @@ def repl(
     width: Width = None,
 ) -> None:
     """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
+    from tensorcli import config
     from tensorcli import repl as room
 
     chosen = _seed(seed)
     last = _last_session() if resume else None
+    preferences = config.own()
 
     def engine() -> "Client":
         from tensorcli.client import Pipe
@@ -173,11 +175,8 @@ def repl(
         return _screen(json=json, no_color=no_color, width=width)
 
     if sys.stdin is not None and sys.stdin.isatty() and not json:
-        _leave(
-            lambda: room.repl(
-                engine, screen, seed=chosen, pretend=pretend and pretend.value, color=False if no_color else None
-            )
-        )
+        pretended, color = pretend and pretend.value, False if no_color else None
+        _leave(lambda: room.repl(engine, screen, seed=chosen, pretend=pretended, color=color, preferences=preferences))
     if sys.stdin is not None and sys.stdin.isatty():
         sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
     shown = screen()

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 from tensorcli import measuring
+from tensorcli.config import Preferences
 from tensorcli.pieces import Piece, clean, split
 from tensorcli.report import (
     AnyReport,
@@ -45,6 +46,7 @@ class Call:
     width: int
     max_values: int
     history: Sequence[str]
+    preferences: Preferences | None = None  # of a prompt
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ def submit(
     width: int = 80,
     max_values: int = 1000,
     history: Sequence[str] = (),
+    preferences: Preferences | None = None,
     keep_going: bool = False,
 ) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
@@ -256,7 +259,7 @@ def submit(
             )
         else:
             argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
-            request = _command(piece, Call(argument, width, max_values, history))
+            request = _command(piece, Call(argument, width, max_values, history, preferences))
             if isinstance(request, Time | TimeIt):
                 below = 0 if piece.argument else 1
                 line = first_line + piece.line - 1 + below

@@ -1,11 +1,12 @@
 """What a user may settle in config.toml, and what is wrong with what stands there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 Keys = Literal["emacs", "vi"]
-Theme = Literal["dark", "light"]
+Theme = Literal["auto", "dark", "light"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,27 @@ class Config:
     """One field for each key of config.toml; its default is what holds without one."""
 
     keys: Keys = field(default="emacs", metadata={"help": "the keys of the prompt: emacs or vi"})
-    theme: Theme = field(default="dark", metadata={"help": "the terminal's background: dark or light"})
+    theme: Theme = field(default="auto", metadata={"help": "the terminal's background: dark, light, or auto"})
     complete_while_typing: bool = field(default=False, metadata={"help": "offer completions without Tab"})
     outlook: bool = field(default=True, metadata={"help": "say below a line what it would give, while it is written"})
     pager: bool = field(default=True, metadata={"help": "show what does not fit on the screen in a pager"})
     max_memory: str = field(default="", metadata={"help": "the most memory the engine may take, such as 8 GiB"})
+
+
+@dataclass
+class Preferences:
+    """What holds now: what the file says, but for what %config changed since. `problems` are the file's."""
+
+    config: Config = field(default_factory=Config)
+    path: Path | None = None
+    problems: Sequence[str] = ()
+
+
+def own() -> Preferences:
+    """What this user's file says."""
+    path = own_path()
+    config, problems = read(path)
+    return Preferences(config, path, problems)
 
 
 def own_path() -> Path | None:
@@ -34,10 +51,12 @@ def read(path: Path | None) -> tuple[Config, list[str]]:
     """The configuration in a file, and a sentence for each thing in it that is wrong and so is left out."""
     try:
         written = path.read_text("utf-8-sig") if path else ""
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Config(), []
     except (OSError, UnicodeDecodeError) as error:
         return Config(), [f"{path} cannot be read: {error}"]
+    if not written.strip():
+        return Config(), []
     import tomllib
 
     try:

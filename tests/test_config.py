@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tensorcli.config import Config, read
+from tensorcli.repl.toolbar import banner
 
 
 def written(folder: Path, text: str) -> Path:
@@ -39,6 +40,11 @@ def test_a_wrong_key_spoils_no_other(tmp_path):
     config, problems = read(written(tmp_path, 'keys = "vi"\ntheme = "pink"\n'))
     assert config == Config(keys="vi")
     assert len(problems) == 1
+
+
+def test_the_prompt_says_what_is_wrong_below_its_banner(tmp_path):
+    _, problems = read(written(tmp_path, 'keys = "vim"\n'))
+    assert banner(7, problems=problems).split("\n")[2:] == [f"warning: {problems[0]}", ""]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

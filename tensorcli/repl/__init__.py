@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
+    from tensorcli.config import Preferences
     from tensorcli.show import Screen
 
 
@@ -17,13 +18,14 @@ def repl(
     pretend: str | None = None,
     color: bool | None = None,
     history: Path | None = None,
+    preferences: "Preferences | None" = None,
 ) -> int:
     """Prompt, ask and show until the user leaves; the exit code is 0, or 1 where the terminal went away.
 
     A function in place of the client or the screen is called once the first prompt is drawn, so that what it imports
     keeps nobody waiting. `seed` and `pretend` are for the banner. `color` False draws the prompt without colours; None
-    leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. The client is
-    closed at the end.
+    leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. `preferences` are
+    the user's, which %config changes. The client is closed at the end.
     """
     from tensorcli.repl.loop import run, terminal
 
@@ -31,7 +33,15 @@ def repl(
     make_screen = screen if callable(screen) else lambda: screen
     try:
         with terminal():
-            return run(make_client, make_screen, seed=seed, pretend=pretend, color=color, history=history)
+            return run(
+                make_client,
+                make_screen,
+                seed=seed,
+                pretend=pretend,
+                color=color,
+                history=history,
+                preferences=preferences,
+            )
     except OSError:  # the terminal is gone, or its stdout closed: there is nobody to tell
         return 1
 

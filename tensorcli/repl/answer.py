@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.output import Output
 
 from tensorcli.commands import submit
+from tensorcli.config import Preferences
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Waiting:
 class Answers:
     """What is remembered from one input to the next: the inputs, the last time and the last texts suggested."""
 
+    preferences: Preferences = field(default_factory=Preferences)
     inputs: list[str] = field(default_factory=list)
     seconds: float | None = None
     suggested: tuple[str, ...] = ()
@@ -62,7 +64,7 @@ class Answers:
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
             screen.show(report)
 
-        submit(text, client.ask, show, width=screen.width, history=self.inputs)
+        submit(text, client.ask, show, width=screen.width, history=self.inputs, preferences=self.preferences)
         screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed

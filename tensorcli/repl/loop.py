@@ -24,6 +24,7 @@ from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
+from tensorcli.config import Preferences
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept
 from tensorcli.repl.toolbar import banner, toolbar
@@ -52,6 +53,7 @@ class _Room:
 class _Extras:
     """What the prompt can do without, each from the moment it is there."""
 
+    preferences: Preferences
     room: _Room | None = None
     completer: Completer | None = None
     lexer: Lexer | None = None
@@ -73,9 +75,10 @@ def run(
     pretend: str | None = None,
     color: bool | None,
     history: Path | None,
+    preferences: Preferences | None = None,
 ) -> int:
     """Prompt until the user leaves; the exit code."""
-    extras = _Extras()
+    extras = _Extras(preferences or Preferences())
     prompt = _prompt(extras, color=color, history=history)
     furnished: Future[_Room] = Future()
 
@@ -93,7 +96,7 @@ def run(
 
     prompt.app.after_render += begin
     with keys_kept():
-        prompt.output.write(banner(seed, pretend=pretend))
+        prompt.output.write(banner(seed, pretend=pretend, problems=extras.preferences.problems))
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:
@@ -140,7 +143,7 @@ def _furnish(
     from tensorcli.repl.answer import Answers, Waiting
     from tensorcli.repl.completion import EngineCompleter
 
-    room = _Room(client(), screen(), Answers(), Waiting(prompt.output))
+    room = _Room(client(), screen(), Answers(extras.preferences), Waiting(prompt.output))
 
     def on_hello(_settings: "Settings") -> None:
         room.waiting.clear()

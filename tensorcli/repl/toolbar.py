@@ -1,6 +1,7 @@
 """The lines about the session: the banner above the first prompt and the bar below each one."""
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 HINT = "Type an expression. %help for commands, Ctrl-D to leave."
 
 
-def banner(seed: int, *, pretend: str | None = None) -> str:
-    """The first two lines, known before any engine is up."""
+def banner(seed: int, *, pretend: str | None = None, problems: Sequence[str] = ()) -> str:
+    """The first two lines, known before any engine is up, and one for each of the `problems` of the configuration."""
     device = f" - a {pretend} device is pretended" if pretend else ""
-    return f"tensorcli {__version__} - {_torch()} - seed {seed}{device}\n{HINT}\n"
+    lines = [f"tensorcli {__version__} - {_torch()} - seed {seed}{device}", HINT, *(f"warning: {p}" for p in problems)]
+    return "\n".join(lines) + "\n"
 
 
 def _torch() -> str:
