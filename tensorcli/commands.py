@@ -11,7 +11,7 @@ import msgspec
 
 from tensorcli import measuring
 from tensorcli.config import Preferences
-from tensorcli.pieces import Piece, clean, split
+from tensorcli.pieces import Piece, cells, split
 from tensorcli.report import (
     AnyReport,
     AnyRequest,
@@ -241,7 +241,8 @@ def submit(
     Statements are numbered through the whole input, commands among them.
     """
     asked, problem = 0, None
-    for piece in split(clean(text)):
+    pieces = [piece._replace(line=first + piece.line - 1) for first, cell in cells(text) for piece in split(cell)]
+    for piece in pieces:
         latest = before = asked
 
         def pass_on(report: AnyReport, piece: Piece = piece, before: int = before) -> None:

@@ -1,21 +1,17 @@
 """Files that `run` plays: Python, Markdown and notebooks, as cells of text with the line each begins on."""
 
-import json
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from tensorcli import markup
 from tensorcli.commands import submit
 from tensorcli.report import Diagnosis
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
     from tensorcli.show import Screen
-
-_FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})\s*([\w+-]*)")
-_LANGUAGES = {"python", "py", "python3", "pycon", "ipython", "ipython3"}
 
 
 @dataclass(frozen=True)
@@ -60,36 +56,20 @@ def cells(text: str, name: str) -> list[Cell] | Diagnosis:
 
 def _markdown(text: str, name: str) -> list[Cell]:
     """The Python fences, in order."""
-    found: list[Cell] = []
-    fence, indent, wanted, first, body = "", 0, False, 0, list[str]()
-    echo: Literal["last", "all"] = "last"
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
-        mark = _FENCE.match(line)
-        if fence:
-            if mark and mark[2].startswith(fence) and not line.strip(" `~"):
-                if wanted:
-                    found.append(Cell("\n".join(body), name, first, echo))
-                fence = ""
-            else:
-                body.append(line[min(indent, len(line) - len(line.lstrip())) :])
-        elif mark:
-            fence, indent, wanted = mark[2], len(mark[1]), mark[3].lower() in _LANGUAGES
-            echo = "all" if mark[3].lower() == "pycon" else "last"  # each >>> was typed by itself
-            first, body = number + 1, []
-    if fence and wanted:  # one that is never closed goes on to the end
-        found.append(Cell("\n".join(body), name, first, echo))
-    return found
+    return [
+        Cell(fence.text, name, fence.line, "all" if fence.language == "pycon" else "last")  # each >>> typed by itself
+        for fence in markup.fences(text)
+        if fence.is_python
+    ]
 
 
 def _notebook(text: str, name: str) -> list[Cell] | Diagnosis:
     """The code cells, in order; lines count within each cell."""
     try:
-        found: list[dict[str, Any]] = json.loads(text)["cells"]
-        sources = [cell["source"] for cell in found if cell["cell_type"] == "code"]
-        texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
-    except (ValueError, RecursionError):
+        texts = markup.notebook(text)
+    except ValueError:
         return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it is not JSON")
-    except (KeyError, TypeError):
+    except KeyError:
         return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it has no cells")
     return [Cell(text, f"{name} cell {number}", 1, "last") for number, text in enumerate(texts, 1)]
 

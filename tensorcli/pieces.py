@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import accumulate
 from typing import NamedTuple
+
+from tensorcli import markup
 
 LONGEST = 1_000_000  # characters; a longer text stays whole: the engine refuses it anyway, in one sentence
 
@@ -151,6 +155,47 @@ def clean(text: str) -> str:
     return dedented(without_prompts(text))
 
 
+def cells(text: str) -> list[tuple[int, str]]:
+    """The cells of a pasted notebook, the fences of pasted Markdown, or the whole text, each clean.
+
+    Each comes with its first line in the text, from 1; of a notebook, in its cells one below the other.
+    """
+    codes = _notebook(text)
+    if codes is not None:
+        firsts = accumulate([1, *(code.count("\n") + 1 for code in codes)])
+        return [(first, clean(code)) for first, code in zip(firsts, codes, strict=False)]
+    return [(fence.line, clean(fence.text)) for fence in _fences(text)] or [(1, clean(text))]
+
+
+def _notebook(text: str) -> list[str] | None:
+    if text.lstrip()[:1] == "{" and '"cells"' in text:
+        with suppress(ValueError, KeyError):
+            return markup.notebook(text)
+    return None
+
+
+_MARK = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+
+
+def _fences(text: str) -> list[markup.Fence]:
+    """The Python fences of a text that is Markdown: it has such a mark, outside of strings, where Python has none.
+
+    Without any that says it is Python, those that say nothing. A last one with nothing in it is the end of one that
+    lost its beginning: what stands before it is the code.
+    """
+    mark = _MARK.search(text)
+    if (
+        not mark
+        or len(text) > LONGEST
+        or any(token.lastgroup == "endless" for token in _TOKEN.finditer(text[: mark.start()]))
+    ):
+        return []
+    found = list(markup.fences(text))
+    if len(found) == 1 and not found[0].text.strip() and not found[0].language and text[: mark.start()].strip():
+        return [markup.Fence(1, text[: mark.start()], "", closed=True)]
+    return [each for each in found if each.is_python] or [each for each in found if not each.language]
+
+
 _ALLOW_INCOMPLETE = 0x4000  # Python's own codeop module compiles with it: input that stops early says so
 _ONLY_TREE = 0x400
 
@@ -161,6 +206,9 @@ def is_complete(text: str) -> bool:
     Open brackets and strings go on; a block, and a `%%` command's lines, go on until a blank line. What is no Python
     is complete: its diagnosis says so.
     """
+    found = _fences(text)
+    if found or _notebook(text) is not None:
+        return not found or found[-1].closed
     text = clean(text)
     if not text.strip() or len(text) > LONGEST // 10:  # reading more would be felt at the key
         return True

@@ -8,7 +8,7 @@ import pytest
 from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.commands import COMMANDS, submit
-from tensorcli.pieces import clean, dedented, is_complete, split, statements, without_prompts
+from tensorcli.pieces import cells, clean, dedented, is_complete, split, statements, without_prompts
 from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice
 
 
@@ -249,6 +249,51 @@ def test_copied_blocks_move_to_the_margin(text: str, moved: str) -> None:
     assert dedented(text) == moved
 
 
+MARKDOWN = """\
+# Don't (read
+
+```python
+>>> x = 1
+1
+```
+1. and
+   ```py
+   y
+   ```
+
+```bash
+rm
+```
+"""
+NOTEBOOK = """{"cells": [
+ {"cell_type": "markdown", "source": ["# a"]},
+ {"cell_type": "code", "source": ["%%time\\n", "x"], "outputs": [], "execution_count": null},
+ {"cell_type": "code", "source": "y"}], "metadata": {}}"""
+
+
+@pytest.mark.parametrize(
+    ("pasted", "found"),
+    [
+        (MARKDOWN, [(4, "x = 1\n"), (9, "y")]),
+        (MARKDOWN.replace("\n", "\r\n"), [(4, "x = 1\n"), (9, "y")]),
+        (NOTEBOOK, [(1, "%%time\nx"), (3, "y")]),
+        ("```\nx\n```", [(2, "x")]),
+        ("~~~python\nx", [(2, "x")]),
+        ("x = 1\ny\n```\n", [(1, "x = 1\ny\n")]),
+        ("x = '''\n```python\ny\n```\n'''", [(1, "x = '''\n```python\ny\n```\n'''")]),
+        ("```bash\nls\n```", [(1, "```bash\nls\n```")]),
+        ('{"cells": 1}', [(1, '{"cells": 1}')]),
+        ("{" * 100_000 + '"cells"', [(1, "{" * 100_000 + '"cells"')]),
+    ],
+)
+def test_code_is_taken_out_of_what_it_was_pasted_in(pasted: str, found: list[tuple[int, str]]) -> None:
+    assert cells(pasted) == found
+
+
+def test_a_pasted_notebook_runs_cell_by_cell() -> None:
+    assert asked(NOTEBOOK) == [report.Time(text="x", first_line=2), Evaluate(text="y", first_line=3)]
+
+
 def test_statements_are_taken_apart() -> None:
     parts = [
         (1, "x = 1\n"),
@@ -270,7 +315,8 @@ def test_statements_are_taken_apart() -> None:
     ["", "x", "f(1)", "for i in x: y", "for i in x:\n    y\n", "if x:\n    y\nelse:\n    z\n    ", '"""a\nb"""', '"abc',
      "x = = (1,", "x = (1]", "}", "1 +", "x = [\n  1,\n  2]", "%whos", "%time f(1)", "!ls (", "%%time\nx\n", "# for x:",
      "\0", "(" * 300, "-" * 20_000 + "x", "x" * 2_000_000, "@a\ndef f():\n    y\n", ">>> for i in x:\n...     y\n... ",
-     "x = 1\n%whos", "    x = 1", "\udcff", "def f():\n    '''\n    a\n    '''\n"],
+     "x = 1\n%whos", "    x = 1", "\udcff", "def f():\n    '''\n    a\n    '''\n",
+     MARKDOWN, NOTEBOOK, "```\nfor i in x:\n    y\n```", "x\n```"],
 )  # fmt: skip
 def test_enter_runs_what_is_complete(text: str) -> None:
     assert is_complete(text)
@@ -280,7 +326,8 @@ def test_enter_runs_what_is_complete(text: str) -> None:
     "text",
     ["f(", "f(1,", "for i in x:", "for i in x:\n    y", "if x:\n    y\nelse:", "if x:\n    y\nelse:\n    z", "'''a",
      "x = \\", "{", "x = [\n  1,\n", "@a", "@a\ndef f():\n    y", "try:\n    x\n", "%time f(", "%%time", "%%time\nx",
-     ">>> for i in x:\n...     y", "with a:\n    x = '''\n", "def f():\n    return (1,\n", "x = 1\nfor i in x:\n    y"],
+     ">>> for i in x:\n...     y", "with a:\n    x = '''\n", "def f():\n    return (1,\n", "x = 1\nfor i in x:\n    y",
+     "```python", "a\n```\nx"],
 )  # fmt: skip
 def test_enter_goes_on_where_more_is_needed(text: str) -> None:
     assert not is_complete(text)
