@@ -1,7 +1,9 @@
 """The prompt without a terminal: keys through prompt_toolkit's pipe input, over canned answers."""
 
+import asyncio
 import io
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 
 from tensorcli import report
 from tensorcli.client import Canned
-from tensorcli.repl import batch
+from tensorcli.repl import batch, history
 from tensorcli.repl.answer import Answers, Waiting
 from tensorcli.repl.completion import EngineCompleter
 from tensorcli.repl.history import Inputs
@@ -161,16 +163,67 @@ def test_inputs_are_kept_for_the_next_session(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/proc/nothing/here/history", "/dev/null/history", "/"])
 def test_a_place_that_cannot_be_written_is_done_without(path: str, tmp_path: Path) -> None:
-    history = Inputs(Path(path))
-    history.store_string("x")
-    assert list(history.load_history_strings()) == []
+    inputs = Inputs(Path(path))
+    inputs.store_string("x")
+    assert list(inputs.load_history_strings()) == []
+
+
+def test_sessions_that_run_at_once_lose_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "READ", history.MOST)
+
+    def session(name: int) -> None:
+        inputs = Inputs(tmp_path / "h")
+        for number in range(100):
+            inputs.append_string(f"for i in {name}:\n    {'x' * 200}\n    {number}")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(session, range(4)))
+    kept = list(Inputs(tmp_path / "h").load_history_strings())
+    for name in range(4):
+        own = [f"for i in {name}:\n    {'x' * 200}\n    {number}" for number in range(100)]
+        assert [text for text in reversed(kept) if text.startswith(f"for i in {name}")] == own
+    assert len(kept) == 400
+
+
+def test_the_own_inputs_come_before_those_of_a_session_beside_it(tmp_path: Path) -> None:
+    async def loaded(inputs: Inputs) -> list[str]:
+        return [text async for text in inputs.load()]
+
+    one, other = Inputs(tmp_path / "h"), Inputs(tmp_path / "h")
+    one.append_string("before")
+    assert asyncio.run(loaded(other)) == ["before"]
+    other.append_string("own")
+    one.append_string("beside")
+    assert asyncio.run(loaded(other)) == ["own", "before"]
+    assert asyncio.run(loaded(Inputs(tmp_path / "h"))) == ["beside", "own", "before"]
+
+
+def test_the_file_of_inputs_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MOST", 2000)
+    inputs = Inputs(tmp_path / "h")
+    for number in range(500):
+        inputs.append_string(f"x = {number}\ny")
+        assert (tmp_path / "h").stat().st_size <= 2100
+    kept = list(Inputs(tmp_path / "h").load_history_strings())
+    assert kept == [f"x = {number}\ny" for number in range(499, 499 - len(kept), -1)]
+    assert len(kept) > 15
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h", "h.lock"]
+
+
+def test_damage_loses_nothing_else(tmp_path: Path) -> None:
+    inputs = Inputs(tmp_path / "h")
+    inputs.append_string("one\ntwo")
+    with (tmp_path / "h").open("ab") as file:
+        file.write(b"\xff\x00+\n+half of a li")
+    inputs.append_string("three")
+    assert list(Inputs(tmp_path / "h").load_history_strings()) == ["three", "half of a li", "one\ntwo"]
 
 
 def test_what_is_no_text_is_not_kept(tmp_path: Path) -> None:
-    history = Inputs(tmp_path / "h")
-    history.store_string("\udcff")
-    history.store_string("x")
-    assert next(iter(history.load_history_strings())) == "x"
+    inputs = Inputs(tmp_path / "h")
+    inputs.store_string("\udcff")
+    inputs.store_string("x")
+    assert next(iter(inputs.load_history_strings())) == "x"
 
 
 # Completion.
