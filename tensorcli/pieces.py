@@ -93,6 +93,25 @@ def logical_lines(text: str) -> tuple[list[int], bool]:
     return starts, depth > 0 or text.endswith("\\\n")
 
 
+def open_bracket(text: str) -> int | None:
+    """Where the innermost bracket stands that this text opens and leaves open; None too where it ends in a string."""
+    opened: list[int] = []
+    for token in _TOKEN.finditer(text):
+        match token.lastgroup:
+            case "endless":
+                return None
+            case "open":
+                opened.append(token.start())
+            case "close":
+                del opened[-1:]
+    return opened[-1] if opened else None
+
+
+def without_comments(text: str) -> str:
+    """The text with nothing where its comments are."""
+    return _TOKEN.sub(lambda token: "" if token.lastgroup == "comment" else token[0], text)
+
+
 _GOES_ON = re.compile(r"\s|#|$|(?:else|elif|except|finally)\b|[\])}]")
 
 

@@ -16,10 +16,12 @@ from prompt_toolkit.output import DummyOutput
 
 from tensorcli import report
 from tensorcli.client import Canned
+from tensorcli.config import Config, Preferences
 from tensorcli.repl import batch, history
 from tensorcli.repl.answer import Answers, Waiting
 from tensorcli.repl.completion import EngineCompleter
 from tensorcli.repl.history import Inputs
+from tensorcli.repl.indent import after
 from tensorcli.repl.keys import enter
 from tensorcli.repl.loop import run
 from tensorcli.repl.toolbar import banner, toolbar
@@ -42,12 +44,19 @@ def value_of(request: AnyRequest) -> Iterable[AnyReport]:
     return [Value(text=request.text, seconds=1.0)] if isinstance(request, Evaluate) else []
 
 
-def play(keys: str, tmp_path: Path, answers: Callable[[AnyRequest], Iterable[AnyReport]] = value_of) -> list[str]:
+def play(
+    keys: str,
+    tmp_path: Path,
+    answers: Callable[[AnyRequest], Iterable[AnyReport]] = value_of,
+    *,
+    preferences: Preferences | None = None,
+) -> list[str]:
     """Type keys, and leave; the texts that were evaluated."""
     client = Canned(answers, settings=SETTINGS)
     with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
         keyboard.send_text(keys + CTRL_C + CTRL_D)
-        code = run(lambda: client, lambda: screen()[0], seed=7, color=None, history=tmp_path / "history")
+        options = {"color": None, "history": tmp_path / "history", "preferences": preferences}
+        code = run(lambda: client, lambda: screen()[0], seed=7, **options)
     assert code == 0
     assert client.closed
     return [request.text for request in client.asked if isinstance(request, Evaluate)]
@@ -72,13 +81,15 @@ def test_leaving(keys: str, tmp_path: Path) -> None:
     ("keys", "texts"),
     [
         ("a\rb\r", ["a", "b"]),
-        ("f(1,\r2)\r", ["f(1,\n2)"]),
+        ("f(1,\r2)\r", ["f(1,\n    2)"]),
         ("for i in x:\ry\r\r", ["for i in x:\n    y"]),
         ("if x:\rreturn\relse:\rz\r\r", ["if x:\n    return\nelse:\n    z"]),
         ("abc" + CTRL_C + "d\r", ["d"]),
         ("for i in x:\r" + CTRL_C + "d\r", ["d"]),
         ("f(" + ALT_ENTER, ["f("]),
-        ("f(\r" + TAB + "1)\r", ["f(\n    1)"]),
+        ("f(\r" + TAB + "1)\r", ["f(\n        1)"]),
+        ("for i in x:\r    if i:\r        y\r\r    z\rk\rl\r", ["for i in x:\n    if i:\n        y\n\n    z\nk", "l"]),
+        ("f(a,\r  b)\rfor i in x:\ry\r\r", ["f(a,\n  b)", "for i in x:\n    y"]),
         ("for i in x:\ry\r" + BACKSPACE + "z\r", ["for i in x:\n    y\nz"]),
         ("\x1b[200~for i in x:\n    y\nz\n\x1b[201~", []),
         ("\x1b[200~for i in x:\n    y\nz\n\x1b[201~\r", ["for i in x:\n    y\nz"]),
@@ -90,6 +101,19 @@ def test_leaving(keys: str, tmp_path: Path) -> None:
 )
 def test_keys_to_texts(keys: str, texts: list[str], tmp_path: Path) -> None:
     assert play(keys, tmp_path) == texts
+
+
+@pytest.mark.parametrize(
+    ("keys", "texts"),
+    [
+        ("bc\x1b0iab \x1bAd\r", ["ab bcd"]),
+        ("a b\x1b0dwx", []),
+        ("a b\x1b0dw\r", ["b"]),
+        ("for i in x:\ry\r\r", ["for i in x:\n    y"]),
+    ],
+)
+def test_keys_of_vi(keys: str, texts: list[str], tmp_path: Path) -> None:
+    assert play(keys, tmp_path, preferences=Preferences(Config(keys="vi"))) == texts
 
 
 def test_a_ctrl_d_in_a_line_does_not_leave(tmp_path: Path) -> None:
@@ -275,6 +299,35 @@ def test_a_completion_that_is_not_answered_is_given_up(monkeypatch: pytest.Monke
     answer.set()
 
 
+@pytest.mark.parametrize(
+    ("text", "indentation"),
+    [
+        ("x = 1", 0),
+        ("if x:", 4),
+        ("if x:  # why", 4),
+        ("x = '#:'", 0),
+        ("for i in x:\n    y", 4),
+        ("for i in x:\n    if y:", 8),
+        ("def f():\n    return x", 0),
+        ("def f():\n    if x:\n        break", 4),
+        ("f(", 4),
+        ("f(1,", 4),
+        ("f(1,\n  2,", 2),
+        ("x = {\n    'a': [", 8),
+        ("x = {\n    'a': [\n        1,\n        2],", 4),
+        ("def f(\n        x,\n        y):", 4),
+        ("for i in x:\n    y = g(1,\n          2)", 4),
+        ("for i in x:\n    return g(1,\n             2)", 0),
+        ("x = 1 + \\", 4),
+        ('x = """\n  a', 2),
+        ('x = """(', 0),
+        ("", 0),
+    ],
+)
+def test_a_line_is_indented_by_what_it_goes_on(text: str, indentation: int) -> None:
+    assert after(text) == " " * indentation
+
+
 def test_enter_takes_the_chosen_completion() -> None:
     buffer = Buffer(document=Document("torch.ra"))
     from prompt_toolkit.buffer import CompletionState
@@ -303,8 +356,10 @@ def test_the_toolbar_drops_what_does_not_fit() -> None:
     assert toolbar(None, seconds=None, width=80) == "starting torch ..."
     whole = "cpu - float32 - seed 7 - input 3 - last 6 us - 2 threads - no CUDA device"
     assert toolbar(SETTINGS, seconds=6e-6, width=80) == whole
-    assert toolbar(SETTINGS, seconds=6e-6, width=40) == "cpu - float32 - seed 7 - input 3"
+    assert toolbar(SETTINGS, seconds=6e-6, width=40) == "cpu - float32 - seed 7 - last 6 us"
     assert toolbar(SETTINGS, seconds=6e-6, width=20) == "cpu - float32"
+    assert toolbar(SETTINGS, seconds=6e-6, width=20, mode="normal") == "normal - cpu"
+    assert toolbar(SETTINGS, seconds=6e-6, width=2) == "cp"
 
 
 def test_a_refreshed_toolbar_costs_no_answer() -> None:

@@ -9,25 +9,31 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selection, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from tensorcli.pieces import is_complete
+from tensorcli.repl.indent import INDENT, after
 from tensorcli.signals import sigint_to
-
-INDENT = "    "
-_LAST_IN_BLOCK = ("return", "pass", "break", "continue", "raise")
 
 
 def bindings() -> KeyBindings:
-    """Enter, Tab and Backspace for statements. Alt-Enter always runs the input."""
+    """Enter, Tab and Backspace for statements, and the keys of the editor. Alt-Enter always runs the input."""
     keys = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
+    own_indent = False  # whether the input's lines come with theirs, from a terminal that does not mark what is pasted
     in_indent = Condition(lambda: _is_blank(get_app().current_buffer.document.current_line_before_cursor))
 
     @keys.add("enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        enter(event.current_buffer)
+        nonlocal own_indent
+        buffer, queue = event.current_buffer, event.key_processor.input_queue
+        ahead, within = queue[0].data if queue else "", buffer.document.line_count > 1
+        own_indent = bool(ahead) and (ahead == " " or (own_indent and within))
+        if ahead == " " and within:  # no statement begins there
+            buffer.insert_text("\n")
+        else:
+            enter(buffer, own_indent=own_indent)
 
     @keys.add("tab", filter=typing & in_indent)
     def _(event: KeyPressEvent) -> None:
@@ -41,6 +47,13 @@ def bindings() -> KeyBindings:
         column = event.current_buffer.document.cursor_position_col
         event.current_buffer.delete_before_cursor((column - 1) % len(INDENT) + 1)
 
+    @keys.add("c-x", "c-e", filter=typing & emacs_mode & ~has_selection)
+    @keys.add("v", filter=typing & vi_navigation_mode)
+    def _(event: KeyPressEvent) -> None:
+        from tensorcli.repl.editor import edit  # what starts other programs is slow to import
+
+        edit(event)
+
     return keys
 
 
@@ -48,26 +61,15 @@ def _is_blank(text: str) -> bool:
     return not text.strip(" ")
 
 
-def enter(buffer: Buffer) -> None:
-    """Take the chosen completion, run a complete input, or begin another line."""
+def enter(buffer: Buffer, *, own_indent: bool = False) -> None:
+    """Take the chosen completion, run a complete input, or begin another line, indented but for its own indentation."""
     document = buffer.document
     if buffer.complete_state and buffer.complete_state.current_completion:
         buffer.apply_completion(buffer.complete_state.current_completion)
     elif (document.line_count == 1 or not document.text_after_cursor.strip()) and is_complete(document.text):
         buffer.validate_and_handle()
     else:
-        buffer.insert_text("\n" + _indent(document.current_line_before_cursor))
-
-
-def _indent(line: str) -> str:
-    """The indentation of the line after this one."""
-    margin = line[: len(line) - len(line.lstrip(" "))]
-    code = line.split("#")[0].strip()
-    if code.endswith(":"):
-        return margin + INDENT
-    if code.split(" ")[0] in _LAST_IN_BLOCK:
-        return margin[: -len(INDENT)]
-    return margin
+        buffer.insert_text("\n" if own_indent else "\n" + after(document.text_before_cursor))
 
 
 @contextmanager

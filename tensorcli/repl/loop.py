@@ -17,8 +17,10 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, DynamicCompleter
-from prompt_toolkit.filters import Condition
-from prompt_toolkit.layout.processors import TabsProcessor
+from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition, vi_mode
+from prompt_toolkit.layout.processors import HighlightMatchingBracketProcessor, TabsProcessor
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from tensorcli.show import Screen
 
 PROMPT = ">>> "
+_VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
+_EMACS_WAITS = 0.5, 1.0
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
 
 
@@ -100,20 +104,29 @@ def run(
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:
-                return _until_left(prompt, begin, furnished, noted)
+                return _until_left(prompt, extras.preferences, begin, furnished, noted)
         finally:
+            prompt.output.disable_bracketed_paste()
+            prompt.output.flush()
             if thread.ident:
                 furnished.result().client.close()
 
 
 def _until_left(
-    prompt: PromptSession[str], begin: Callable[[], None], furnished: "Future[_Room]", noted: threading.Event
+    prompt: PromptSession[str],
+    preferences: Preferences,
+    begin: Callable[[], None],
+    furnished: "Future[_Room]",
+    noted: threading.Event,
 ) -> int:
     prompt.app.after_render += lambda _: noted.clear()  # while it is drawn, the terminal makes no signal of the key
     while True:
         noted.clear()
         try:
+            _prefer(prompt, preferences)
             text = prompt.prompt(handle_sigint=False).rstrip()
+            prompt.output.enable_bracketed_paste()  # what is pasted meanwhile does not run line by line either
+            prompt.output.flush()
             begin()  # a dumb terminal renders nothing
             if text.strip() in _LEAVING:
                 return 0
@@ -125,6 +138,23 @@ def _until_left(
             continue
         except EOFError:
             return 0
+
+
+def _prefer(prompt: PromptSession[str], preferences: Preferences) -> None:
+    """Edit the next input as the user prefers."""
+    vi = preferences.config.keys == "vi"
+    prompt.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
+    prompt.app.ttimeoutlen, prompt.app.timeoutlen = _VI_WAITS if vi else _EMACS_WAITS
+
+
+def _mode(prompt: PromptSession[str]) -> str:
+    """What the keys of vi do at the moment."""
+    if prompt.editing_mode == EditingMode.EMACS:
+        return ""
+    if prompt.default_buffer.selection_state:
+        return "visual"
+    mode = prompt.app.vi_state.input_mode.value.removeprefix("vi-")
+    return "normal" if mode == "navigation" else mode
 
 
 def _answer(text: str, room: _Room) -> None:
@@ -174,7 +204,7 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
     def bar() -> str:
         room = extras.room
         settings, seconds = (room.client.settings, room.answers.seconds) if room else (None, None)
-        return toolbar(settings, seconds=seconds, width=prompt.output.get_size().columns)
+        return toolbar(settings, seconds=seconds, width=prompt.output.get_size().columns, mode=_mode(prompt))
 
     prompt: PromptSession[str] = PromptSession(
         PROMPT,
@@ -190,8 +220,10 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         key_bindings=bindings(),
         lexer=DynamicLexer(lambda: extras.lexer),
         include_default_pygments_style=Condition(lambda: extras.lexer is not None),
-        input_processors=[TabsProcessor(char1=" ", char2=" ")],
+        input_processors=[TabsProcessor(char1=" ", char2=" "), HighlightMatchingBracketProcessor()],
+        cursor=DynamicCursorShapeConfig(lambda: ModalCursorShapeConfig() if vi_mode() else None),
         color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
         bottom_toolbar=bar,
     )
+    prompt.app.renderer.cpr_not_supported_callback = None  # its warning would be in the way, and helps nobody
     return prompt

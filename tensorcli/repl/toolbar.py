@@ -33,28 +33,29 @@ def _torch() -> str:
     return f"torch {found[1]}" if found else "torch"
 
 
-def toolbar(settings: "Settings | None", *, seconds: float | None, width: int) -> str:
-    """What fits of: device, dtype, seed, the next input's number, last time, memory, threads, why no CUDA."""
+def toolbar(settings: "Settings | None", *, seconds: float | None, width: int, mode: str = "") -> str:
+    """What fits of: vi's mode, device, dtype, seed, the next input's number, last time, memory, threads, no CUDA.
+
+    What matters least goes first: the greatest of the numbers below.
+    """
     if settings is None:
-        return "starting torch ..."
+        return " - ".join(filter(None, (mode, "starting torch ...")))[:width]
     from tensorcli import units
 
     parts = [
-        settings.device,
-        f"{settings.pretended} pretended" if settings.pretended else "",
-        settings.dtype,
-        f"seed {settings.seed}",
-        f"input {settings.inputs + 1}",
-        f"last {units.seconds(seconds)}" if seconds is not None else "",
-        f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else "",
-        f"{settings.threads} threads",
-        "no CUDA device" if settings.no_cuda else "",
-        "--trust" if settings.trust else "",
+        (1, mode),
+        (0, settings.device),
+        (2, f"{settings.pretended} pretended" if settings.pretended else ""),
+        (4, settings.dtype),
+        (5, f"seed {settings.seed}"),
+        (8, f"input {settings.inputs + 1}"),
+        (7, f"last {units.seconds(seconds)}" if seconds is not None else ""),
+        (6, f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else ""),
+        (9, f"{settings.threads} threads"),
+        (10, "no CUDA device" if settings.no_cuda else ""),
+        (3, "--trust" if settings.trust else ""),
     ]
-    line = ""
-    for part in filter(None, parts):
-        longer = f"{line} - {part}" if line else part
-        if len(longer) > width:
-            break
-        line = longer
-    return line
+    shown = [part for part in parts if part[1]]
+    while len(line := " - ".join(text for _, text in shown)) > width and len(shown) > 1:
+        shown.remove(max(shown))
+    return line[:width]
