@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,6 +19,7 @@ from tensorcli import __version__
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
+    from tensorcli.config import Preferences
     from tensorcli.journal import Journal
     from tensorcli.report import AnyReport, AnyRequest, Benchmark
     from tensorcli.show import Screen
@@ -157,12 +159,11 @@ def repl(
     width: Width = None,
 ) -> None:
     """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
-    from tensorcli import config
     from tensorcli import repl as room
 
     chosen = _seed(seed)
     last = _last_session() if resume else None
-    preferences = config.own()
+    preferences = _preferences()
 
     def engine() -> "Client":
         from tensorcli.client import Pipe
@@ -506,9 +507,25 @@ def _seed(seed: int | None) -> int:
 def _screen(
     *, json: bool, no_color: bool, width: int | None, svg: Path | None = None, html: Path | None = None
 ) -> "Screen":
+    from tensorcli.config import background
     from tensorcli.show import Screen
 
-    return Screen(json=json, color=False if no_color else None, width=width, svg=svg, html=html)
+    return Screen(
+        json=json,
+        color=False if no_color else None,
+        width=width,
+        background=lambda: background(_preferences().config.theme),
+        svg=svg,
+        html=html,
+    )
+
+
+@cache
+def _preferences() -> "Preferences":
+    """The user's, read once."""
+    from tensorcli import config
+
+    return config.own()
 
 
 def _here(

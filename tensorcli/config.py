@@ -1,12 +1,14 @@
 """What a user may settle in config.toml, and what is wrong with what stands there."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 Keys = Literal["emacs", "vi"]
 Theme = Literal["auto", "dark", "light"]
+Background = Literal["dark", "light"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Preferences:
     config: Config = field(default_factory=Config)
     path: Path | None = None
     problems: Sequence[str] = ()
+
+
+def background(theme: Theme, environ: Mapping[str, str] = os.environ) -> Background:
+    """The terminal's background. Some terminals tell it in COLORFGBG, and without being told it is dark."""
+    if theme != "auto":
+        return theme
+    return "light" if environ.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT else "dark"
+
+
+_LIGHT = {"7", *map(str, range(9, 16))}  # of the sixteen ANSI colours
 
 
 def own() -> Preferences:

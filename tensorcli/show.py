@@ -4,10 +4,12 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tensorcli import wire
+from tensorcli.config import Background
 from tensorcli.report import AnyReport, Diagnosis, Nothing, Output, Progress
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ class Screen:
     """Where reports are shown: results on stdout, diagnoses and progress on stderr, or JSON lines on stdout.
 
     `color` None means: where the stream is a terminal that wants it. `width` None follows the terminal, as it is
-    at each report. BrokenPipeError and other errors of the streams are the caller's. `svg` and `html` are files that
-    `close` writes.
+    at each report. `background` says what colours are drawn on. BrokenPipeError and other errors of the streams are the
+    caller's. `svg` and `html` are files that `close` writes.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Screen:
         json: bool = False,
         color: bool | None = None,
         width: int | None = None,
+        background: Callable[[], Background] = lambda: "dark",
         svg: Path | None = None,
         html: Path | None = None,
         stdout: TextIO | None = None,
@@ -43,7 +46,8 @@ class Screen:
         self._json, self._color, self._given_width = json, color, width
         self._out: TextIO = stdout or sys.stdout or io.StringIO()
         self._err: TextIO = stderr or sys.stderr or io.StringIO()
-        self._consoles: dict[bool, Console] = {}
+        self._background = background
+        self._consoles: dict[Background | None, Console] = {}
         self._line_is_open = False  # the last output ended within a line
         self._progress_cells = 0
         self._exit_code = 0
@@ -90,20 +94,20 @@ class Screen:
         """Write the files asked for, each with all that was shown; the exit code. Raises OSError."""
         if self._svg:
             # Without Rich's reference to a font on the internet: a saved screen asks nobody for anything.
-            text = self._recorded().export_svg(title="tensorcli", code_format=_without_fonts())
+            text = self._recorded("dark").export_svg(title="tensorcli", code_format=_without_fonts())
             self._svg.write_text(text, encoding="utf-8")
         if self._html:
-            self._html.write_text(self._recorded().export_html(inline_styles=True), encoding="utf-8")
+            self._html.write_text(self._recorded("light").export_html(inline_styles=True), encoding="utf-8")
         return self.exit_code
 
-    def _recorded(self) -> "Console":
-        """A console on which all stands that was shown, as in a terminal of this width."""
+    def _recorded(self, background: Background) -> "Console":
+        """A console on which all stands that was shown, as in a terminal of this width and background."""
         from rich.console import Console
 
         from tensorcli.render import render
 
         colors = {"color_system": "truecolor"} if self._color is not False else {}
-        options = self._options(color=self._color is not False) | colors
+        options = self._options(None if self._color is False else background) | colors
         console = Console(record=True, **options, file=io.StringIO())
         for report in self._shown:
             if not isinstance(report, Nothing):
@@ -158,15 +162,22 @@ class Screen:
         return _drawn_for(stream, text.removesuffix("\n"))
 
     def _console(self, *, color: bool) -> "Console":
-        if color not in self._consoles:
+        background = self._background() if color else None
+        if background not in self._consoles:
             from rich.console import Console
 
-            self._consoles[color] = Console(**self._options(color=color), file=io.StringIO())
-        return self._consoles[color]
+            self._consoles[background] = Console(**self._options(background), file=io.StringIO())
+        return self._consoles[background]
 
-    def _options(self, *, color: bool) -> dict[str, Any]:
-        """What every console of ours is made with."""
+    def _options(self, background: Background | None) -> dict[str, Any]:
+        """What every console of ours is made with. Without a background there are no colours."""
+        from rich.theme import Theme
+
+        from tensorcli.render.theme import STYLES
+
+        color = background is not None
         return {
+            "theme": Theme(STYLES[background or "dark"]),
             "force_terminal": color,
             "color_system": _color_system() if color else None,
             "no_color": not color,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tensorcli.config import Config, read
+from tensorcli.config import Config, background, read
 from tensorcli.repl.toolbar import banner
 
 
@@ -40,6 +40,23 @@ def test_a_wrong_key_spoils_no_other(tmp_path):
     config, problems = read(written(tmp_path, 'keys = "vi"\ntheme = "pink"\n'))
     assert config == Config(keys="vi")
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("theme", "told", "found"),
+    [
+        ("auto", None, "dark"),
+        ("auto", "15;0", "dark"),
+        ("auto", "0;15", "light"),
+        ("auto", "0;default;7", "light"),
+        ("auto", "12;8", "dark"),
+        ("auto", "nonsense", "dark"),
+        ("dark", "0;15", "dark"),
+        ("light", "15;0", "light"),
+    ],
+)
+def test_the_background_is_as_said_or_as_the_terminal_tells(theme, told, found):
+    assert background(theme, {"COLORFGBG": told} if told else {}) == found
 
 
 def test_the_prompt_says_what_is_wrong_below_its_banner(tmp_path):

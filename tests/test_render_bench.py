@@ -6,10 +6,12 @@ import re
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.theme import Theme
 
 from tensorcli import report
 from tensorcli.render import render
 from tensorcli.render.bench import markdown
+from tensorcli.render.theme import STYLES
 from tensorcli.report import Agreement, Benchmark, Case, Ratio, Timing, Variant
 
 AGREES = Agreement(with_="float64 matmul", max_abs_error=1e-6, max_rel_error=3.1e-7, ok=True)
@@ -350,7 +352,9 @@ def test_a_wrong_answer_is_red_and_not_a_fast_one():
     loop = variant("python loop", 5e-5, ratio=1.0)
     case = Case(device="cpu", dtype="float32", size={"n": 8}, variants=(loop, fast))
     drawn = io.StringIO()
-    console = Console(file=drawn, width=120, force_terminal=True, color_system="standard", _environ={})
+    console = Console(
+        file=drawn, width=120, force_terminal=True, color_system="standard", _environ={}, theme=Theme(STYLES["dark"])
+    )
     console.print(render(Benchmark(workload="dot", environment={}, cases=(case,)), width=120))
     (line,) = [line for line in drawn.getvalue().split("\n") if "wrong result" in line]
     assert "x faster" not in line

@@ -323,3 +323,24 @@ def test_two_rows_of_pixels_are_one_of_half_blocks(monkeypatch: pytest.MonkeyPat
     rows = ["ff0000" * 24, "0000ff" * 24]
     picture = r.Plot(drawn="image", shape=(3, 2, 24), low=0.0, high=1.0, pixels=tuple(rows))
     assert "\x1b[38;2;255;0;0;48;2;0;0;255m▀" in shown(picture, color=True)[0]
+
+
+# Backgrounds.
+
+
+def test_colours_are_those_of_the_background() -> None:
+    assert "\x1b[36mint64" in shown(A, color=True)[0]
+    assert "\x1b[36mint64" in shown(A, color=True, background=lambda: "dark")[0]
+    assert "int64" in (light := shown(A, color=True, background=lambda: "light")[0])
+    assert "\x1b[36m" not in light
+    assert shown(A, color=False, background=lambda: "light")[0] == shown(A)[0]
+
+
+def test_a_background_that_changes_is_followed() -> None:
+    backgrounds = iter(["dark", "light", "dark"])
+    out = Stream()
+    screen = Screen(stdout=out, stderr=Stream(), color=True, background=lambda: next(backgrounds))
+    for _ in range(3):
+        screen.show(A)
+    first, second, third = out.text.splitlines()
+    assert first == third != second

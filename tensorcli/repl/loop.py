@@ -19,14 +19,15 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, DynamicCompleter
 from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, vi_mode
+from prompt_toolkit.filters import vi_mode
 from prompt_toolkit.layout.processors import HighlightMatchingBracketProcessor, TabsProcessor
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.styles import BaseStyle, DynamicStyle
 from prompt_toolkit.utils import is_dumb_terminal
 
-from tensorcli.config import Preferences
+from tensorcli.config import Preferences, background
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept
 from tensorcli.repl.toolbar import banner, toolbar
@@ -61,6 +62,7 @@ class _Extras:
     room: _Room | None = None
     completer: Completer | None = None
     lexer: Lexer | None = None
+    style: Callable[[], BaseStyle | None] = lambda: None
 
 
 @contextmanager
@@ -188,8 +190,13 @@ def _furnish(
 
 def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
     from prompt_toolkit.lexers import PygmentsLexer
+    from prompt_toolkit.styles import Style
     from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 
+    from tensorcli.render import theme
+
+    styles = {name: Style.from_dict(each) for name, each in theme.PROMPT.items()}
+    extras.style = lambda: styles[background(extras.preferences.config.theme)]
     extras.lexer = PygmentsLexer(PythonLexer)
     _redraw(prompt)
 
@@ -219,7 +226,8 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         enable_suspend=True,
         key_bindings=bindings(),
         lexer=DynamicLexer(lambda: extras.lexer),
-        include_default_pygments_style=Condition(lambda: extras.lexer is not None),
+        style=DynamicStyle(lambda: extras.style()),
+        include_default_pygments_style=False,
         input_processors=[TabsProcessor(char1=" ", char2=" "), HighlightMatchingBracketProcessor()],
         cursor=DynamicCursorShapeConfig(lambda: ModalCursorShapeConfig() if vi_mode() else None),
         color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
