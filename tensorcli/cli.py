@@ -447,7 +447,7 @@ def _share(text: str) -> float:
 
 def _write_bench(benchmark: "Benchmark", files: Mapping[str, Path], screen: "Screen") -> None:
     """Write the files asked for, of a benchmark that came to its end; one that cannot be loses no other."""
-    from tensorcli import export
+    from tensorcli import atomic
     from tensorcli.report import Diagnosis
 
     for option, path in files.items():
@@ -455,7 +455,7 @@ def _write_bench(benchmark: "Benchmark", files: Mapping[str, Path], screen: "Scr
             sys.stderr.write(f"{path} is not written: the benchmark was interrupted\n")
             continue
         try:
-            export.write(path, _contents(benchmark, option, path.suffix.lower()))
+            atomic.write(path, _contents(benchmark, option, path.suffix.lower()))
         except OSError as error:
             title = f"{path} cannot be written: {error.strerror or error}"
             screen.show(Diagnosis(code="not-written", category="value", title=title))

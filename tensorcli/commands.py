@@ -9,8 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from tensorcli import measuring
-from tensorcli.config import Preferences
+from tensorcli import config, measuring
 from tensorcli.pieces import Piece, cells, split
 from tensorcli.report import (
     AnyReport,
@@ -46,7 +45,7 @@ class Call:
     width: int
     max_values: int
     history: Sequence[str]
-    preferences: Preferences | None = None  # of a prompt
+    preferences: config.Preferences | None = None  # of a prompt
 
 
 @dataclass(frozen=True)
@@ -163,6 +162,33 @@ def _history(call: Call) -> Notice | Diagnosis:
     return Notice(text="\n".join(lines) or "nothing has been typed yet")
 
 
+_SETTING = re.compile(r"(\w+)\s*(?:=\s*|\s|$)(.*)", re.DOTALL)
+
+
+def _config(call: Call) -> Notice | Diagnosis:
+    preferences = call.preferences
+    if preferences is None:
+        return _problem("%config is for the prompt: run tensorcli repl in a terminal")
+    words = call.argument.split()
+    setting = _SETTING.match(" ".join(word for word in words if word != "--save"))
+    name, value = setting.groups() if setting else ("", "")
+    try:
+        if value:
+            preferences.change(name, value)
+        if "--save" in words:
+            names = [name] if name else list(preferences.changed)
+            preferences.save(names)
+            return Notice(text=f"{preferences.path} has {', '.join(names)}" if names else "nothing has been changed")
+        if not name:
+            return Notice(text=preferences.described())
+        return Notice(text=preferences.line(name) + (f"\n{_NOT_SAVED}" if value else ""))
+    except config.Problem as problem:
+        return _problem(str(problem))
+
+
+_NOT_SAVED = "for this session; %config --save has it hold for later ones too"
+
+
 def _explain(call: Call) -> AnyRequest:
     return Explain(code=_plain(call.argument))
 
@@ -211,6 +237,13 @@ COMMANDS = {
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
         Command("%explain", "%explain [CODE]", "the page of a kind of mistake; all kinds without a code", _explain),
+        Command(
+            "%config",
+            "%config [NAME VALUE]",
+            "show the options, or change one; --save keeps it",
+            _config,
+            (*config.HELP, "--save"),
+        ),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
         Command("%help", "%help [COMMAND]", "this list, or one line of it", _help, "commands"),
         Command("!nvidia-smi", "!nvidia-smi", "the same as %devices", _devices),
@@ -232,7 +265,7 @@ def submit(
     width: int = 80,
     max_values: int = 1000,
     history: Sequence[str] = (),
-    preferences: Preferences | None = None,
+    preferences: config.Preferences | None = None,
     keep_going: bool = False,
 ) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.

@@ -1,51 +1,11 @@
-"""What a benchmark measured, as files: each is written whole or not at all."""
+"""What a benchmark measured, as the text of files."""
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tensorcli.report import Benchmark, Case, Variant
-
-
-def write(path: Path, data: bytes) -> None:
-    """Put a file in its place once all of it is written; until then what was there stays. Raises OSError."""
-    if path.exists() and not path.is_file():  # a pipe or a device
-        path.write_bytes(data)
-        return
-    path = path.resolve()
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tensorcli.")
-    except PermissionError:  # a file of ours in a folder of others'
-        _write_over(path, data)
-        return
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _write_over(path: Path, data: bytes) -> None:
-    """Write where no second file can be: what was there is put back where that fails."""
-    before = path.read_bytes()
-    try:
-        path.write_bytes(data)
-    except BaseException:
-        path.write_bytes(before)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def as_csv(benchmark: Benchmark) -> bytes:

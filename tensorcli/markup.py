@@ -1,6 +1,5 @@
 """Code that stands in something else: in Markdown's fences, in a notebook's cells."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -43,6 +42,8 @@ def fences(text: str) -> Iterator[Fence]:
 
 def notebook(text: str) -> list[str]:
     """The code cells of a notebook, in order. Raises ValueError where it is no JSON, KeyError where it has no cells."""
+    import json  # the first prompt needs none
+
     try:
         found: list[dict[str, Any]] = json.loads(text)["cells"]
         sources = [cell["source"] for cell in found if cell["cell_type"] == "code"]

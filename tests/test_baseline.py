@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from samples import SAMPLES
 
-from tensorcli import baseline, export, wire
+from tensorcli import atomic, baseline, export, wire
 from tensorcli.render.bench import markdown, render_bench
 from tensorcli.report import Agreement, Benchmark, Case, Ceiling, Compare, Ratio, Variant
 
@@ -225,10 +225,10 @@ def test_markdown_has_the_tables_of_the_screen():
 
 def test_a_file_is_written_whole(tmp_path):
     path = tmp_path / "b.json"
-    export.write(path, b"one")
+    atomic.write(path, b"one")
     assert path.read_bytes() == b"one"
     path.chmod(0o640)
-    export.write(path, b"two")
+    atomic.write(path, b"two")
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o640)
     assert os.listdir(tmp_path) == ["b.json"]
 
@@ -236,7 +236,7 @@ def test_a_file_is_written_whole(tmp_path):
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "real").write_bytes(b"one")
     (tmp_path / "link").symlink_to("real")
-    export.write(tmp_path / "link", b"two")
+    atomic.write(tmp_path / "link", b"two")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"two"
 
@@ -249,9 +249,9 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch, err
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(export.os, "replace", fail)
+    monkeypatch.setattr(atomic.os, "replace", fail)
     with pytest.raises(type(error)):
-        export.write(path, b"two")
+        atomic.write(path, b"two")
     assert path.read_bytes() == b"one"
     assert os.listdir(tmp_path) == ["b.json"]
 
@@ -270,17 +270,17 @@ def test_what_cannot_be_written_over_leaves_what_was_there(tmp_path, monkeypatch
         if len(written) == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(export.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(atomic.tempfile, "mkstemp", refuse)
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space left"):
-        export.write(path, b"two")
+        atomic.write(path, b"two")
     assert path.read_bytes() == b"one"
 
 
 def test_a_pipe_is_written_to_as_it_is(tmp_path):
     reader, writer = os.pipe()
     try:
-        export.write(Path(f"/dev/fd/{writer}"), b"two")
+        atomic.write(Path(f"/dev/fd/{writer}"), b"two")
         assert os.read(reader, 10) == b"two"
     finally:
         os.close(reader)

@@ -87,15 +87,10 @@ def _append(path: Path, entry: bytes) -> None:
 
 
 def _shorten(path: Path) -> None:
-    """Leave the later half, from an input's beginning on. The file is the old one or the new one at any moment."""
-    kept = _end_of(path, MOST // 2)
-    written = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with open(written, "wb", opener=_private) as file:
-            file.write(kept)
-        os.replace(written, path.resolve())
-    finally:
-        written.unlink(missing_ok=True)
+    """Leave the later half, from an input's beginning on."""
+    from tensorcli.atomic import write
+
+    write(path, _end_of(path, MOST // 2))
 
 
 def _private(path: str, flags: int) -> int:
