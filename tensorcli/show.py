@@ -1,6 +1,7 @@
 """The only printing: reports to a terminal or a file, drawn, or as lines of JSON."""
 
 import io
+import math
 import os
 import re
 import sys
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 DEFAULT_WIDTH = 80
+BELOW = 3  # lines of a terminal that an answer leaves to the prompt and its toolbar
 
 # What stands for our own drawing on a stream that cannot encode it; sparklines are left out.
 _ASCII = str.maketrans("│─└├┌┐┘┤┬┴┼╭╮╰╯█…", "|-`|..'|--+..''#~")
 _DOTS = re.compile("[\u2800-\u28ff]")  # of plots: each is eight, and a star stands for any
+_STYLE = re.compile(r"\x1b\[[\d;]*m")
 _SPARKLINE = re.compile(r"(?:^| {3})(\x1b\[[\d;]*m)?[▁-█]*[▁-▇][▁-█]*(\x1b\[0m)?$", re.MULTILINE)
 
 
@@ -64,8 +67,11 @@ class Screen:
         """The width to draw in: as given, else COLUMNS, else the terminal's, else 80."""
         return self._given_width or _columns() or _terminal_width(self._out) or DEFAULT_WIDTH
 
-    def show(self, report: AnyReport) -> None:
-        """Print a report, at once. Raises BrokenPipeError where the reader has left."""
+    def show(self, report: AnyReport, *, paged: bool = False) -> None:
+        """Print a report, at once; one that may be `paged`, in the user's pager where it does not fit on the terminal.
+
+        Raises BrokenPipeError where the reader has left.
+        """
         if isinstance(report, Diagnosis):
             code = 130 if report.category == "interrupted" else 1
             self._exit_code = max(self._exit_code, code)
@@ -81,7 +87,7 @@ class Screen:
             self._show_progress(report)
         else:
             self._erase_progress()
-            self._show_drawn(report)
+            self._show_drawn(report, paged=paged)
 
     def end_line(self) -> None:
         """Begin a new line where the last output ended within one: a prompt may follow."""
@@ -126,7 +132,7 @@ class Screen:
             binary.write(line)
         self._out.flush()
 
-    def _show_drawn(self, report: AnyReport) -> None:
+    def _show_drawn(self, report: AnyReport, *, paged: bool) -> None:
         from tensorcli.render import render
         from tensorcli.render.safe import safe
 
@@ -142,8 +148,17 @@ class Screen:
         self.end_line()
         stream = self._err if isinstance(report, Diagnosis) else self._out
         text = self._drawn(render(report, width=self.width), stream)
-        if text:
+        if text and not (paged and stream is self._out and self._page(text + "\n")):
             self._write(stream, text + "\n")
+
+    def _page(self, text: str) -> bool:
+        """Show a text in the user's pager; False where that cannot be, or need not."""
+        if _lines(text, self.width) <= _terminal_height(self._out) - BELOW:
+            return False
+        from tensorcli import pager
+
+        command = pager.command()
+        return bool(command) and pager.page(text, command)
 
     def _drawn(self, drawing: "RenderableType", stream: TextIO) -> str:
         """A drawing as text, with escape codes where the stream takes colour."""
@@ -273,6 +288,21 @@ def _is_terminal(stream: TextIO) -> bool:
 def _columns() -> int | None:
     text = os.environ.get("COLUMNS", "")
     return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
+
+
+def _lines(text: str, width: int) -> int:
+    """The lines that a text takes on a screen, about."""
+    return sum(1 + max(0, len(_STYLE.sub("", line)) - 1) // width for line in text.splitlines())
+
+
+def _terminal_height(stream: TextIO) -> float:
+    """The lines of a terminal that can be drawn on; without end where there is none."""
+    if os.environ.get("TERM") == "dumb" or not _is_terminal(stream):
+        return math.inf
+    try:
+        return os.get_terminal_size(stream.fileno()).lines or math.inf
+    except (OSError, ValueError, AttributeError):
+        return math.inf
 
 
 def _terminal_width(stream: TextIO) -> int | None:

@@ -7,6 +7,7 @@ from prompt_toolkit.output import Output
 
 from tensorcli.commands import submit
 from tensorcli.config import Preferences
+from tensorcli.repl.keys import keys_waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Answers:
             if isinstance(report, Diagnosis):
                 rest = [report.not_run] if report.not_run else []
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
-            screen.show(report)
+            screen.show(report, paged=self.preferences.config.pager and not keys_waiting())
 
         submit(text, client.ask, show, width=screen.width, history=self.inputs, preferences=self.preferences)
         screen.end_line()

@@ -1,5 +1,6 @@
 """What the keys do: when Enter runs the input, how lines are indented, and where keys go while nothing reads them."""
 
+import select
 import signal
 import sys
 import threading
@@ -99,6 +100,18 @@ def keys_kept() -> Iterator[None]:
     finally:
         with suppress(termios.error):
             termios.tcsetattr(number, termios.TCSANOW, before)
+
+
+def keys_waiting() -> bool:
+    """Whether keys were pressed that nothing has read: they are for the next prompt, not for a pager."""
+    with suppress(ImportError):
+        import msvcrt
+
+        return msvcrt.kbhit()  # type: ignore[attr-defined, no-any-return, unused-ignore]
+    try:
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+    except (OSError, ValueError, TypeError):  # no stdin that could wait
+        return False
 
 
 @contextmanager
