@@ -1,6 +1,7 @@
 """A terminal with a program in it: keys go in, and what a person would see can be read at any time."""
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -49,8 +50,19 @@ class Terminal:
         self.child.delaybeforesend = None
 
     def type(self, keys: str) -> None:
-        """Press these keys."""
-        self.child.send(keys)
+        """Press these keys. What the program writes meanwhile is read: with both ways full, neither would go on."""
+        data, number = keys.encode(), self.child.child_fd
+        os.set_blocking(number, False)
+        try:
+            while data:
+                readable, writable, _ = select.select([number], [number], [], PATIENCE)
+                assert readable or writable, "the program reads no keys"
+                if readable:
+                    self._read(PATIENCE)
+                if writable:
+                    data = data[os.write(number, data[:1000]) :]
+        finally:
+            os.set_blocking(number, True)
 
     def resize(self, *, rows: int, columns: int) -> None:
         """Give the window another size."""

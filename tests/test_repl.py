@@ -89,6 +89,7 @@ def test_leaving(keys: str, tmp_path: Path) -> None:
         ("f(" + ALT_ENTER, ["f("]),
         ("f(\r" + TAB + "1)\r", ["f(\n        1)"]),
         ("for i in x:\r    if i:\r        y\r\r    z\rk\rl\r", ["for i in x:\n    if i:\n        y\n\n    z\nk", "l"]),
+        ("x = 'abcdefghij'\ry\x1b[D\x1b[D12345678901234567890\r", ["x = 'abcdefghij'", "12345678901234567890y"]),
         ("f(a,\r  b)\rfor i in x:\ry\r\r", ["f(a,\n  b)", "for i in x:\n    y"]),
         ("for i in x:\ry\r" + BACKSPACE + "z\r", ["for i in x:\n    y\nz"]),
         ("\x1b[200~for i in x:\n    y\nz\n\x1b[201~", []),
@@ -114,6 +115,13 @@ def test_keys_to_texts(keys: str, texts: list[str], tmp_path: Path) -> None:
 )
 def test_keys_of_vi(keys: str, texts: list[str], tmp_path: Path) -> None:
     assert play(keys, tmp_path, preferences=Preferences(Config(keys="vi"))) == texts
+
+
+def test_a_found_input_runs_from_where_it_was_found(tmp_path: Path) -> None:
+    inputs = Inputs(tmp_path / "history")
+    for text in ("f('needle', 1)", "other"):
+        inputs.append_string(text)
+    assert play("\x12needle\r\r", tmp_path) == ["f('needle', 1)"]
 
 
 def test_a_ctrl_d_in_a_line_does_not_leave(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,17 +134,209 @@ def test_no_colour_where_none_is_wanted(start: Start) -> None:
     assert styles <= {"", "0", "1", "3", "4", "7"}, "bold, italic, underlined and reverse are no colours"
 
 
-def test_twenty_columns_and_another_size_while_running(start: Start) -> None:
-    terminal = start(columns=20)
+def test_other_sizes_while_running_and_during_an_answer(start: Start, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    terminal = start("--trust", columns=20)
     terminal.prompt()
     terminal.type("torch.ones(2)\r")
     terminal.see("tensor([1., 1.])")
     terminal.prompt()
+    terminal.see(lambda lines: lines[-1] == "cpu - --trust")
     terminal.resize(rows=30, columns=100)
     terminal.see(lambda lines: lines[-1].startswith("cpu - float32 - seed "))
     terminal.type("'x' * 50\r")
     terminal.see(f"'{'x' * 50}'")
+    terminal.prompt()
+
+    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\ntorch.ones(3, 4) @ torch.ones(3)") + "\r")
+    terminal.see("busy")
+    terminal.resize(rows=24, columns=40)
+    gate.write_text("done")
+    terminal.see(begins("error: "))
+    terminal.prompt()
+    terminal.see(lambda lines: lines[-1].startswith("cpu - float32"))
+    terminal.type("x" * 60)
+    terminal.see(lambda lines: "x" * 24 in lines)
+    terminal.resize(rows=24, columns=80)
+    terminal.see(lambda _: terminal.line == ">>> " + "x" * 60)
+    terminal.type(CTRL_C)
     assert terminal.leave() == 0
+
+
+LONG = "\n".join(["def f(x):", *(f"    x = x + {number}" for number in range(1000)), "    return x"])
+
+
+def test_a_thousand_lines_are_pasted(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type(pasted(LONG.replace("\n", "\r")))
+    terminal.see(begins("...     return x"))
+    terminal.type("\r\r")
+    terminal.prompt()
+    terminal.type("f(0)\r")
+    terminal.see("499500")
+    assert terminal.leave() == 0
+
+
+def test_a_thousand_lines_come_unmarked(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type(LONG.replace("\n", "\r"))
+    terminal.see(lambda _: terminal.line == "...     return x")
+    terminal.type("\r\rf(0)\r")
+    terminal.see("499500")
+    assert terminal.leave() == 0
+
+
+def test_what_is_pasted_runs_at_enter_and_not_before(start: Start, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    terminal = start("--trust")
+    terminal.prompt()
+    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()") + "\r")
+    terminal.see("busy")
+    terminal.type(pasted("# Title\r\r```python\rx = 6\rx * 7\r```\rIt isn't.\r"))
+    gate.write_text("done")
+    terminal.see("... It isn't.")
+    assert "42" not in terminal.lines
+    terminal.type("\r")
+    terminal.see("42")
+    terminal.type(pasted('{"cells": [{"cell_type": "code", "source": ["y = x\\n", "y * 100"]}]}') + "\r")
+    terminal.see("600")
+    assert terminal.leave() == 0
+
+
+def test_wide_characters_are_edited_and_aligned(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type("名 = '日本語 \U0001f600 e\u0301'; ab = torch.ones(2)" + "\x1b[D" * 3 + "c\x7f" + "\x05\r")
+    terminal.see(begins("ab = float32 [2] cpu"))
+    terminal.type("%whos\r")
+    lines = terminal.see(lambda lines: any(line.startswith("ab ") for line in lines) and "float32" in str(lines[-2:]))
+    terminal.prompt()
+    ab, name = (next(line for line in lines[::-1] if line.split(" ")[0] == each) for each in ("ab", "名"))
+    assert ab.index("float32") == name.index("str") + 1, "a wide character takes two cells, and pyte gives it one"
+    terminal.type("len(名)\r")
+    terminal.see("8")
+    assert terminal.leave() == 0
+
+
+def test_keys_of_vi_and_the_change_to_them(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type("%config keys vi\r")
+    terminal.see(lambda lines: lines[-1].startswith("insert - cpu"))
+    terminal.prompt()
+    terminal.type("b * 7\x1b")
+    terminal.see(lambda lines: lines[-1].startswith("normal - cpu"))
+    terminal.type("0r6")
+    terminal.see(lambda _: terminal.lines[-2] == ">>> 6 * 7")
+    terminal.type("\r")
+    terminal.see("42")
+    terminal.prompt()
+    terminal.type("%config keys emacs\r")
+    terminal.see(lambda lines: lines[-1].startswith("cpu"))
+    assert terminal.leave() == 0
+
+
+def test_the_configuration_holds_from_the_first_prompt_and_what_is_wrong_is_said(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config" / "tensorcli").mkdir(parents=True)
+    (tmp_path / "config" / "tensorcli" / "config.toml").write_text('keys = "vi"\nouch = 1\n')
+    terminal = start(env={"XDG_CONFIG_HOME": str(tmp_path / "config")}, columns=200)
+    terminal.prompt()
+    assert terminal.lines[2].startswith("warning: ")
+    assert terminal.lines[2].endswith("max_memory")
+    terminal.see(lambda lines: lines[-1].startswith("insert - "))
+    terminal.type("%config theme light --save\r")
+    terminal.see(begins(str(tmp_path)))
+    assert terminal.leave() == 0
+    saved = (tmp_path / "config" / "tensorcli" / "config.toml").read_text()
+    assert saved == 'keys = "vi"\nouch = 1\ntheme = "light"\n'
+
+
+def program(folder: Path, name: str, code: str) -> str:
+    """A command that runs this code."""
+    (folder / name).write_text(code)
+    return f"{sys.executable} {folder / name}"
+
+
+def test_an_editor_gets_the_input_and_nothing_runs(start: Start, tmp_path: Path) -> None:
+    code = """import pathlib, sys
+path = pathlib.Path(sys.argv[-1])
+path.write_text('x = 6\\n' + path.read_text() + 'x * y')
+"""
+    terminal = start(env={"VISUAL": program(tmp_path, "editor", code)})
+    terminal.prompt()
+    terminal.type("y = 7\x18\x05")
+    terminal.see(lambda _: terminal.line == "... x * y")
+    assert terminal.lines[-4:-1] == [">>> x = 6", "... y = 7", "... x * y"]
+    assert "42" not in terminal.lines
+    terminal.type("\r")
+    terminal.see("42")
+    assert terminal.leave() == 0
+
+
+def test_a_pager_shows_what_does_not_fit_and_only_that(start: Start, tmp_path: Path) -> None:
+    code = """import sys
+lines = sys.stdin.read().splitlines()
+print(f"{len(lines)} lines paged", flush=True)
+open("/dev/tty").readline()
+"""
+    terminal = start(env={"PAGER": program(tmp_path, "pager", code)})
+    terminal.prompt()
+    terminal.type("x = torch.arange(57).reshape(19, 3)\r")
+    terminal.see(begins("x = int64"))
+    terminal.prompt()
+    terminal.type("x\r")
+    terminal.see(lambda lines: any(line.endswith("[54, 55, 56]])") for line in lines))
+    terminal.prompt()
+    terminal.type("x.repeat(2, 1)[:21]\r")
+    terminal.see("23 lines paged")
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type("for i in range(50): print(i)\r")
+    terminal.see("49")
+    terminal.type("%config pager off\r")
+    terminal.see(begins("pager = false"))
+    terminal.type("x.repeat(2, 1)[:21]\r")
+    terminal.see(lambda lines: any(line.endswith("[ 3,  4,  5]])") for line in lines))
+    assert terminal.leave() == 0
+
+
+def test_earlier_inputs_are_found_again(start: Start) -> None:
+    first = start()
+    first.prompt()
+    first.type("for i in range(2):\rprint('needle', i)\r\r")
+    first.see("needle 1")
+    first.type("1 + 1\r")
+    first.see("2")
+    assert first.leave() == 0
+
+    terminal = start()
+    terminal.prompt()
+    terminal.type("\x12needle")
+    terminal.see(begins(">>> for i in range(2):"))
+    terminal.type("\r")
+    terminal.see(begins("...     print('needle', i)"))
+    terminal.type("\r\r")
+    terminal.see("needle 1")
+    terminal.prompt()
+    terminal.type(UP * 3)  # through the two lines of the last one
+    terminal.see(lambda _: terminal.line == ">>> 1 + 1")
+    terminal.type(CTRL_C)
+    assert terminal.leave() == 0
+
+
+def test_a_terminal_that_does_not_say_where_its_cursor_is(start: Start) -> None:
+    terminal = start()
+    terminal.screen.write_process_input = lambda data: None
+    terminal.prompt()
+    terminal.type("6 * 7\r")
+    terminal.see("42")
+    terminal.prompt()
+    assert terminal.leave() == 0
+    assert "WARNING" not in terminal.raw
 
 
 def test_a_pasted_block_is_edited_as_one(start: Start) -> None:

@@ -6,12 +6,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import groupby, takewhile
 
+from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selection, vi_navigation_mode
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selection, is_searching, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.key_binding.vi_state import InputMode
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.search import accept_search
 
 from tensorcli.pieces import is_complete
 from tensorcli.repl.indent import INDENT, after
@@ -29,12 +35,17 @@ def bindings() -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         nonlocal own_indent
         buffer, queue = event.current_buffer, event.key_processor.input_queue
-        ahead, within = queue[0].data if queue else "", buffer.document.line_count > 1
+        ahead, within = queue[0].data[:1] if queue else "", buffer.document.line_count > 1
         own_indent = bool(ahead) and (ahead == " " or (own_indent and within))
         if ahead == " " and within:  # no statement begins there
             buffer.insert_text("\n")
         else:
             enter(buffer, own_indent=own_indent)
+
+    @keys.add("enter", filter=is_searching & emacs_mode)
+    def _(event: KeyPressEvent) -> None:
+        accept_search()
+        event.current_buffer.cursor_position = len(event.current_buffer.text)  # from where Enter runs it
 
     @keys.add("tab", filter=typing & in_indent)
     def _(event: KeyPressEvent) -> None:
@@ -100,6 +111,39 @@ def keys_kept() -> Iterator[None]:
     finally:
         with suppress(termios.error):
             termios.tcsetattr(number, termios.TCSANOW, before)
+
+
+_RUN = 8  # characters that nobody types at once
+
+
+def together(app: Application[str]) -> None:
+    """Have long runs of characters that come at once be one key, as a paste is: each key costs a millisecond.
+
+    Terminals that do not mark what is pasted send it so.
+    """
+    read = app.input.read_keys
+
+    def read_keys() -> list[KeyPress]:
+        keys = read()
+        typing = app.editing_mode == EditingMode.EMACS or app.vi_state.input_mode == InputMode.INSERT
+        return _together(keys) if typing and len(keys) > _RUN else keys
+
+    app.input.read_keys = read_keys  # type: ignore[method-assign]
+
+
+def _together(keys: list[KeyPress]) -> list[KeyPress]:
+    """Up to the first key that is neither a character nor Enter: behind it other things may be meant."""
+    plain = list(takewhile(lambda key: _is_character(key) or key.key in (Keys.ControlM, Keys.ControlJ), keys))
+    found: list[KeyPress] = []
+    for is_text, group in groupby(plain, _is_character):
+        run = list(group)
+        long = is_text and len(run) > _RUN
+        found += [KeyPress(Keys.BracketedPaste, "".join(key.data for key in run))] if long else run
+    return found + keys[len(plain) :]
+
+
+def _is_character(key: KeyPress) -> bool:
+    return len(key.key) == 1 and key.data.isprintable()
 
 
 def keys_waiting() -> bool:

@@ -29,7 +29,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from tensorcli.config import Preferences, background
 from tensorcli.repl.history import Inputs
-from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept
+from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
 
 if TYPE_CHECKING:
@@ -189,15 +189,10 @@ def _furnish(
 
 
 def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
-    from prompt_toolkit.lexers import PygmentsLexer
-    from prompt_toolkit.styles import Style
-    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
+    from tensorcli.repl import colors
 
-    from tensorcli.render import theme
-
-    styles = {name: Style.from_dict(each) for name, each in theme.PROMPT.items()}
-    extras.style = lambda: styles[background(extras.preferences.config.theme)]
-    extras.lexer = PygmentsLexer(PythonLexer)
+    extras.style = lambda: colors.STYLES[background(extras.preferences.config.theme)]
+    extras.lexer = colors.LEXER
     _redraw(prompt)
 
 
@@ -233,5 +228,6 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
         bottom_toolbar=bar,
     )
+    together(prompt.app)
     prompt.app.renderer.cpr_not_supported_callback = None  # its warning would be in the way, and helps nobody
     return prompt
