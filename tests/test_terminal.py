@@ -117,6 +117,16 @@ def test_a_dumb_terminal_gets_no_escape_codes(start: Start) -> None:
     terminal.prompt()
     terminal.type("torch.ones(2)\rtorch.ones(2) @ torch.ones(3)\r")
     terminal.see(begins("error:"))
+    terminal.prompt()
+    terminal.type("for i in range(2):\rprint(i + 41)\x7f0\x7f)\r")
+    terminal.see(lambda _: terminal.line == "...     ")
+    assert terminal.lines[-3:] == [">>> for i in range(2):", "...     print(i + 41)", "..."]
+    terminal.type("\r")
+    terminal.see("42")
+    terminal.prompt()
+    terminal.type("x = 'ab'" + "\x7f" * 3)
+    terminal.see(lambda _: terminal.line == ">>> x = '")
+    terminal.type(CTRL_C)
     assert terminal.leave() == 0
     assert ESCAPE not in terminal.raw
 

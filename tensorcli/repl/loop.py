@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from prompt_toolkit.styles import BaseStyle, DynamicStyle
 from prompt_toolkit.utils import is_dumb_terminal
 
 from tensorcli.config import Preferences, background
+from tensorcli.repl.dumb import echo
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tensorcli.report import Settings
     from tensorcli.show import Screen
 
-PROMPT = ">>> "
+PROMPT, CONTINUATION = ">>> ", "... "
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
@@ -126,7 +127,8 @@ def _until_left(
         noted.clear()
         try:
             _prefer(prompt, preferences)
-            text = prompt.prompt(handle_sigint=False).rstrip()
+            with echo(prompt, CONTINUATION) if is_dumb_terminal() else nullcontext():
+                text = prompt.prompt(handle_sigint=False).rstrip()
             prompt.output.enable_bracketed_paste()  # what is pasted meanwhile does not run line by line either
             prompt.output.flush()
             begin()  # a dumb terminal renders nothing
@@ -211,7 +213,7 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
     prompt: PromptSession[str] = PromptSession(
         PROMPT,
         multiline=True,
-        prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else "... ",
+        prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else CONTINUATION,
         history=Inputs(history),
         auto_suggest=AutoSuggestFromHistory(),
         completer=DynamicCompleter(lambda: extras.completer),
@@ -228,6 +230,7 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
         bottom_toolbar=bar,
     )
-    together(prompt.app)
+    if not is_dumb_terminal():
+        together(prompt.app)
     prompt.app.renderer.cpr_not_supported_callback = None  # its warning would be in the way, and helps nobody
     return prompt
