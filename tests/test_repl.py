@@ -412,6 +412,15 @@ def test_each_statement_of_a_stream_is_an_input_of_its_own() -> None:
     ]
 
 
+def test_a_stream_of_markdown_is_its_code() -> None:
+    code, asked, _ = fed(b"# A\n\n```python\nx = 1\ny\n```\n\n```sh\nls\n```\n", value_of)
+    assert code == 0
+    assert asked == [
+        Evaluate(text="x = 1", echo="all", first_line=4),
+        Evaluate(text="y", echo="all", first_line=5),
+    ]
+
+
 def test_a_statement_that_fails_leaves_the_others_to_run() -> None:
     code, asked, err = fed(b"a\nb\nc\n", failing_at("b"))
     assert (code, len(asked)) == (1, 3)

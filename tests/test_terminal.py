@@ -287,13 +287,38 @@ path.write_text('x = 6\\n' + path.read_text() + 'x * y')
     assert terminal.leave() == 0
 
 
+def test_what_is_typed_has_the_colours_of_its_background(start: Start) -> None:
+    terminal = start()
+
+    def colors(column: int) -> tuple[str, str]:
+        character = terminal.screen.buffer[terminal.screen.cursor.y][column]
+        return character.fg, character.bg
+
+    terminal.prompt()
+    terminal.type("for i in (1)")
+    terminal.see(lambda _: colors(4) == ("87afff", "default"))
+    terminal.see(lambda _: colors(13) == colors(15) == ("ffffff", "005f87"))
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type("%config theme light\r")
+    terminal.see(begins("theme ="))
+    terminal.prompt()
+    terminal.type("for")
+    terminal.see(lambda _: colors(4) == ("005faf", "default"))
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+
 def test_a_pager_shows_what_does_not_fit_and_only_that(start: Start, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     code = """import sys
 lines = sys.stdin.read().splitlines()
 print(f"{len(lines)} lines paged", flush=True)
 open("/dev/tty").readline()
 """
-    terminal = start(env={"PAGER": program(tmp_path, "pager", code)})
+    terminal = start("--trust", env={"PAGER": program(tmp_path, "pager", code)})
     terminal.prompt()
     terminal.type("x = torch.arange(57).reshape(19, 3)\r")
     terminal.see(begins("x = int64"))
@@ -307,6 +332,13 @@ open("/dev/tty").readline()
     terminal.prompt()
     terminal.type("for i in range(50): print(i)\r")
     terminal.see("49")
+    terminal.prompt()
+    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\nx.repeat(2, 1)[:21]") + "\r")
+    terminal.see("busy")
+    terminal.type("6 * 7\r")
+    gate.write_text("done")
+    terminal.see("42")
+    assert not [line for line in terminal.lines if "paged" in line], "keys were waiting"
     terminal.type("%config pager off\r")
     terminal.see(begins("pager = false"))
     terminal.type("x.repeat(2, 1)[:21]\r")

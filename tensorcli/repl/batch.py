@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, BinaryIO
 
 from tensorcli.commands import submit
-from tensorcli.pieces import clean, statements
+from tensorcli.pieces import cells, statements
 from tensorcli.report import Diagnosis
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
     history: list[str] = []
-    for line, statement in statements(clean(text)):
+    found = [(first + line - 1, each) for first, cell in cells(text) for line, each in statements(cell)]
+    for line, statement in found:
         problem = submit(
             statement,
             client.ask,

@@ -21,7 +21,6 @@ from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorSh
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import vi_mode
 from prompt_toolkit.layout.processors import HighlightMatchingBracketProcessor, TabsProcessor
-from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.styles import BaseStyle, DynamicStyle
@@ -62,7 +61,6 @@ class _Extras:
     preferences: Preferences
     room: _Room | None = None
     completer: Completer | None = None
-    lexer: Lexer | None = None
     style: Callable[[], BaseStyle | None] = lambda: None
 
 
@@ -194,7 +192,7 @@ def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
     from tensorcli.repl import colors
 
     extras.style = lambda: colors.STYLES[background(extras.preferences.config.theme)]
-    extras.lexer = colors.LEXER
+    prompt.lexer = colors.LEXER
     _redraw(prompt)
 
 
@@ -222,7 +220,6 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         enable_history_search=True,
         enable_suspend=True,
         key_bindings=bindings(),
-        lexer=DynamicLexer(lambda: extras.lexer),
         style=DynamicStyle(lambda: extras.style()),
         include_default_pygments_style=False,
         input_processors=[TabsProcessor(char1=" ", char2=" "), HighlightMatchingBracketProcessor()],
