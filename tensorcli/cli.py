@@ -308,7 +308,8 @@ def run(
     width: Width = None,
 ) -> None:
     """Run a Python file, a Markdown file's python fences or a notebook's code cells, as one session."""
-    from tensorcli.files import play, read
+    from tensorcli.cells import read
+    from tensorcli.files import play
 
     screen = _screen(json=json, no_color=no_color, width=width)
     cells = read(file)
@@ -552,6 +553,7 @@ def _here(
         for problem in problems:
             screen.show(problem)
             _leave(screen.close)
+        engine.start = Configure(seed=engine.start.seed, device=device, dtype=dtype.value)
     return engine
 
 

@@ -5,11 +5,31 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from tensorcli import child, wire
-from tensorcli.report import AnyReport, AnyRequest, Complete, Diagnosis, GoOn, Keep, Notice, Reset, Settings
+from tensorcli.report import (
+    AnyReport,
+    AnyRequest,
+    Complete,
+    Configure,
+    Diagnosis,
+    Evaluate,
+    GoOn,
+    Judge,
+    Judged,
+    Keep,
+    Load,
+    Notice,
+    Reset,
+    Settings,
+    Undo,
+    Undone,
+)
 from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
@@ -27,6 +47,7 @@ class Client(Protocol):
     """A way to reach an engine. `on_hello`, where set, is called when the engine is ready, from any thread."""
 
     on_hello: OnHello | None
+    start: Configure  # the settings that its session began with
 
     @property
     def settings(self) -> Settings | None:
@@ -34,6 +55,9 @@ class Client(Protocol):
 
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Ask, and return when the request is answered; never raises for anything a user typed."""
+
+    def next_input(self) -> int:
+        """Another input begins: what is asked from now on is taken back by itself. Its number."""
 
     def close(self) -> None:
         """Let the engine go."""
@@ -51,8 +75,10 @@ class Canned:
         self._answers = answers
         self.settings = settings
         self.on_hello: OnHello | None = None
+        self.start = Configure(seed=settings.seed) if settings else Configure(seed=0)
         self.asked: list[AnyRequest] = []
         self.closed = False
+        self._inputs = 0
 
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Give the answer prepared for this request, or none."""
@@ -60,6 +86,11 @@ class Canned:
         found = self._answers(request) if callable(self._answers) else self._answers.get(request, ())
         for report in found:
             emit(report)
+
+    def next_input(self) -> int:
+        """They are counted."""
+        self._inputs += 1
+        return self._inputs
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -82,8 +113,10 @@ class Here:
         self._options: dict[str, Any] = {
             "seed": seed, "device": device, "dtype": dtype, "trust": trust, "pretend": pretend, "warn": warn
         }  # fmt: skip
+        self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._session: Session | None = None
         self._numbers = itertools.count(1)
+        self._inputs = 0
         self.on_hello: OnHello | None = None
 
     @property
@@ -100,6 +133,11 @@ class Here:
 
         with interrupts.from_keyboard(), interrupts.answering(next(self._numbers)):
             session.ask(request, emit)
+
+    def next_input(self) -> int:
+        """They are counted."""
+        self._inputs += 1
+        return self._inputs
 
     def close(self) -> None:
         """Forget the session and all it holds."""
@@ -146,11 +184,13 @@ class Pipe:
         self._command = command or engine_command(
             seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn
         )
+        self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
         self._journal = journal or Journal()
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
+        self._lost: list[str] = []  # what files no longer hold of a session that was brought back
         self._trust = trust
         self._asked = 0  # requests, completions left aside
         self._sent_at = time.monotonic()
@@ -174,6 +214,8 @@ class Pipe:
                 self._exchange(engine, request, emit)
             return
         self._asked += 1
+        if isinstance(request, Undo):
+            return self._undo(emit)
         if engine.ended:
             if engine.settings:
                 emit(self._obituary(None))
@@ -199,6 +241,10 @@ class Pipe:
             self._restart(engine)
             if self._to_go_on:
                 self._bring_back(emit)
+
+    def next_input(self) -> int:
+        """Another input begins, as the journal counts them."""
+        return self._journal.next_input()
 
     def close(self) -> None:
         """End the child process."""
@@ -237,10 +283,10 @@ class Pipe:
             self._engine = child.Engine(self._command, self._hello)
             self._to_go_on = bool(self._journal.again())
 
-    def _bring_back(self, emit: Emit) -> bool:
+    def _bring_back(self, emit: Emit, done: Callable[[str], AnyReport] = lambda text: Notice(text=text)) -> bool:
         """Make a fresh engine's session what the last one's was, and say whether that is done.
 
-        What ends this one too is left out.
+        What ends this one too is left out. `done` makes the report of what is to be said at the end.
         """
         start, left_out, uncertain = time.monotonic(), 0, self._journal.uncertain
         while left_out <= MOST_DEATHS:
@@ -248,7 +294,7 @@ class Pipe:
             engine, lost = self._engine, self._asked_again(again)
             if lost is None:
                 self._to_go_on = False
-                emit(Notice(text=self._back(again, start, left_out, uncertain)))
+                emit(done(self._back(again, start, left_out, uncertain)))
                 return True
             if not engine.settings:
                 emit(self._obituary(None))
@@ -263,17 +309,41 @@ class Pipe:
             self._journal.drop(lost)
             left_out += not isinstance(lost, GoOn)
         self._to_go_on = False
-        emit(Notice(text=f"the session is not brought back: {left_out} engines died of it"))
+        emit(done(f"the session is not brought back: {left_out} engines died of it"))
         return True
+
+    def _undo(self, emit: Emit) -> None:
+        """Have a fresh engine's session be what it was before the last input that changed it."""
+        entries = self._journal.to_take_back(self._may_change)
+        if not entries:
+            title = "there is nothing to take back: no input has changed the session"
+            return emit(Diagnosis(code="nothing-to-undo", category="value", title=title))
+        self._journal.take_back(entries)
+        self._restart(self._engine)
+        typed = tuple(_as_typed(entry.request) for entry in entries)
+        undone = Undone(texts=typed, inputs=tuple(dict.fromkeys(entry.input for entry in entries)))
+        if not self._to_go_on:
+            emit(msgspec.structs.replace(undone, text="the session is as it began"))
+        elif not self._bring_back(emit, done=lambda text: msgspec.structs.replace(undone, text=text)):
+            emit(undone)
+
+    def _may_change(self, request: AnyRequest) -> bool:
+        """Whether a request may have changed the session: of a text the engine is asked."""
+        if not isinstance(request, Evaluate) or self._engine.ended or self._to_go_on:
+            return True
+        answers: list[AnyReport] = []
+        self._exchange(self._engine, Judge(texts=(request.text,)), answers.append)
+        return all(any(each.may_change) for each in answers if isinstance(each, Judged))
 
     def _asked_again(self, again: Sequence[AnyRequest]) -> AnyRequest | None:
         """Ask the engine all of it; the request that it did not come through, if there was one."""
-        failed = False
+        failed, self._lost = False, []
 
         def listen(report: AnyReport) -> None:
             nonlocal failed
             if isinstance(report, Diagnosis):
                 failed |= report.category == "interrupted" or report.code == "not-kept"
+                self._lost += [report.title] if report.code == "file-changed" else []
 
         for request in again:
             if not self._exchange(self._engine, request, listen) or failed:
@@ -287,6 +357,7 @@ class Pipe:
             text += f", and {left_out} left out that ended the engine"
         if uncertain:
             text += "; what an interrupted or timed statement changed in place may differ"
+        text += "".join(f"; {lost}" for lost in self._lost)
         if self._trust and ran:
             text += "; what they do outside was done again"
         return text
@@ -349,6 +420,19 @@ def engine_command(
     command = [sys.executable, "-P", "-m", "tensorcli.engine.serve", "--seed", str(seed), "--device", device]
     command += ["--dtype", dtype, *(["--trust"] if trust else []), *(["--warn"] if warn else [])]
     return [*command, "--pretend", pretend] if pretend else command
+
+
+def _as_typed(request: AnyRequest) -> str:
+    """A request as people know it, for those that a journal holds."""
+    match request:
+        case Evaluate(text=text):
+            return text
+        case Load(path=path):
+            return f"%load {Path(path).name}"
+        case Configure():
+            given = msgspec.to_builtins(request).items()
+            return ", ".join(f"%{name} {value}" for name, value in given if value is not None and name != "request")
+    return "%reset"
 
 
 def _cannot_start(why: str) -> Diagnosis:

@@ -2,14 +2,17 @@
 
 import difflib
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from tensorcli import config, measuring
+from tensorcli import config, keeping, measuring
+from tensorcli.cells import Cell
+from tensorcli.past import Input, Part
 from tensorcli.pieces import Piece, cells, split
 from tensorcli.report import (
     AnyReport,
@@ -21,6 +24,8 @@ from tensorcli.report import (
     Evaluate,
     Explain,
     Inspect,
+    Judge,
+    Judged,
     ListDevices,
     ListNames,
     Notice,
@@ -28,6 +33,7 @@ from tensorcli.report import (
     Span,
     Time,
     TimeIt,
+    Undo,
 )
 
 Emit = Callable[[AnyReport], None]
@@ -39,27 +45,39 @@ Argument = Literal["", "code", "names", "files", "commands"] | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Call:
-    """A command as it was typed: its argument (a cell's lines below it), and what it can work with."""
+    """A command as it was typed: its argument (a cell's lines below it), and what it can work with.
+
+    `history` are the inputs, this one last, of a session that began with `start`; `running` are the files that are
+    being run.
+    """
 
     argument: str
     width: int
     max_values: int
-    history: Sequence[str]
+    history: Sequence[Input]
+    start: Configure
+    ask: Ask
+    running: Sequence[str] = ()
     preferences: config.Preferences | None = None  # of a prompt
+
+
+Answer = AnyRequest | Notice | Diagnosis | list[Cell]
 
 
 @dataclass(frozen=True)
 class Command:
-    """One entry of the table. `run` says what to ask the engine, or answers by itself.
+    """One entry of the table. `run` says what to ask the engine or which cells to run, or answers by itself.
 
-    `argument` is what completion offers behind it: a kind of thing, or the words themselves.
+    `argument` is what completion offers behind it: a kind of thing, or the words themselves. `examples` are more lines
+    of its own help.
     """
 
     name: str
     usage: str
     help: str
-    run: Callable[[Call], AnyRequest | Notice | Diagnosis]
+    run: Callable[[Call], Answer]
     argument: Argument = ""
+    examples: tuple[str, ...] = ()
 
 
 # The commands.
@@ -116,8 +134,49 @@ def _plot(call: Call) -> AnyRequest | Diagnosis:
     return Draw(text=call.argument, plot_size=size)
 
 
-def _whos(_call: Call) -> AnyRequest:
-    return ListNames()
+_INSPECTING = re.compile(r"--(dry-run|grad|all)(?:\s+|$)|--depth(?:\s+|=)(\d{1,4})(?:\s+|$)", re.ASCII)
+
+
+def _inspect(call: Call) -> AnyRequest | Diagnosis:
+    text, options = call.argument, dict[str, Any]()
+    while found := _INSPECTING.match(text):
+        options |= {found[1].replace("-", "_"): True} if found[1] else {"depth": int(found[2])}
+        text = text[found.end() :]
+    if text.startswith("--"):
+        known = "--dry-run, --grad, --all and --depth N"
+        return _problem(f"%inspect has no option {_shortened(text.split()[0])}: it has {known}")
+    if not text:
+        return _problem("there is nothing to inspect: write an expression after it, as in %inspect x @ w + b")
+    return Inspect(text=text, **options)
+
+
+def _whos(call: Call) -> AnyRequest:
+    return ListNames(types=tuple(call.argument.split()))
+
+
+def _who(call: Call) -> AnyRequest:
+    return ListNames(types=tuple(call.argument.split()), brief=True)
+
+
+def _load(call: Call) -> AnyRequest:
+    return keeping.load(call.argument)
+
+
+def _save(call: Call) -> AnyRequest | Notice | Diagnosis:
+    def may_change(text: str) -> bool:
+        answers: list[AnyReport] = []
+        call.ask(Judge(texts=(text,)), answers.append)
+        return all(any(each.may_change) for each in answers if isinstance(each, Judged))
+
+    return keeping.save(call.argument, call.history, call.start, may_change)
+
+
+def _run(call: Call) -> list[Cell] | Diagnosis:
+    return keeping.run(call.argument, call.running)
+
+
+def _undo(_call: Call) -> AnyRequest:
+    return Undo()
 
 
 def _reset(_call: Call) -> AnyRequest:
@@ -152,12 +211,42 @@ def _dtype(call: Call) -> AnyRequest:
     return Configure(dtype=_plain(call.argument).removeprefix("torch.") or None)
 
 
+def _threads(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return Configure()
+    number = _small(call.argument)
+    if number is None:
+        return _problem(f"%threads takes a whole number, not {_shortened(call.argument)}: try %threads 1")
+    return Configure(threads=number)
+
+
+MOST_DIGITS = 17  # no float64 has more
+
+
+def _precision(call: Call) -> AnyRequest | Diagnosis:
+    if not call.argument:
+        return Configure()
+    if call.argument == "reset":
+        return Configure(precision="default")
+    number = _small(call.argument)
+    if number is None or number > MOST_DIGITS:
+        advice = f"from 0 to {MOST_DIGITS}, or reset, not {_shortened(call.argument)}: try %precision 8"
+        return _problem(f"%precision takes how many digits to print, {advice}")
+    return Configure(precision=number)
+
+
+def _small(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def _history(call: Call) -> Notice | Diagnosis:
-    if call.argument and not (call.argument.isascii() and call.argument.isdecimal() and len(call.argument) < 10):
+    most = _small(call.argument) if call.argument else len(call.history)
+    if most is None:
         return _problem(f"%history takes how many inputs to show, not {_shortened(call.argument)}: try %history 10")
-    first = max(0, len(call.history) - int(call.argument)) if call.argument else 0
+    first = max(0, len(call.history) - most)
     lines = [
-        f"{number:>4}  " + text.replace("\n", "\n      ") for number, text in enumerate(call.history[first:], first + 1)
+        f"{number:>4}  " + each.text.strip("\n").replace("\n", "\n      ") + ("  (taken back)" if each.undone else "")
+        for number, each in enumerate(call.history[first:], first + 1)
     ]
     return Notice(text="\n".join(lines) or "nothing has been typed yet")
 
@@ -199,8 +288,29 @@ def _help(call: Call) -> Notice | Diagnosis:
     if not chosen:
         return _unknown(name)
     width = max(len(command.usage) for command in chosen)
-    return Notice(text="\n".join(f"{command.usage:<{width}}  {command.help}" for command in chosen))
+    lines = [f"{command.usage:<{width}}  {command.help}" for command in chosen]
+    return Notice(text="\n".join(lines + (["", *chosen[0].examples] if name and chosen[0].examples else [])))
 
+
+_KEYS = """\
+Enter         runs what is complete, else begins another line; an empty one ends
+Tab           completes; Up and Down go through inputs, Ctrl-R searches them
+Ctrl-C        interrupts, or clears the line; Ctrl-D on an empty line leaves
+1, 2, 3       take a suggestion that an error came with"""
+
+_TYPED = """\
+x @ w         shows its value, which is then _, and Out[3] for input 3
+x = w.T       shows what x is now; loops, functions, several lines work too
+torch np nn F math are there; pasted >>> and In [3]: prompts come off"""
+
+
+def _quickref(call: Call) -> Notice:
+    names = "  ".join(name for name in COMMANDS if not name.startswith("%%"))
+    lines = textwrap.wrap(names, max(call.width, 20), break_on_hyphens=False)
+    return Notice(text="\n".join([_TYPED, "", _KEYS, "", *lines, "%help says what each does, %help %save more of it"]))
+
+
+TYPES = ("Tensor", "ndarray", "int", "float", "list", "dict", "function")
 
 COMMANDS = {
     command.name: command
@@ -214,8 +324,49 @@ COMMANDS = {
         ),
         Command("%%bench", "%%bench", "on the first line: compare the lines below it", _bench, "code"),
         Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check, "code"),
+        Command(
+            "%inspect",
+            "%inspect EXPR",
+            "every part of it: shape, dtype, device, memory, time",
+            _inspect,
+            "code",
+            (
+                "%inspect --dry-run x @ w   with nothing computed",
+                "%inspect --grad loss       the graph behind it, and the gradients",
+                "%inspect --depth 2 EXPR    so many levels; --all: loops and numbers too",
+            ),
+        ),
         Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot, "code"),
-        Command("%whos", "%whos", "the variables: shape, dtype, device, memory, sharing", _whos),
+        Command("%whos", "%whos [TYPE]", "the variables: shape, dtype, device, memory, sharing", _whos, TYPES),
+        Command("%who", "%who [TYPE]", "their names alone, of some types: %who Tensor int", _who, TYPES),
+        Command(
+            "%load",
+            "%load FILE [as NAME]",
+            "tensors from a file: .safetensors, .npy, .csv, .png",
+            _load,
+            "files",
+            (
+                "%load photo.png as img            uint8 [channels, height, width]",
+                "%load data.csv as X               the columns of numbers; says what else there is",
+                "%load w.safetensors               each by its name; behind the file: these alone",
+                "%load model.safetensors as state  a dict of them: model.load_state_dict(state)",
+                "%load old.pt                      tensors and containers; nothing in it is run",
+            ),
+        ),
+        Command(
+            "%save",
+            "%save FILE [WHAT]",
+            "what was typed (.py .ipynb .md), or tensors (.safetensors)",
+            _save,
+            "files",
+            (
+                "%save notes.py             all inputs as plain torch, with the seed; .ipynb, .md",
+                "%save notes.py 1-4 7       these of %history",
+                "%save x.safetensors x y    tensors by their names; .npz and .npy too",
+                "%save -f notes.py          over a file that is there",
+            ),
+        ),
+        Command("%run", "%run FILE", "run a .py, .md or .ipynb file in this session", _run, "files"),
         Command(
             "%device",
             "%device [NAME]",
@@ -230,6 +381,14 @@ COMMANDS = {
             _dtype,
             ("float32", "float64", "float16", "bfloat16"),
         ),
+        Command(
+            "%precision",
+            "%precision [N|reset]",
+            "how many digits values are printed with",
+            _precision,
+            ("reset",),
+        ),
+        Command("%threads", "%threads [N]", "show or set how many threads torch computes with", _threads),
         Command("%seed", "%seed [N]", "show the seed, or seed every generator with N", _seed),
         Command(
             "%warn", "%warn [on|off]", "tell of mistakes that raise nothing, once for each kind", _warn, ("on", "off")
@@ -244,10 +403,52 @@ COMMANDS = {
             _config,
             (*config.HELP, "--save"),
         ),
+        Command("%undo", "%undo", "take back the last input that changed something", _undo),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
-        Command("%help", "%help [COMMAND]", "this list, or one line of it", _help, "commands"),
+        Command("%help", "%help [COMMAND]", "this list, or more of one of them", _help, "commands"),
+        Command("%quickref", "%quickref", "keys and commands on one screen", _quickref),
         Command("!nvidia-smi", "!nvidia-smi", "the same as %devices", _devices),
     )
+}
+
+
+_FOLDER = "files are found from the folder in which tensorcli was started, and by their whole path"
+_SHELL = "that is not tensor work: do it in a shell"
+_MEASURES = "%inspect shows the time and memory of every part, %bench compares expressions"
+_PASTE = "paste it as it is: prompts come off and all lines are one input"
+
+HABITS = {  # of other shells' users: why there is no such command, and what to do instead
+    "%cd": _FOLDER,
+    "%pwd": _FOLDER,
+    "%ls": f"listing files: {_SHELL}; Tab behind %load shows them",
+    "%pip": f"installing a package: {_SHELL}, with python -m pip install",
+    "%conda": f"installing a package: {_SHELL}",
+    "%env": f"the environment of the process: {_SHELL} before tensorcli is started",
+    "%%bash": f"running other programs: {_SHELL}",
+    "%%writefile": "code writes no files: %save notes.py writes what was typed",
+    "%matplotlib": "%plot x draws in the terminal",
+    "%pylab": "torch, np, nn, F and math are there already, and %plot x draws",
+    "%debug": "an error names the part that failed and its operands, and %inspect shows every part",
+    "%pdb": "an error names the part that failed and its operands, and %inspect shows every part",
+    "%tb": "an error names the part that failed and its operands, and %explain tells of its kind",
+    "%xmode": "an error names the part that failed and its operands, and %explain tells of its kind",
+    "%prun": _MEASURES,
+    "%lprun": _MEASURES,
+    "%memit": _MEASURES,
+    "%mprun": _MEASURES,
+    "%paste": _PASTE,
+    "%cpaste": _PASTE,
+    "%hist": "it is %history here",
+    "%notebook": "%save notes.ipynb writes what was typed as a notebook",
+    "%logstart": "what was typed is kept by itself: %save notes.py writes it to a file",
+    "%store": "%save x.safetensors x writes tensors, %load x.safetensors reads them",
+    "%xdel": "del x does it",
+    "%reset_selective": "del x, y does it",
+    "%lsmagic": "%help lists the commands",
+    "%magic": "%help lists the commands",
+    "%who_ls": "%who lists the names",
+    "%load_ext": "there are no extensions: %help lists what there is",
+    "%autoreload": "modules of your own are not imported: %run file.py runs a file again",
 }
 
 
@@ -264,48 +465,112 @@ def submit(
     first_line: int = 1,
     width: int = 80,
     max_values: int = 1000,
-    history: Sequence[str] = (),
+    history: list[Input] | None = None,
+    start: Configure | None = None,
+    number: int = 0,
     preferences: config.Preferences | None = None,
     keep_going: bool = False,
 ) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
 
-    Gives the diagnosis that came, if any: an interruption before others, else the last.
-    Statements are numbered through the whole input, commands among them.
+    It is added to the `history`, with what becomes of it, under the client's `number`. Gives the diagnosis that came,
+    if any: an interruption before others, else the last. Statements are numbered through the whole input, commands
+    among them.
     """
-    asked, problem = 0, None
-    pieces = [piece._replace(line=first + piece.line - 1) for first, cell in cells(text) for piece in split(cell)]
-    for piece in pieces:
-        latest = before = asked
+    given, inputs = Input(text.strip("\n"), number), history if history is not None else []
+    if text.strip():
+        inputs.append(given)
+    begun = start or Configure(seed=0)
+    running = _Submission(ask, emit, given, inputs, begun, preferences, width, max_values, keep_going)
+    running.play(Cell(text, filename, first_line, echo))
+    return running.problem
 
-        def pass_on(report: AnyReport, piece: Piece = piece, before: int = before) -> None:
-            nonlocal latest, problem
-            if isinstance(report, Diagnosis) and not (problem and problem.category == "interrupted"):
-                problem = report
-            report = _placed(report, piece, before, filename=filename, line=first_line + piece.line - 1)
+
+@dataclass
+class _Submission:
+    """An input while it runs: what it can work with, and how far it is."""
+
+    ask: Ask
+    emit: Emit
+    given: Input
+    history: list[Input]
+    start: Configure
+    preferences: config.Preferences | None
+    width: int
+    max_values: int
+    keep_going: bool
+    asked: int = 0  # statements
+    problem: Diagnosis | None = None
+    running: tuple[str, ...] = ()  # files
+
+    def play(self, cell: Cell) -> None:
+        """Run a text, up to the first diagnosis."""
+        for first, text in cells(cell.text):
+            for piece in split(text):
+                self._run(piece._replace(line=first + piece.line - 1), cell)
+                if self._is_over():
+                    return
+
+    def _is_over(self) -> bool:
+        return self.problem is not None and (not self.keep_going or self.problem.category == "interrupted")
+
+    def _run(self, piece: Piece, cell: Cell) -> None:
+        line = cell.first_line + piece.line - 1
+        answer, latest = self._asked_for(piece, cell, line), self.asked
+        part = Part(piece.body if piece.command is None else _written(piece))
+        self.given.parts.append(part)
+
+        def pass_on(report: AnyReport, before: int = self.asked) -> None:
+            nonlocal latest
+            part.heard(report)
+            if isinstance(report, Diagnosis) and not (self.problem and self.problem.category == "interrupted"):
+                self.problem = report
+            report = _placed(report, piece, before, filename=cell.filename, line=line)
             latest = max(latest, report.statement or 0)
-            emit(report)
+            self.emit(report)
 
+        if isinstance(answer, list):
+            self._play_file(answer, piece.argument)
+            return
+        if isinstance(answer, Notice | Diagnosis):
+            pass_on(answer)
+        else:
+            part.request = answer
+            self.ask(answer, pass_on)
+        self.asked = max(latest, self.asked + 1)
+
+    def _asked_for(self, piece: Piece, cell: Cell, line: int) -> Answer:
+        """What a piece asks for."""
         if piece.command is None:
-            line = first_line + piece.line - 1
-            request: AnyRequest | Notice | Diagnosis = Evaluate(
-                text=piece.body, echo=echo, filename=filename, first_line=line, width=width, max_values=max_values
+            return Evaluate(
+                text=piece.body,
+                echo=cell.echo,
+                filename=cell.filename,
+                first_line=line,
+                width=self.width,
+                max_values=self.max_values,
             )
-        else:
-            argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
-            request = _command(piece, Call(argument, width, max_values, history, preferences))
-            if isinstance(request, Time | TimeIt):
-                below = 0 if piece.argument else 1
-                line = first_line + piece.line - 1 + below
-                request = msgspec.structs.replace(request, filename=filename, first_line=line)
-        if isinstance(request, Notice | Diagnosis):
-            pass_on(request)
-        else:
-            ask(request, pass_on)
-        asked = max(latest, before + 1)
-        if problem and not keep_going:
-            break
-    return problem
+        argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
+        given = self.history, self.start, self.ask, self.running, self.preferences
+        answer = _command(piece, Call(argument, self.width, self.max_values, *given))
+        if isinstance(answer, Time | TimeIt):
+            return msgspec.structs.replace(answer, filename=cell.filename, first_line=line + (not piece.argument))
+        return answer
+
+    def _play_file(self, found: list[Cell], name: str) -> None:
+        before = self.running
+        self.running = (*before, name)
+        for cell in found:
+            self.play(cell)
+            if self._is_over():
+                break
+        self.running = before
+
+
+def _written(piece: Piece) -> str:
+    """A command as it was written."""
+    first = f"{piece.command} {piece.argument}".rstrip()
+    return f"{first}\n{piece.body}" if piece.body.strip() else first
 
 
 def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | None, line: int) -> AnyReport:
@@ -319,11 +584,17 @@ def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | Non
     return report
 
 
-def _command(piece: Piece, call: Call) -> AnyRequest | Notice | Diagnosis:
+def _command(piece: Piece, call: Call) -> Answer:
     name = piece.command or ""
     found = COMMANDS.get(name)
-    if found:
-        return found.run(call)
+    try:
+        if found:
+            return found.run(call)
+    except keeping.Mistyped as problem:
+        return _problem(str(problem))
+    if name in HABITS:
+        title = f"there is no {name} here: {HABITS[name]}"
+        return Diagnosis(code="unknown-command", category="name", title=title, source=name, span=_span(name))
     if name.startswith("!"):
         title = f"{name} would start another program, and that is not tensor work: run it in a shell"
         return Diagnosis(code="refused", category="refused", title=title, source=name, span=_span(name))

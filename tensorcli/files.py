@@ -1,82 +1,19 @@
-"""Files that `run` plays: Python, Markdown and notebooks, as cells of text with the line each begins on."""
+"""A file played as one session, cell by cell."""
 
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from tensorcli import markup
+from tensorcli.cells import Cell
 from tensorcli.commands import submit
-from tensorcli.report import Diagnosis
+from tensorcli.past import Input
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
     from tensorcli.show import Screen
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A stretch of code that is run as one input: where it stands, and which of its expressions answer."""
-
-    text: str
-    filename: str
-    first_line: int
-    echo: Literal["last", "all"]
-
-
-def read(name: str) -> list[Cell] | Diagnosis:
-    """The cells of a file ("-" is stdin), or what is wrong with it."""
-    try:
-        data = _stdin() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        return Diagnosis(code="no-file", category="value", title=f"{name} cannot be read: {error.strerror}")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        shown = "stdin" if name == "-" else name
-        title = f"{shown} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
-        return Diagnosis(code="not-utf8", category="value", title=title)
-    return cells(text, name)
-
-
-def _stdin() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin else b""  # a process may be started without one
-
-
-def cells(text: str, name: str) -> list[Cell] | Diagnosis:
-    """The cells of a text, by its file's ending: .md, .ipynb, or Python."""
-    shown = "stdin" if name == "-" else Path(name).name
-    match Path(name).suffix.lower():
-        case ".md" | ".markdown":
-            return _markdown(text, shown)
-        case ".ipynb":
-            return _notebook(text, shown)
-    return [Cell(text, shown, 1, "all")]
-
-
-def _markdown(text: str, name: str) -> list[Cell]:
-    """The Python fences, in order."""
-    return [
-        Cell(fence.text, name, fence.line, "all" if fence.language == "pycon" else "last")  # each >>> typed by itself
-        for fence in markup.fences(text)
-        if fence.is_python
-    ]
-
-
-def _notebook(text: str, name: str) -> list[Cell] | Diagnosis:
-    """The code cells, in order; lines count within each cell."""
-    try:
-        texts = markup.notebook(text)
-    except ValueError:
-        return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it is not JSON")
-    except KeyError:
-        return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it has no cells")
-    return [Cell(text, f"{name} cell {number}", 1, "last") for number, text in enumerate(texts, 1)]
-
-
 def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: bool, max_values: int = 1000) -> int:
     """Run the cells as one session, stop at the first diagnosis unless `keep_going`; the exit code."""
-    history: list[str] = []
+    history: list[Input] = []
     for cell in found:
         problem = submit(
             cell.text,
@@ -88,9 +25,9 @@ def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: b
             width=screen.width,
             max_values=max_values,
             history=history,
+            start=engine.start,
             keep_going=keep_going,
         )
-        history.append(cell.text)
         if problem and (problem.category == "interrupted" or not keep_going):
             break
     return screen.exit_code

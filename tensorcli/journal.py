@@ -4,25 +4,40 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from tensorcli.report import AnyRequest, Configure, Draw, Evaluate, GoOn, Inspect, Keep, Reset, Time, TimeIt
+from tensorcli.report import AnyRequest, Configure, Draw, Evaluate, GoOn, Inspect, Keep, Load, Reset, Time, TimeIt
 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
 MAX_NBYTES = 1 << 28  # of such a file: the engine answers nothing while it writes it
+FILES = 2  # that stay of a session: the newest holds what is taken back
 FOLDERS = 3  # of earlier sessions that stay on disk
 
 _decode = msgspec.json.Decoder(AnyRequest)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A request that changed the session, how long it took, and which input it is of.
+
+    `doubtful` says that asking it again may give something else: nobody knows how much of it was done.
+    """
+
+    request: AnyRequest
+    input: int
+    seconds: float = 0.0
+    doubtful: bool = False
+
+
 class Journal:
-    """The requests that made a session what it is, and the file in which it was kept after some of them.
+    """The requests that made a session what it is, and the files in which it was kept after some of them.
 
     In a `folder` it can be gone on with by another process, once this one is gone; it then begins with `start`, the
     settings of the first one. Without a folder it is this process's. Raises filelock.Timeout where another one has the
@@ -36,71 +51,98 @@ class Journal:
         self._lock = FileLock(self.folder / "lock", blocking=False)
         self._lock.acquire()
         self._start = start
-        self._file: GoOn | None = None
-        self._covered = 0  # requests before the file was written
-        self._all: list[AnyRequest] = []
+        self._files: list[tuple[GoOn, int]] = []  # each with the number of requests before it was written, newest last
+        self._all: list[Entry] = []
+        self.input = 0  # the number of the input that requests are of
         self._read()
-        self._seconds = 0.0
         self._number = self._tried = 0
-        self.uncertain = False  # whether something happened that asking all of it again does not bring back
+
+    def next_input(self) -> int:
+        """What is taken down from now on is of another input: they are taken back one by one. Its number."""
+        self.input += 1
+        return self.input
 
     def answered(self, request: AnyRequest, *, seconds: float, statement: int | None = None) -> None:
         """Take down a request that has been answered in so many seconds, or was broken off in a statement of it."""
-        again = _again(request)
+        again = effect(request)
         if again is None:
             return
-        if statement is not None or isinstance(request, TimeIt | Inspect):
-            self.uncertain = True  # nobody knows how much of it was done
-        self._add(replace(again, until=statement - 1) if isinstance(again, Evaluate) and statement else again)
-        self._seconds += AGAIN_SECONDS if isinstance(request, Reset) else seconds  # little is left to keep
+        doubtful = statement is not None or isinstance(request, TimeIt | Inspect)
+        if isinstance(again, Evaluate) and statement:
+            again = replace(again, until=statement - 1)
+        if isinstance(request, Reset | Load):  # little is left to keep; what is loaded may be gone by then
+            seconds = max(seconds, AGAIN_SECONDS)
+        self._add(again, seconds, doubtful=doubtful)
 
     def died(self, request: AnyRequest, statement: int, *, seconds: float) -> None:
         """Take down a request in a statement of which the engine died: what stands before it ran."""
-        again = _again(request)
+        again = effect(request)
         if isinstance(again, Evaluate) and statement > 1:
-            self._add(replace(again, until=statement - 1))
-            self._seconds += seconds
+            self._add(replace(again, until=statement - 1), seconds)
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether something happened that asking all of it again may not bring back."""
+        return any(entry.doubtful for entry in self._all[self._covered :])
 
     @property
     def worth_keeping(self) -> bool:
         """Whether a file would save time, or a doubt, and has not been tried for since the last request."""
-        return self._number != self._tried and (self.uncertain or self._seconds >= AGAIN_SECONDS)
+        if self._number == self._tried:
+            return False
+        return self.uncertain or sum(entry.seconds for entry in self._all[self._covered :]) >= AGAIN_SECONDS
+
+    @property
+    def _file(self) -> GoOn | None:
+        """The newest file."""
+        return self._files[-1][0] if self._files else None
+
+    @property
+    def _covered(self) -> int:
+        """How many requests came before the newest file."""
+        return self._files[-1][1] if self._files else 0
 
     def to_keep(self) -> tuple[Keep, int] | None:
         """A request that keeps the session in a file, where that is worth while, and its number for `kept`."""
         if not self.worth_keeping:
             return None
         self._tried = self._number
-        one, other = (str(self.folder / f"session{number}") for number in range(2))
-        path = other if self._file and self._file.path == one else one  # the one that is not in use
-        return Keep(path=path, max_nbytes=MAX_NBYTES), self._number
+        used = {file.path for file, _ in self._files}
+        paths = (str(self.folder / f"session{number}") for number in range(FILES + 1))
+        return Keep(path=next(path for path in paths if path not in used), max_nbytes=MAX_NBYTES), self._number
 
     def kept(self, request: Keep, number: int) -> None:
         """The session was kept as it was when `to_keep` gave this."""
-        if number != self._number:
-            return
-        before, self._file, self._covered = self._file, GoOn(path=request.path), len(self._all)
-        self._seconds, self.uncertain = 0.0, False
-        self._write(KEPT, msgspec.json.encode((Path(request.path).name, self._covered)))
-        if before:
-            with suppress(OSError):
-                Path(before.path).unlink()
+        if number == self._number:
+            fresh = (GoOn(path=request.path), len(self._all))
+            self._have([*self._files, fresh][-FILES:])
 
     def again(self) -> Sequence[AnyRequest]:
         """What to ask a new engine, in this order."""
-        return [self._file, *self._all[self._covered :]] if self._file else list(self._all)
+        return [*([self._file] if self._file else []), *(entry.request for entry in self._all[self._covered :])]
 
     def drop(self, request: AnyRequest) -> None:
         """Forget a request that ends every engine; of a file that cannot be read, the file alone."""
         if isinstance(request, GoOn):
-            self._file, self._covered = None, 0
-            with suppress(OSError):
-                (self.folder / KEPT).unlink()
-            return
-        at = next((at for at, each in enumerate(self._all) if each is request), None)
+            return self._have(self._files[:-1])
+        at = next((at for at, entry in enumerate(self._all) if entry.request is request), None)
         if at is not None:
             del self._all[at]
             self._write_inputs()
+
+    def to_take_back(self, may_change: Callable[[AnyRequest], bool]) -> Sequence[Entry]:
+        """The requests of the last input that may have changed something, and those after it; none if there is none."""
+        last = next(
+            (each for each in reversed(self._all) if each.request is not self._start and may_change(each.request)), None
+        )
+        return [each for each in self._all if last and each.input >= last.input and each.request is not self._start]
+
+    def take_back(self, entries: Sequence[Entry]) -> None:
+        """Forget requests, the last ones, and the files that hold what they did."""
+        self._all = self._all[: len(self._all) - len(entries)]
+        self._number += 1
+        self._have([(file, covered) for file, covered in self._files if covered <= len(self._all)])
+        self._write_inputs()
 
     def close(self) -> None:
         """Let another process have it; what is not worth that, or was never meant to last, is removed."""
@@ -110,16 +152,27 @@ class Journal:
         elif not self._all:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _add(self, request: AnyRequest) -> None:
-        fresh = [request] if self._all or not self._start else [self._start, request]
+    def _have(self, files: list[tuple[GoOn, int]]) -> None:
+        """These files are the session's from now on; the others go."""
+        gone, self._files = [file for file, _ in self._files if file not in [each for each, _ in files]], files
+        self._write(KEPT, msgspec.json.encode([(Path(file.path).name, covered) for file, covered in files]))
+        for file in gone:
+            with suppress(OSError):
+                Path(file.path).unlink()
+
+    def _add(self, request: AnyRequest, seconds: float, *, doubtful: bool = False) -> None:
+        fresh = [Entry(request, self.input, seconds, doubtful)]
+        if self._start and not self._all:
+            fresh.insert(0, Entry(self._start, 0))
+        before = self._all[-1:]
         self._all += fresh
         self._number += 1
         if not self._temporary:
             with suppress(OSError), (self.folder / INPUTS).open("ab") as file:
-                file.write(b"".join(map(_line, fresh)))
+                file.write(_lines([*before, *fresh], skip=len(before)))
 
     def _write_inputs(self) -> None:
-        self._write(INPUTS, b"".join(map(_line, self._all)))
+        self._write(INPUTS, _lines(self._all))
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file of the folder, all at once, where it is to last."""
@@ -134,18 +187,29 @@ class Journal:
         with suppress(OSError):
             written = (self.folder / INPUTS).read_bytes()
             for line in written.splitlines():
+                self.input += not line
                 with suppress(msgspec.MsgspecError):
-                    self._all.append(_decode.decode(line))
+                    self._all.append(Entry(_decode.decode(line), self.input))
+            if self._all and isinstance(self._all[0].request, Configure):
+                self._start = self._all[0].request
             if not written.endswith(b"\n"):  # else the next one would stand behind half a line
                 self._write_inputs()
         with suppress(OSError, msgspec.MsgspecError):
-            name, covered = msgspec.json.decode((self.folder / KEPT).read_bytes(), type=tuple[str, int])
-            if covered <= len(self._all) and (self.folder / name).is_file():
-                self._file, self._covered = GoOn(path=str(self.folder / name)), covered
+            kept = msgspec.json.decode((self.folder / KEPT).read_bytes(), type=list[tuple[str, int]])
+            self._files = [
+                (GoOn(path=str(self.folder / name)), covered)
+                for name, covered in kept
+                if covered <= len(self._all) and (self.folder / name).is_file()
+            ]
 
 
-def _line(request: AnyRequest) -> bytes:
-    return msgspec.json.encode(request) + b"\n"
+def _lines(entries: Sequence[Entry], *, skip: int = 0) -> bytes:
+    """A line for each, an empty one before each input; the first `skip` of them stand there already."""
+    before = [entries[0].input if entries else 0, *(entry.input for entry in entries)]
+    return b"".join(
+        (b"\n" if entry.input != last else b"") + msgspec.json.encode(entry.request) + b"\n"
+        for entry, last in list(zip(entries, before, strict=False))[skip:]
+    )
 
 
 INPUTS, KEPT = "inputs.jsonl", "kept.json"
@@ -183,12 +247,12 @@ def _free(folder: Path) -> Journal | None:
         return None
 
 
-def _again(request: AnyRequest) -> AnyRequest | None:
+def effect(request: AnyRequest) -> AnyRequest | None:
     """What has the effects of a request, once; None where it has none."""
     match request:
-        case Configure(seed=None, device=None, dtype=None, warn=None):
+        case Configure() if request == Configure():
             return None
-        case Evaluate() | Configure() | Reset():
+        case Evaluate() | Configure() | Reset() | Load():
             return request
         case Time() | Draw() | TimeIt():
             return Evaluate(text=request.text)

@@ -138,19 +138,54 @@ class ListDevices(Request, frozen=True, kw_only=True):
 
 
 class ListNames(Request, frozen=True, kw_only=True):
-    """Report the session's variables (`%whos`)."""
+    """Report the session's variables (`%whos`), of these `types` where any are named; `brief` is for `%who`."""
+
+    types: tuple[str, ...] = ()
+    brief: bool = False
 
 
 class Configure(Request, frozen=True, kw_only=True):
     """Change what is not null, then report the settings. `seed` reseeds every generator.
 
-    `warn` says whether mistakes that raise nothing are told.
+    `warn` says whether mistakes that raise nothing are told; `precision` is how many digits values are printed with.
     """
 
     seed: int | None = None
     device: str | None = None
     dtype: str | None = None
     warn: bool | None = None
+    threads: int | None = None
+    precision: int | Literal["default"] | None = None
+
+
+class Load(Request, frozen=True, kw_only=True):
+    """Bind what is in the file `path`: the tensors called `names`, or all of it, to `name` where that is given.
+
+    `stamp` is the file's size and time of change when it was first asked for: another file is not taken for it.
+    """
+
+    path: str
+    names: tuple[str, ...] = ()
+    name: str | None = None
+    stamp: tuple[int, int] | None = None
+
+
+class Save(Request, frozen=True, kw_only=True):
+    """Write the variables called `names`, or all tensors, to the file `path`; over what is there only if `force`."""
+
+    path: str
+    names: tuple[str, ...] = ()
+    force: bool = False
+
+
+class Undo(Request, frozen=True, kw_only=True):
+    """Take back the last input that changed the session, and those after it, which did not."""
+
+
+class Judge(Request, frozen=True, kw_only=True):
+    """Report of each of these texts whether running it may change something of the session."""
+
+    texts: tuple[str, ...]
 
 
 class Keep(Request, frozen=True, kw_only=True):
@@ -196,6 +231,10 @@ AnyRequest = (
     | Compare
     | ListDevices
     | ListNames
+    | Load
+    | Save
+    | Undo
+    | Judge
     | Configure
     | Reset
     | Keep
@@ -705,9 +744,34 @@ class Devices(Report, frozen=True, kw_only=True):
 
 
 class Names(Report, frozen=True, kw_only=True):
-    """The session's variables."""
+    """The session's variables, of these `types` where any were named; if `brief`, only their names are of interest."""
 
     items: tuple[Tensor | Value, ...]
+    types: tuple[str, ...] = ()
+    brief: bool = False
+
+
+class Loaded(Report, frozen=True, kw_only=True):
+    """What is to be said of a file that was loaded; `python` does the same in plain Python, with `imports`."""
+
+    path: str
+    python: str
+    imports: tuple[str, ...] = ()
+    text: str = ""
+
+
+class Undone(Report, frozen=True, kw_only=True):
+    """What was taken back, oldest first, as it was typed. `inputs` are numbers that the client gave."""
+
+    texts: tuple[str, ...]
+    inputs: tuple[int, ...]
+    text: str = ""
+
+
+class Judged(Report, frozen=True, kw_only=True):
+    """Of each text whether running it may change something of the session."""
+
+    may_change: tuple[bool, ...]
 
 
 class Settings(Report, frozen=True, kw_only=True):
@@ -725,6 +789,7 @@ class Settings(Report, frozen=True, kw_only=True):
     no_cuda: str | None = None
     memory_nbytes: int | None = None
     inputs: int = 0
+    precision: int = 4
 
 
 class Completion(Data, frozen=True, kw_only=True):
@@ -752,5 +817,5 @@ class Progress(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Plot | Benchmark | Timing | Devices
-    | Names | Settings | Completions | Progress
+    | Names | Loaded | Undone | Judged | Settings | Completions | Progress
 )  # fmt: skip

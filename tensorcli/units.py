@@ -1,6 +1,7 @@
 """Numbers as people read them: memory, times, counts, shapes, sizes."""
 
 import math
+from collections.abc import Sequence
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _METRIC = ("", "k", "M", "G", "T", "P", "E")
@@ -74,6 +75,11 @@ def number(value: int | float | str | None) -> str:
 def plural(number: int, noun: str) -> str:
     """A count and its noun: "1 name", "2 names"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _scaled(value: float, step: int, units: tuple[str, ...]) -> tuple[float, str]:

@@ -421,6 +421,14 @@ SAMPLES: dict[str, r.AnyReport] = {
     "devices nasty": r.Devices(devices=(r.Device(device=NASTY, name=NASTY, driver=NASTY),), default="", no_cuda=NASTY),
     "names": r.Names(items=(*NAMED_TENSORS, *NAMED_VALUES)),
     "names empty": r.Names(items=()),
+    "names brief": r.Names(items=(*NAMED_TENSORS, *NAMED_VALUES), brief=True),
+    "names brief nasty": r.Names(items=(r.Value(name=NASTY), r.Value(name=LONG)), brief=True),
+    "names of no such type": r.Names(items=(), types=("int", NASTY, LONG)),
+    "loaded": r.Loaded(path="/a/data.csv", python="X = 1", imports=("import csv",), text="columns: a and b"),
+    "loaded nasty": r.Loaded(path=NASTY, python=NASTY, text=f"{NASTY}\n{LONG}"),
+    "undone": r.Undone(texts=("x.add_(1)",), inputs=(3,), text="the session is back in 2.1 s"),
+    "undone long": r.Undone(texts=("\n".join(f"x{n} = {n}" for n in range(9)), NASTY, LONG), inputs=(3, 4)),
+    "judged": r.Judged(may_change=(True, False)),
     "names nasty": r.Names(
         items=(r.Tensor(name=NASTY, shape=(10**9,) * 9), r.Value(name=LONG, type=NASTY, text=NASTY))
     ),

@@ -8,6 +8,7 @@ import pytest
 from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.commands import COMMANDS, submit
+from tensorcli.past import Input
 from tensorcli.pieces import cells, clean, dedented, is_complete, split, statements, without_prompts
 from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice
 
@@ -22,7 +23,7 @@ def asked(text: str, **options: Any) -> list[AnyRequest]:
 def said(text: str, *, history: Sequence[str] = ()) -> list[AnyReport]:
     """What an input answers without an engine."""
     found: list[AnyReport] = []
-    submit(text, Canned(lambda _: []).ask, found.append, history=history)
+    submit(text, Canned(lambda _: []).ask, found.append, history=[Input(each) for each in history])
     return found
 
 
@@ -96,11 +97,11 @@ def test_help_lists_every_command_once() -> None:
 
 
 def test_history_numbers_inputs() -> None:
-    inputs = ["x = 1", "for i in x:\n    y", "%history"]
+    inputs = ["x = 1", "for i in x:\n    y"]
     assert said("%history", history=inputs) == [
         Notice(text="   1  x = 1\n   2  for i in x:\n          y\n   3  %history", source="%history", statement=1)
     ]
-    assert [r.text for r in said("%history 1", history=inputs) if isinstance(r, Notice)] == ["   3  %history"]
+    assert [r.text for r in said("%history 1", history=inputs) if isinstance(r, Notice)] == ["   3  %history 1"]
     assert [r.text for r in said("%history 0", history=inputs) if isinstance(r, Notice)] == [
         "nothing has been typed yet"
     ]
@@ -109,9 +110,8 @@ def test_history_numbers_inputs() -> None:
 @pytest.mark.parametrize(
     ("text", "code", "title"),
     [
-        ("%who", "unknown-command", "there is no command %who: did you mean %whos?"),
         ("%tiem x", "unknown-command", "there is no command %tiem: did you mean %time?"),
-        ("%matplotlib inline", "unknown-command", "there is no command %matplotlib: did you mean %plot?"),
+        ("%matplotlib inline", "unknown-command", "there is no %matplotlib here: %plot x draws in the terminal"),
         ("%", "unknown-command", "there is no command %: %help lists them"),
         ("%" + "a" * 500, "unknown-command", f"there is no command %{'a' * 36}...: %help lists them"),
         ("%help nothing", "unknown-command", "there is no command %nothing: %help lists them"),
@@ -191,7 +191,7 @@ def failing_at(*bad: str) -> Canned:
 
 
 def test_a_diagnosis_stops_the_rest_unless_it_should_go_on() -> None:
-    text = "%time x\ny\n%who\n%whos\nz"
+    text = "%time x\ny\n%wh\n%whos\nz"
     requests = [report.Time(text="x"), Evaluate(text="y", first_line=2)]
     client = failing_at("y")
     submit(text, client.ask, lambda _: None)

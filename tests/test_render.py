@@ -352,9 +352,10 @@ def test_devices_are_a_table_and_no_cuda_has_its_reason() -> None:
 
 def test_settings_are_one_line() -> None:
     assert drawn(SETTINGS, width=200) == (
-        "tensorcli 0.1.0 - torch 2.13.0+cpu - cpu - float32 - 2 threads - no CUDA - seed 8241137"
+        "tensorcli 0.1.0 - torch 2.13.0+cpu - cpu - float32 - 2 threads - 4 digits - no CUDA - seed 8241137"
     )
-    assert drawn(SETTINGS) == "tensorcli 0.1.0 - torch 2.13.0+cpu - cpu - float32 - no CUDA - seed 8241137"
+    assert drawn(SETTINGS) == ("torch 2.13.0+cpu - cpu - float32 - 2 threads - 4 digits - no CUDA - seed 8241137")
+    assert drawn(SETTINGS, width=40) == "cpu - float32 - 2 threads - seed 8241137"
     assert drawn(msgspec.structs.replace(SETTINGS, trust=True, no_cuda=None)).endswith("trusted: any Python may run")
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from tensorcli.client import Pipe
 from tensorcli.commands import submit
+from tensorcli.past import Input
 from tensorcli.pieces import is_complete
 from tensorcli.report import AnyReport, Timing
 from tensorcli.show import Screen
@@ -225,7 +226,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _repl(client: Pipe) -> Answer:
-    history: list[str] = []
+    history: list[Input] = []
 
     def answer(text: str) -> list[str]:
         shown = io.StringIO()
@@ -235,8 +236,7 @@ def _repl(client: Pipe) -> Answer:
             # How long a statement took is another number each time, and a Timing is there for that number.
             screen.show(report if isinstance(report, Timing) else msgspec.structs.replace(report, seconds=None))
 
-        history.append(text)
-        submit(text, client.ask, show, width=WIDTH, history=history)
+        submit(text, client.ask, show, width=WIDTH, history=history, start=client.start, number=client.next_input())
         screen.end_line()
         return shown.getvalue().splitlines()
 

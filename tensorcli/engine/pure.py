@@ -42,7 +42,7 @@ _NUMPY = (namespace.MODULES["numpy"], np)
 
 # What else changes nothing: methods, and Python's own functions.
 _READS = frozenset("item tolist numel size dim stride contiguous".split())
-_BUILTINS = frozenset("abs bool float int len list max min range sum tuple zip".split())
+_BUILTINS = frozenset("abs bool float int isinstance len list max min print range repr round str sum tuple zip".split())
 _TELLING = (None, "out", "inplace", "generator")  # keywords of what changes something
 _FUNCTIONALS = ("F", "nn.functional", "torch.nn.functional")
 _MODULES = ("torch", "torch.special", "torch.linalg", "torch.fft")  # none of whose functions is in place
@@ -69,6 +69,37 @@ def changes_nothing(trees: Sequence[ast.AST], scope: Mapping[str, Any], start: M
                 if any(keyword.arg in _TELLING for keyword in keywords) or not _is_pure(func, scope):
                     return False
     return True
+
+
+def may_change(text: str, names: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
+    """Whether running this may change something of a session with these names: a look at a value does not."""
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    for node in statements:
+        if not isinstance(node, ast.Expr):
+            return True
+        looks = all(isinstance(part, _LOOKS) for part in ast.walk(node.value))
+        if not looks and (_draws(node) or not changes_nothing([node], names, start)):
+            return True
+    return False
+
+
+_LOOKS = (ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Constant, ast.Tuple, ast.expr_context)
+
+
+def _draws(tree: ast.AST) -> bool:
+    """Whether any name in this may be that of an operator that draws random numbers."""
+    called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return any(_is_random(name) for name in called)
+
+
+@cache
+def _is_random(name: str) -> bool:
+    packet = getattr(torch.ops.aten, name, None)
+    overloads = packet.overloads() if packet is not None else []
+    return any(torch.Tag.nondeterministic_seeded in getattr(packet, each).tags for each in overloads)
 
 
 def _is_plain(value: Any) -> bool:

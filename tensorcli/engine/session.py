@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import os
 import time
 import traceback
 import warnings
@@ -129,10 +130,28 @@ class Session:
             case report.ListDevices():
                 emit(environment.devices(self._device))
             case report.ListNames():
-                items = [self._described(value, name=name, brief=True) for name, value in self.variables().items()]
-                emit(report.Names(items=tuple(items)))
+                items = [self.described(value, name=name, brief=True) for name, value in self.variables().items()]
+                wanted = tuple(item for item in items if not request.types or set(request.types) & _kinds(item))
+                emit(report.Names(items=wanted, types=request.types, brief=request.brief))
             case report.Configure():
                 self._configure(request, emit)
+            case report.Load():
+                from tensorcli.engine import files
+
+                files.load(self, request, emit)
+            case report.Save():
+                from tensorcli.engine import files
+
+                files.save(self, request, emit)
+            case report.Undo():
+                title = "inputs are taken back at the prompt of tensorcli repl only: here, run it all without that one"
+                emit(report.Diagnosis(code="prompt-only", category="value", title=title))
+            case report.Judge():
+                from tensorcli.engine.pure import may_change
+
+                emit(
+                    report.Judged(may_change=tuple(may_change(text, self.names, self.start) for text in request.texts))
+                )
             case report.Keep():
                 self._save(request, emit)
             case report.GoOn():
@@ -306,10 +325,10 @@ class Session:
             if value is None or not shown:
                 return [report.Nothing()]
             self._keep(value, context.number)
-            return [self._described(value, max_values=context.max_values, drew_random=drew_random)]
+            return [self.described(value, max_values=context.max_values, drew_random=drew_random)]
         bound = [name for name in statement.bound if name in self.names]
         answers: list[report.AnyReport] = [
-            self._described(
+            self.described(
                 self.names[name],
                 name=name,
                 max_values=context.max_values,
@@ -320,7 +339,8 @@ class Session:
         ]
         return answers or [report.Nothing()]
 
-    def _described(self, value: Any, **options: Any) -> report.Tensor | report.Value:
+    def described(self, value: Any, **options: Any) -> report.Tensor | report.Value:
+        """The report of a value, with the variables that share its memory."""
         return describe.describe(value, names=self.variables(), **options)
 
     def _keep(self, value: Any, number: int) -> None:
@@ -465,6 +485,7 @@ class Session:
             pretended=str(pretended.DEVICE) if pretended.active() else None,
             memory_nbytes=sum(held.values()),
             inputs=self.inputs,
+            precision=torch._tensor_str.PRINT_OPTS.precision,
         )
 
     def _configure(self, request: report.Configure, emit: Emit) -> None:
@@ -482,6 +503,16 @@ class Session:
                     )
                 )
             torch.set_default_dtype(getattr(torch, request.dtype))
+        if request.threads is not None:
+            if not 1 <= request.threads <= (cores := os.cpu_count() or 1):
+                title = (
+                    f"{request.threads} threads cannot be: this machine has {cores} cores, so choose from 1 to {cores}"
+                )
+                return emit(report.Diagnosis(code="bad-argument", category="value", title=title))
+            torch.set_num_threads(request.threads)
+        if request.precision is not None:
+            for library, usual in ((torch, 4), (np, 8)):
+                library.set_printoptions(precision=usual if request.precision == "default" else request.precision)
         if request.warn is not None:
             self.warn = request.warn
         if request.seed is not None:
@@ -534,6 +565,13 @@ def _without_results(emit: Emit) -> Emit:
             emit(answer)
 
     return problems_only
+
+
+def _kinds(item: report.Tensor | report.Value) -> set[str]:
+    """What the type of a variable may be called."""
+    if isinstance(item, report.Tensor):
+        return {"Tensor", "tensor", "torch.Tensor", item.dtype}
+    return {item.type, item.type.rpartition(".")[2], *([item.dtype] if item.dtype else [])}
 
 
 def _is_large(value: Any) -> bool:

@@ -6,7 +6,14 @@ from tensorcli import report as reports
 from tensorcli.render.devices import render_devices, render_settings
 from tensorcli.render.diagnosis import render_diagnosis, render_explanation
 from tensorcli.render.tensor import render_names, render_tensor, render_value
-from tensorcli.render.text import render_completions, render_notice, render_output, render_progress
+from tensorcli.render.text import (
+    render_completions,
+    render_judged,
+    render_notice,
+    render_output,
+    render_progress,
+    render_undone,
+)
 from tensorcli.render.trace import render_trace
 from tensorcli.report import AnyReport
 
@@ -28,8 +35,14 @@ def render(report: AnyReport, *, width: int) -> "RenderableType":
             return render_names(report, width=width)
         case reports.Output():
             return render_output(report, width=width)
-        case reports.Notice():
+        case reports.Loaded(text=""):
+            return ""
+        case reports.Notice() | reports.Loaded():
             return render_notice(report, width=width)
+        case reports.Undone():
+            return render_undone(report, width=width)
+        case reports.Judged():
+            return render_judged(report, width=width)
         case reports.Nothing():
             return ""
         case reports.Diagnosis():

@@ -33,13 +33,14 @@ def render_devices(devices: report.Devices, *, width: int) -> Text:
 
 
 def render_settings(settings: report.Settings, *, width: int) -> Text:
-    """One line: versions, device, dtype, threads, seed."""
+    """One line: versions, device, dtype, threads, digits, seed."""
     parts = [
-        (f"tensorcli {settings.version}", theme.NAME, 4),
-        (f"torch {settings.torch}", theme.PLAIN, 3),
+        (f"tensorcli {settings.version}", theme.NAME, 8),
+        (f"torch {settings.torch}", theme.PLAIN, 7),
         (settings.device, theme.DEVICE, 0),
         (settings.dtype, theme.DTYPE, 1),
-        (units.plural(settings.threads, "thread"), theme.PLAIN, 6),
+        (units.plural(settings.threads, "thread"), theme.PLAIN, 3),
+        (units.plural(settings.precision, "digit"), theme.PLAIN, 4),
         (f"{settings.pretended} is pretended" if settings.pretended else "", theme.WARNING, 1),
         ("no CUDA" if settings.no_cuda else "", theme.FAINT, 5),
         (f"seed {settings.seed}", theme.PLAIN, 0),

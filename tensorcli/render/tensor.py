@@ -33,7 +33,11 @@ def render_value(value: report.Value, *, width: int) -> Text:
 def render_names(names: report.Names, *, width: int) -> Text:
     """The table of variables, and what they take in all."""
     if not names.items:
-        return Text("no names yet")
+        kinds = safe_line(" or ".join(names.types))
+        return layout.block(map(Text, layout.wrap(f"no names of type {kinds}" if kinds else "no names yet", width)))
+    if names.brief:
+        line = "  ".join(safe_line(item.name or "") for item in names.items)
+        return layout.block(Text(part, theme.NAME) for part in layout.wrap(line, width, indent=""))
     columns = [
         Column("name", least=8),
         Column("type", 1, least=12),

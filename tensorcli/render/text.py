@@ -17,7 +17,16 @@ def render_output(output: report.Output, *, width: int) -> Text:
     return layout.block(Text(part) for part in layout.fold(safe(output.text).removesuffix("\n"), width))
 
 
-def render_notice(notice: report.Notice, *, width: int) -> Text:
+def render_undone(undone: report.Undone, *, width: int) -> Text:
+    """What was taken back, a line for each of its statements, and what that took."""
+    lines = [line for text in undone.texts for line in text.split("\n")]
+    shown = [f"taken back: {lines[0]}", *(f"            {line}" for line in lines[1:5])] if lines else []
+    more = [f"            and {len(lines) - 5:,} lines more"] if len(lines) > 5 else []
+    text = "\n".join([*shown, *more, *filter(None, [undone.text])])
+    return layout.block(Text(part) for line in safe(text).split("\n") for part in layout.fold(line, width))
+
+
+def render_notice(notice: report.Notice | report.Loaded, *, width: int) -> Text:
     """A notice's sentences, wrapped between words; what stands in a column of its own keeps it."""
     lines = []
     for line in safe(notice.text).split("\n"):
@@ -35,6 +44,12 @@ def render_completions(completions: report.Completions, *, width: int) -> Text:
     ]
     columns = [Column("", least=8), Column("", 1, least=10)]
     return layout.block(layout.table(columns, rows, width=width, heads=False))
+
+
+def render_judged(judged: report.Judged, *, width: int) -> Text:
+    """One word for each text."""
+    words = ("may change something" if each else "changes nothing" for each in judged.may_change)
+    return layout.block(Text(part) for word in words for part in layout.wrap(word, width, indent=""))
 
 
 def render_progress(progress: report.Progress, *, width: int) -> Text:

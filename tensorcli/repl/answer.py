@@ -7,8 +7,9 @@ from prompt_toolkit.output import Output
 
 from tensorcli.commands import submit
 from tensorcli.config import Preferences
+from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Undone
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -45,14 +46,13 @@ class Answers:
     """What is remembered from one input to the next: the inputs, the last time and the last texts suggested."""
 
     preferences: Preferences = field(default_factory=Preferences)
-    inputs: list[str] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     seconds: float | None = None
     suggested: tuple[str, ...] = ()
 
     def answer(self, text: str, client: "Client", screen: "Screen", waiting: Waiting) -> None:
         """Submit one input and show what it gives. The number of a suggestion is that one, and what was not run."""
         text = self._taken(text) or text
-        self.inputs.append(text)
         self.suggested = ()
 
         def show(report: AnyReport) -> None:
@@ -63,9 +63,20 @@ class Answers:
             if isinstance(report, Diagnosis):
                 rest = [report.not_run] if report.not_run else []
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
+            if isinstance(report, Undone):
+                take_back(self.inputs, report.inputs)
             screen.show(report, paged=self.preferences.config.pager and not keys_waiting())
 
-        submit(text, client.ask, show, width=screen.width, history=self.inputs, preferences=self.preferences)
+        submit(
+            text,
+            client.ask,
+            show,
+            width=screen.width,
+            history=self.inputs,
+            start=client.start,
+            number=client.next_input(),
+            preferences=self.preferences,
+        )
         screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, BinaryIO
 
 from tensorcli.commands import submit
+from tensorcli.past import Input
 from tensorcli.pieces import cells, statements
 from tensorcli.report import Diagnosis
 
@@ -21,7 +22,7 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         title = f"byte {error.start:,} (0x{data[error.start]:02x}, on line {line:,}) is not UTF-8 text: nothing was run"
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
-    history: list[str] = []
+    history: list[Input] = []
     found = [(first + line - 1, each) for first, cell in cells(text) for line, each in statements(cell)]
     for line, statement in found:
         problem = submit(
@@ -33,9 +34,8 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
             width=screen.width,
             max_values=max_values,
             history=history,
+            start=client.start,
         )
-        if statement.strip():
-            history.append(statement.strip("\n"))
         if problem and problem.category == "interrupted":
             break
     return screen.exit_code

@@ -1,0 +1,264 @@
+"""What was typed, saved as a script, a notebook and Markdown: each is really run, and gives the same bit for bit."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from tensorcli.client import Canned, Pipe
+from tensorcli.commands import submit
+from tensorcli.past import Input
+from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
+
+ROOT = Path(__file__).resolve().parent.parent
+
+INPUTS = (
+    ">>> x = torch.rand(3, 4)\n>>> y = torch.rand(3, 4)  # how it was pasted",
+    "a = torch.rand(4); b = torch.rand(4) @ torch.rand(3); c = 3",  # fails after it drew
+    "x @ x",
+    "undefined_name",
+    "x = = 3",
+    "import os",
+    "x.sum()",
+    "first = _ * Out[6]",
+    "%seed 7",
+    "n = torch.from_numpy(np.random.rand(2))",
+    "%dtype float64",
+    "w = torch.randn(3, requires_grad=True)",
+    "def f(v, by=2):\n    '''Twice\nas much.'''\n    return v * by",
+    "f(w).sum().backward(); g = w.grad",
+    "for i in range(3):\n    x[i] += i\n    x[0, 9 - 3 * i]",  # fails in its third round
+    "é = 'ü'; x[7] = 1; later = 2",
+    "%load photo.png as img",
+    "%load data.csv",
+    "%timeit x + 1",
+    "%time q = torch.rand(2)",
+    "%%time\nr = torch.rand(2)\n\nr.mul_(2)",
+    "%plot torch.rand(10)",
+    "%inspect --depth 1 torch.rand(3)",
+    "%inspect --dry-run torch.rand(3)",
+    "%check x @ x.T",
+    "%whos",
+    "%nothing",
+    "%run more.py",
+    "%precision 8",
+    "%threads 1",
+    "model = nn.Linear(4, 2); out = model(x.double()).detach()",
+    "h = F.softmax(torch.randn(3), -1) * math.pi",
+    "%reset",
+    "u = torch.rand(3)",
+    "%load kept.safetensors",
+    "state = torch.get_rng_state()",
+)
+DUMP = """
+import sys
+from safetensors.torch import save_file
+found = {name: x for name, x in globals().items() if isinstance(x, torch.Tensor) and name[0] != "_"}
+save_file({name: x.detach().contiguous().clone() for name, x in found.items()}, sys.argv[1])
+"""
+
+
+def played(client: Pipe | Canned, *texts: str, history: list[Input]) -> list[AnyReport]:
+    said: list[AnyReport] = []
+    for text in texts:
+        submit(text, client.ask, said.append, history=history, start=client.start, number=client.next_input())
+    return said
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the notes of a session, and the tensors that it had at its end but for those before %reset."""
+    made = tmp_path_factory.mktemp("notes")
+    before = Path.cwd()
+    os.chdir(made)
+    Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).save("photo.png")
+    Path("data.csv").write_text("a,b,c\n1,2,x\n3.1,,y\n")
+    Path("more.py").write_text("from_file = torch.randn(2)\nfrom_file @ torch.ones(3)\nnot_run = 1\n")
+    client, history = Pipe(seed=11), list[Input]()
+    save_file({"kept": torch.arange(3.0)}, "kept.safetensors")
+    try:
+        played(client, *INPUTS[: INPUTS.index("%reset")], history=history)
+        assert not any(isinstance(each, Diagnosis) for each in played(client, "%save before.safetensors", history=[]))
+        played(client, *INPUTS[INPUTS.index("%reset") :], history=history)
+        for name in ("notes.py", "notes.ipynb", "notes.md"):
+            (answer,) = played(client, f"%save {name}", history=history)
+            assert isinstance(answer, Notice)
+            failed = "2, 3, 4, 5, 6, 15, 16, 28"
+            assert answer.text == (
+                f"{name} holds 35 inputs\n"
+                f"what failed is a comment, or in a try where it may have changed something: {failed}"
+            )
+        played(client, "%save values.safetensors", history=[])
+        yield made
+    finally:
+        os.chdir(before)
+        client.close()
+
+
+def run(folder: Path, *command: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-P", *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    """Each tensor of the one is in the other, bit for bit."""
+    there = load_file(found)
+    for name, x in load_file(expected).items():
+        assert there[name].dtype == x.dtype, name
+        assert there[name].shape == x.shape, name
+        assert torch.equal(there[name].reshape(-1).view(torch.uint8), x.reshape(-1).view(torch.uint8)), name
+
+
+def test_the_script_is_plain_python_and_gives_the_same(folder: Path) -> None:
+    text = (folder / "notes.py").read_text(encoding="utf-8")
+    assert "tensorcli." not in text
+    (folder / "script.py").write_text(text + DUMP, encoding="utf-8")
+    run(folder, "script.py", "script.safetensors")
+    for expected in (
+        "before.safetensors",
+        "values.safetensors",
+    ):  # a name from before %reset is only rarely assigned again
+        assert_same(folder / "script.safetensors", folder / expected)
+
+
+def test_the_notebook_is_plain_python_and_gives_the_same(folder: Path) -> None:
+    notebook = json.loads((folder / "notes.ipynb").read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"]) == 36
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    (folder / "cells.py").write_text(text + DUMP, encoding="utf-8")
+    run(folder, "cells.py", "cells.safetensors")
+    assert_same(folder / "cells.safetensors", folder / "values.safetensors")
+    assert_same(folder / "cells.safetensors", folder / "before.safetensors")
+
+
+def test_tensorcli_runs_the_markdown_and_gives_the_same(folder: Path) -> None:
+    text = (folder / "notes.md").read_text(encoding="utf-8")
+    fence = "\n```python\n%save again.safetensors\n```\n"
+    (folder / "again.md").write_text(text + fence, encoding="utf-8")
+    run(folder, "-m", "tensorcli", "run", "again.md")
+    assert_same(folder / "again.safetensors", folder / "values.safetensors")
+
+
+def test_the_script_reads_as_it_was_typed(folder: Path) -> None:
+    text = (folder / "notes.py").read_text(encoding="utf-8")
+    for part in (
+        "torch.manual_seed(11)\nnp.random.seed(11)\n\nOut = {}\n\nx = torch.rand(3, 4)\n",
+        "y = torch.rand(3, 4)  # how it was pasted\n",
+        "a = torch.rand(4)\ntry:  # it failed\n    b = torch.rand(4) @ torch.rand(3)\n"
+        "except Exception:\n    pass\n# c = 3\n",
+        "\n# x @ x\n\n# undefined_name\n\n# x = = 3\n\n# import os\n\n_ = Out[6] = x.sum()\n\nfirst = _ * Out[6]\n",
+        "\ntorch.manual_seed(7)\nnp.random.seed(7)\n",
+        "\ntorch.set_default_dtype(torch.float64)\n",
+        "\né = 'ü'\n# x[7] = 1; later = 2\n",
+        "\n# %timeit x + 1\n\nq = torch.rand(2)\n\nr = torch.rand(2)\n\n",
+        "\n# %check x @ x.T\n\n# %whos\n\nfrom_file = torch.randn(2)\n# from_file @ torch.ones(3)\n# not_run = 1\n",
+        "\ntorch.set_printoptions(precision=8)\nnp.set_printoptions(precision=8)\n\ntorch.set_num_threads(1)\n",
+        "\nkept = load_file('kept.safetensors')['kept']\n",
+    ):
+        assert part in text, part
+
+
+# What is left out, and what is refused.
+
+
+def saved(tmp_path: Path, *texts: str, argument: str = "notes.py") -> tuple[str, list[AnyReport]]:
+    """The text of the file, and what was said, of an engine on which `bad` fails and of which nothing may change."""
+
+    def answers(request: object) -> list[AnyReport]:
+        if isinstance(request, Judge):
+            return [Judged(may_change=(False,))]
+        wrong = Diagnosis(code="c", category="shape", title="t", statement=1)
+        return [wrong] if "bad" in getattr(request, "text", "") else []
+
+    client, history = Canned(answers), list[Input]()
+    client.start = Configure(seed=3, device="cuda", dtype="float64")
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        played(client, *texts, history=history)
+        said = played(client, f"%save {argument}", history=history)
+    finally:
+        os.chdir(before)
+    path = tmp_path / "notes.py"
+    return path.read_text() if path.exists() else "", said
+
+
+HEAD = (
+    'PyTorch."""\n\nimport torch\n\ntorch.set_default_device(\'cuda\')\ntorch.set_default_dtype(torch.float64)\n'
+    "torch.manual_seed(3)\n\n"
+)
+
+
+def test_only_some_inputs_are_saved(tmp_path: Path) -> None:
+    text, said = saved(tmp_path, "a = 1", "%seed 5", "bad", "d = 4", argument="notes.py 1 3-4")
+    assert text.partition("with ")[2] == HEAD + "a = 1\n\n# bad\n\nd = 4\n"
+    assert [getattr(each, "text", None) for each in said] == [
+        "notes.py holds 3 inputs\nwhat failed is a comment, or in a try where it may have changed something: 3"
+    ]
+
+
+def test_what_was_taken_back_and_what_asks_nothing_is_left_out(tmp_path: Path) -> None:
+    text, _ = saved(tmp_path, "a = 1", "%help", "%history", "%quickref", "%save x.npy a", "%undo", "d = 4")
+    assert text.partition("with ")[2] == HEAD + "a = 1\n\nd = 4\n"
+
+
+ENDINGS = "%save writes by the file's ending, one of .py, .ipynb, .md, .markdown, .safetensors, .npy, .npz"
+
+
+@pytest.mark.parametrize(
+    ("argument", "title"),
+    [
+        ("notes.py 9", "there is no input 9: %history has 2"),
+        ("notes.py 2-1", "there is no input 2-1: %history has 2"),
+        ("notes.py x", "x is no number of an input: %save notes.py 1-4 7 takes these of %history"),
+        ("none/notes.py", "there is no folder {}/none"),
+        ("notes.pt x", ".pt files are pickles, which can run code when they are loaded: "
+         "%save notes.safetensors holds the same tensors"),
+        ("notes.txt", f"{ENDINGS}, not .txt"),
+        ("notes", f"{ENDINGS}, not none"),
+        ("'notes.py", "a quote is opened and never closed"),
+        ("", "%save takes a file: try %save notes.py, or %save x.safetensors x"),
+        ("-f", "%save takes a file: try %save notes.py, or %save x.safetensors x"),
+        ("notes.py 2", "nothing has been typed that could be saved"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_saved_is_said_in_one_sentence(tmp_path: Path, argument: str, title: str) -> None:
+    _, said = saved(tmp_path, "a = 1", argument=argument)
+    assert [each.title for each in said if isinstance(each, Diagnosis)] == [title.format(tmp_path)]
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_written_over_unless_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "notes.py").write_text("mine")
+    text, said = saved(tmp_path, "a = 1")
+    assert text == "mine"
+    assert [getattr(each, "title", None) for each in said] == [
+        "notes.py is there already: %save -f notes.py writes over it"
+    ]
+    text, _ = saved(tmp_path, "a = 1", argument="-f notes.py")
+    assert text.endswith("a = 1\n")
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.py").write_text("mine")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    text, said = saved(tmp_path, "a = 1", argument="-f notes.py")
+    assert text == "mine"
+    assert [getattr(each, "title", None) for each in said] == ["notes.py cannot be written: No space left on device"]
+    assert os.listdir(tmp_path) == ["notes.py"]
