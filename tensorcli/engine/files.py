@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def load(session: "Session", request: report.Load, emit: Emit) -> None:
     """Bind what a file holds, and say what there is to say of it."""
     path = Path(request.path)
     try:
-        with interrupts.interruptible():
+        with warnings.catch_warnings(), interrupts.interruptible():
+            warnings.simplefilter("ignore")  # of how a file was made: it is read, or it is said why not
             _check_same(path, request.stamp)
             found = _read(path, request.names)
             bound, python = _named(found, path, request)
@@ -165,7 +167,7 @@ def _read_safetensors(path: Path, names: tuple[str, ...]) -> Found:
 
     try:
         with safe_open(path, "pt") as file:
-            wanted = _chosen(names, file.keys(), path)
+            wanted = _chosen(names, file.offset_keys(), path)
             if not wanted:
                 raise Unfit(f"{path.name} holds no tensors")
             if len(wanted) == len(file.keys()):
@@ -199,7 +201,7 @@ def _read_npy(path: Path, names: tuple[str, ...]) -> Found:
     check_room(path.stat().st_size, path)
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _of_numpy(path, error) from None
     if not isinstance(array, np.ndarray):
         raise Unfit(f"{path.name} is an .npz file by its content: give it that ending")
@@ -270,7 +272,7 @@ def _read_image(path: Path, names: tuple[str, ...]) -> Found:
             picture = np.array(turned.convert(mode) if turned.mode != mode else turned)
     except UnidentifiedImageError:
         raise Unfit(f"{path.name} is no picture that Pillow knows") from None
-    except (OSError, MemoryError):
+    except (Unfit, OSError, MemoryError):
         raise
     except Exception as error:  # a broken picture's
         raise Unfit(f"{path.name} is no whole picture: {error}"[:300]) from None
@@ -377,7 +379,7 @@ def _plain(name: str, value: Any) -> torch.Tensor:
     if isinstance(value, torch.nn.Module):
         raise Unfit(f"{name} is a model: write state = {name}.state_dict(), then save state")
     if not isinstance(value, torch.Tensor):
-        raise Unfit(f"{name} is a {type(value).__name__}: only tensors and arrays can be saved")
+        raise Unfit(f"{name} is {units.one(type(value).__name__)}: only tensors and arrays can be saved")
     if value.is_nested or value.layout is not torch.strided:
         raise Unfit(f"{name} is {_layout(value)}: save it as dense, {name}.to_dense()")
     if value.is_quantized:

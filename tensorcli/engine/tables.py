@@ -112,7 +112,7 @@ def _found(columns: list[Column], names: list[str], count: int, separator: str, 
     if missing:
         where = units.listed([f"{number:,} in {name}" for name, number in missing.items()])
         notes.append(f"missing, and so nan: {where}")
-    if values.dtype != torch.float64 and bool((exact.abs() > _largest_whole(values.dtype)).any()):
+    if values.dtype != torch.float64 and bool((exact.isfinite() & (exact.abs() > _largest_whole(values.dtype))).any()):
         notes.append(
             "some whole numbers are too large to be exact in this dtype: %dtype float64 before loading keeps them"
         )
