@@ -15,6 +15,7 @@ from tensorcli import child, wire
 from tensorcli.report import (
     AnyReport,
     AnyRequest,
+    Begin,
     Complete,
     Configure,
     Diagnosis,
@@ -214,12 +215,12 @@ class Pipe:
                 self._exchange(engine, request, emit)
             return
         self._asked += 1
-        if isinstance(request, Undo):
-            return self._undo(emit)
         if engine.ended:
             if engine.settings:
                 emit(self._obituary(None))
             self._restart(engine)
+        if isinstance(request, Undo):
+            return self._undo(emit)
         if isinstance(request, Reset):
             self._to_go_on = False
         if self._to_go_on and not self._bring_back(emit):
@@ -313,13 +314,20 @@ class Pipe:
         return True
 
     def _undo(self, emit: Emit) -> None:
-        """Have a fresh engine's session be what it was before the last input that changed it."""
+        """Make the session what it was before the last input that changed it: it begins anew, without that one."""
         entries = self._journal.to_take_back(self._may_change)
         if not entries:
             title = "there is nothing to take back: no input has changed the session"
             return emit(Diagnosis(code="nothing-to-undo", category="value", title=title))
         self._journal.take_back(entries)
-        self._restart(self._engine)
+        engine = self._engine
+        if self._to_go_on:  # it has just begun
+            self._to_go_on = bool(self._journal.again())
+        elif self._trust or not self._exchange(engine, Begin(), lambda _: None):  # what it imported may keep anything
+            engine.close()
+            self._restart(engine)
+        else:
+            self._to_go_on = bool(self._journal.again())
         typed = tuple(_as_typed(entry.request) for entry in entries)
         undone = Undone(texts=typed, inputs=tuple(dict.fromkeys(entry.input for entry in entries)))
         if not self._to_go_on:
@@ -329,7 +337,7 @@ class Pipe:
 
     def _may_change(self, request: AnyRequest) -> bool:
         """Whether a request may have changed the session: of a text the engine is asked."""
-        if not isinstance(request, Evaluate) or self._engine.ended or self._to_go_on:
+        if not isinstance(request, Evaluate):
             return True
         answers: list[AnyReport] = []
         self._exchange(self._engine, Judge(texts=(request.text,)), answers.append)

@@ -182,6 +182,10 @@ class Undo(Request, frozen=True, kw_only=True):
     """Take back the last input that changed the session, and those after it, which did not."""
 
 
+class Begin(Request, frozen=True, kw_only=True):
+    """Make the session what it was when the engine began."""
+
+
 class Judge(Request, frozen=True, kw_only=True):
     """Report of each of these texts whether running it may change something of the session."""
 
@@ -234,6 +238,7 @@ AnyRequest = (
     | Load
     | Save
     | Undo
+    | Begin
     | Judge
     | Configure
     | Reset

@@ -26,6 +26,7 @@ REQUESTS = [
     report.Load(path="/a/b.csv", name="X", stamp=(10, 2**62)),
     report.Save(path="/a/b.npz", names=("x",), force=True),
     report.Undo(),
+    report.Begin(),
     report.Judge(texts=("x", "y = 1")),
     report.Reset(),
     report.Complete(text="to", cursor=2),

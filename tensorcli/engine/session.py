@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from tensorcli import __version__, language, report
-from tensorcli.engine import describe, environment, failure, interrupts, limits, namespace, randomness
+from tensorcli.engine import apart, describe, environment, failure, interrupts, limits, namespace, randomness
 from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
 from tensorcli.engine.surprises import Watch
@@ -78,8 +78,10 @@ class Session:
         self.held: dict[int, int] = {}
         self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
         self._pending: list[report.AnyReport] = []
+        self._options = report.Configure(seed=seed, device=device, dtype=dtype, warn=warn)
+        self._library = apart.settings()
         self._reset()
-        self._configure(report.Configure(seed=seed, device=device, dtype=dtype), self._pending.append)
+        self._configure(self._options, self._pending.append)
         self._pending = [answer for answer in self._pending if isinstance(answer, report.Diagnosis)]
 
     def ask(self, request: report.AnyRequest, emit: Emit) -> None:
@@ -146,6 +148,8 @@ class Session:
             case report.Undo():
                 title = "inputs are taken back at the prompt of tensorcli repl only: here, run it all without that one"
                 emit(report.Diagnosis(code="prompt-only", category="value", title=title))
+            case report.Begin():
+                self._begin()
             case report.Judge():
                 from tensorcli.engine.pure import may_change
 
@@ -543,6 +547,14 @@ class Session:
         """Make the settings what they were; the generators stay as they are."""
         self._configure(report.Configure(device=settings.device, dtype=settings.dtype), lambda _: None)
         self.seed, self.warn = settings.seed, settings.warn
+
+    def _begin(self) -> None:
+        """Be as a session that has just been made."""
+        self._reset()
+        gc.collect()  # what is in cycles may have hooks that are told of later statements
+        self.inputs = 0
+        apart.put_settings(self._library)
+        self._configure(self._options, lambda _: None)
 
     def _reset(self) -> None:
         self.names.clear()
