@@ -284,10 +284,10 @@ class Pipe:
             self._engine = child.Engine(self._command, self._hello)
             self._to_go_on = bool(self._journal.again())
 
-    def _bring_back(self, emit: Emit, done: Callable[[str], AnyReport] = lambda text: Notice(text=text)) -> bool:
+    def _bring_back(self, emit: Emit, undone: Undone | None = None) -> bool:
         """Make a fresh engine's session what the last one's was, and say whether that is done.
 
-        What ends this one too is left out. `done` makes the report of what is to be said at the end.
+        What ends this one too is left out. `undone` is what the last one's had besides.
         """
         start, left_out, uncertain = time.monotonic(), 0, self._journal.uncertain
         while left_out <= MOST_DEATHS:
@@ -295,7 +295,7 @@ class Pipe:
             engine, lost = self._engine, self._asked_again(again)
             if lost is None:
                 self._to_go_on = False
-                emit(done(self._back(again, start, left_out, uncertain)))
+                emit(self._back(undone, again, time.monotonic() - start, left_out, uncertain))
                 return True
             if not engine.settings:
                 emit(self._obituary(None))
@@ -310,7 +310,8 @@ class Pipe:
             self._journal.drop(lost)
             left_out += not isinstance(lost, GoOn)
         self._to_go_on = False
-        emit(done(f"the session is not brought back: {left_out} engines died of it"))
+        text = f"the session is not brought back: {left_out} engines died of it"
+        emit(msgspec.structs.replace(undone, text=text) if undone else Notice(text=text))
         return True
 
     def _undo(self, emit: Emit) -> None:
@@ -328,11 +329,11 @@ class Pipe:
             self._restart(engine)
         else:
             self._to_go_on = bool(self._journal.again())
-        typed = tuple(_as_typed(entry.request) for entry in entries)
+        typed = tuple(_as_typed(entry.request) for entry in entries if entry.input == entries[0].input)
         undone = Undone(texts=typed, inputs=tuple(dict.fromkeys(entry.input for entry in entries)))
         if not self._to_go_on:
             emit(msgspec.structs.replace(undone, text="the session is as it began"))
-        elif not self._bring_back(emit, done=lambda text: msgspec.structs.replace(undone, text=text)):
+        elif not self._bring_back(emit, undone):
             emit(undone)
 
     def _may_change(self, request: AnyRequest) -> bool:
@@ -358,17 +359,21 @@ class Pipe:
                 return request
         return None
 
-    def _back(self, again: Sequence[AnyRequest], start: float, left_out: int, uncertain: bool) -> str:
+    def _back(
+        self, undone: Undone | None, again: Sequence[AnyRequest], seconds: float, left_out: int, uncertain: bool
+    ) -> AnyReport:
+        """What is said of a session that is back."""
         ran = sum(not isinstance(request, GoOn) for request in again)
-        text = f"the session is back in {time.monotonic() - start:.1f} s; {ran} of its inputs were run again"
+        first = f"the session is back in {seconds:.1f} s; {ran} of its inputs were run again"
         if left_out:
-            text += f", and {left_out} left out that ended the engine"
-        if uncertain:
-            text += "; what an interrupted or timed statement changed in place may differ"
-        text += "".join(f"; {lost}" for lost in self._lost)
+            first += f", and {left_out} left out that ended the engine"
+        doubts = ["what an interrupted or timed statement changed in place may differ"] if uncertain else []
+        doubts += self._lost
         if self._trust and ran:
-            text += "; what they do outside was done again"
-        return text
+            doubts.append("what they do outside was done again")
+        if undone is None:
+            return Notice(text="; ".join([first, *doubts]))
+        return msgspec.structs.replace(undone, text="; ".join([first, *doubts] if seconds >= 1 or left_out else doubts))
 
     def _obituary(self, request: AnyRequest | None) -> Diagnosis:
         engine = self._engine

@@ -766,7 +766,10 @@ class Loaded(Report, frozen=True, kw_only=True):
 
 
 class Undone(Report, frozen=True, kw_only=True):
-    """What was taken back, oldest first, as it was typed. `inputs` are numbers that the client gave."""
+    """An input that was taken back, as its requests were typed.
+
+    `inputs` are the client's numbers of it, and of those after it, which changed nothing.
+    """
 
     texts: tuple[str, ...]
     inputs: tuple[int, ...]
