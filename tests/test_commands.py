@@ -1,13 +1,15 @@
 """Texts to pieces and pieces to requests: prompts, commands, line numbers, and when Enter runs an input."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tensorcli import report
 from tensorcli.client import Canned
-from tensorcli.commands import COMMANDS, submit
+from tensorcli.commands import COMMANDS, HABITS, submit
 from tensorcli.past import Input
 from tensorcli.pieces import cells, clean, dedented, is_complete, split, statements, without_prompts
 from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice
@@ -59,6 +61,23 @@ LEFT_OUT = "-n 100 -r5 is left out: the time decides how many calls there are, a
         ("%plot image / 2", report.Draw(text="image / 2", plot_size=(80, 60))),
         ("%plot line - x", report.Draw(text="line - x", plot_size=(80, 60))),
         ("%whos", report.ListNames()),
+        ("%whos Tensor", report.ListNames(types=("Tensor",))),
+        ("%who", report.ListNames(brief=True)),
+        ("%who int float", report.ListNames(types=("int", "float"), brief=True)),
+        ("%inspect x @ w", report.Inspect(text="x @ w")),
+        ("%inspect --dry-run --depth 2 -x", report.Inspect(text="-x", dry_run=True, depth=2)),
+        ("%inspect --grad --all --depth=1 x", report.Inspect(text="x", grad=True, all=True, depth=1)),
+        ("%precision", report.Configure()),
+        ("%precision 8", report.Configure(precision=8)),
+        ("%precision reset", report.Configure(precision="default")),
+        ("%threads", report.Configure()),
+        ("%threads 2", report.Configure(threads=2)),
+        ("%undo", report.Undo()),
+        ("%load /none/a.npy", report.Load(path="/none/a.npy")),
+        ("%load '/none/a b.npz' x, y", report.Load(path="/none/a b.npz", names=("x", "y"))),
+        ("%load /none/a.csv as X", report.Load(path="/none/a.csv", name="X")),
+        ("%save /tmp/a.npz x, y", report.Save(path="/tmp/a.npz", names=("x", "y"))),
+        ("%save -f /tmp/a.npz", report.Save(path="/tmp/a.npz", force=True)),
         ("%reset", report.Reset()),
         ("%reset -f", report.Reset()),
         ("%devices", report.ListDevices()),
@@ -122,6 +141,21 @@ def test_history_numbers_inputs() -> None:
         ("%seed 9223372036854775808", "bad-argument",
          "a seed is a whole number from 0 to 2**63 - 1, not 9223372036854775808: try %seed 42"),
         ("%history x", "bad-argument", "%history takes how many inputs to show, not x: try %history 10"),
+        ("%cd /tmp", "unknown-command", "there is no %cd here: files are found from the folder in which tensorcli was "
+         "started, and by their whole path"),
+        ("%%writefile a.py\nx", "unknown-command", "there is no %%writefile here: code writes no files: "
+         "%save notes.py writes what was typed"),
+        ("%inspect", "bad-argument",
+         "there is nothing to inspect: write an expression after it, as in %inspect x @ w + b"),
+        ("%inspect --symbol B x", "bad-argument",
+         "%inspect has no option --symbol: it has --dry-run, --grad, --all and --depth N"),
+        ("%precision 18", "bad-argument",
+         "%precision takes how many digits to print, from 0 to 17, or reset, not 18: try %precision 8"),
+        ("%threads x", "bad-argument", "%threads takes a whole number, not x: try %threads 1"),
+        ("%run", "bad-argument", "%run takes one file: try %run notes.md"),
+        ("%run -", "bad-argument", "%run runs files that end in .py, .ipynb, .md, .markdown, not -"),
+        ("%run /none/a.py", "no-file", "/none/a.py cannot be read: No such file or directory"),
+        ("%load", "bad-argument", "%load takes a file: try %load data.csv, or %load photo.png as img"),
         ("%time", "bad-argument", "there is nothing to time: write a statement after it, as in %time x @ x.T"),
         ("%plot", "bad-argument",
          "there is nothing to draw: write an expression after it, as in %plot torch.randn(1000)"),
@@ -135,6 +169,75 @@ def test_a_command_that_cannot_be_is_a_diagnosis(text: str, code: str, title: st
     assert answer.source
     if answer.span:
         assert answer.source[answer.span.column : answer.span.end_column] == answer.span.text
+
+
+@pytest.mark.parametrize("name", HABITS)
+def test_what_other_shells_have_is_answered_in_one_sentence(name: str) -> None:
+    (answer,) = said(f"{name} x")
+    assert isinstance(answer, Diagnosis)
+    assert answer.title == f"there is no {name} here: {HABITS[name]}"
+    assert "\n" not in answer.title
+    assert name not in COMMANDS
+    for word in re.findall(r"%+\w+", HABITS[name]):
+        assert word in COMMANDS
+
+
+def test_the_quick_reference_fits_on_one_screen_and_has_every_command() -> None:
+    (answer,) = said("%quickref")
+    assert isinstance(answer, Notice)
+    lines = answer.text.splitlines()
+    assert len(lines) <= 22
+    assert max(map(len, lines)) <= 80
+    assert {name for name in COMMANDS if not name.startswith("%%")} <= set(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"`{re.escape(name)}(?=[ `])", readme)
+
+
+def test_a_command_of_several_lines_of_help_has_them_only_by_itself() -> None:
+    (answer,) = said("%help %save")
+    assert isinstance(answer, Notice)
+    first, blank, *examples = answer.text.split("\n")
+    assert (first, blank) == (f"{COMMANDS['%save'].usage}  {COMMANDS['%save'].help}", "")
+    assert tuple(examples) == COMMANDS["%save"].examples
+    assert max(map(len, examples)) <= 80
+
+
+# Files in an input.
+
+
+def test_a_file_runs_as_a_part_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.md").write_text("# A\n\n```python\nx = 1\n%run b.py\n```\n")
+    Path("b.py").write_text("\ny\n%whos\n")
+    assert asked("z\n%run a.md\nw") == [
+        Evaluate(text="z"),
+        Evaluate(text="x = 1", filename="a.md", first_line=4),
+        Evaluate(text="y", filename="b.py", first_line=2, echo="all"),
+        report.ListNames(),
+        Evaluate(text="w", first_line=3),
+    ]
+
+
+def test_a_file_that_runs_itself_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("x\n%run a.py\n")
+    found = said("%run a.py")
+    assert [(each.title, each.location) for each in found if isinstance(each, Diagnosis)] == [
+        ("a.py would run itself again and again: it is left out", "a.py:2")
+    ]
+
+
+def test_what_fails_in_a_file_ends_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("bad\n%nothing\n")
+    client, history = failing_at("bad"), list[Input]()
+    submit("%run a.py\ny", client.ask, lambda _: None, history=history)
+    assert client.asked == [Evaluate(text="bad", filename="a.py", echo="all")]
+    assert [(part.source, part.failed) for part in history[0].parts] == [("%run a.py", None), ("bad", 1)]
 
 
 # Pieces.
