@@ -1,4 +1,4 @@
-"""One input to the requests it makes: pasted prompts come off, % commands are looked up in a table."""
+"""The table of % commands: what each asks of an engine, or says by itself."""
 
 import difflib
 import re
@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any, Literal, get_args
 
-import msgspec
-
-from tensorcli import config, keeping, measuring
+from tensorcli import config, keeping, measuring, units
 from tensorcli.cells import Cell
-from tensorcli.past import Input, Part
-from tensorcli.pieces import Piece, cells, split
+from tensorcli.past import Input
+from tensorcli.pieces import Piece
 from tensorcli.report import (
     AnyReport,
     AnyRequest,
@@ -21,7 +19,6 @@ from tensorcli.report import (
     Diagnosis,
     Draw,
     Drawn,
-    Evaluate,
     Explain,
     Inspect,
     Judge,
@@ -30,6 +27,7 @@ from tensorcli.report import (
     ListNames,
     Notice,
     Reset,
+    Settings,
     Span,
     Time,
     TimeIt,
@@ -211,9 +209,17 @@ def _dtype(call: Call) -> AnyRequest:
     return Configure(dtype=_plain(call.argument).removeprefix("torch.") or None)
 
 
-def _threads(call: Call) -> AnyRequest | Diagnosis:
+def _settings(call: Call, told: Callable[[Settings], str]) -> AnyRequest | Notice:
+    """A sentence about the settings as they are."""
+    answers: list[AnyReport] = []
+    call.ask(Configure(), answers.append)
+    found = [Notice(text=told(each)) for each in answers if isinstance(each, Settings)]
+    return found[0] if found else Configure()
+
+
+def _threads(call: Call) -> AnyRequest | Notice | Diagnosis:
     if not call.argument:
-        return Configure()
+        return _settings(call, lambda now: f"torch computes with {units.plural(now.threads, 'thread')}")
     number = _small(call.argument)
     if number is None:
         return _problem(f"%threads takes a whole number, not {_shortened(call.argument)}: try %threads 1")
@@ -223,9 +229,9 @@ def _threads(call: Call) -> AnyRequest | Diagnosis:
 MOST_DIGITS = 17  # no float64 has more
 
 
-def _precision(call: Call) -> AnyRequest | Diagnosis:
+def _precision(call: Call) -> AnyRequest | Notice | Diagnosis:
     if not call.argument:
-        return Configure()
+        return _settings(call, lambda now: f"values are printed with {units.plural(now.precision, 'digit')}")
     if call.argument == "reset":
         return Configure(precision="default")
     number = _small(call.argument)
@@ -452,139 +458,11 @@ HABITS = {  # of other shells' users: why there is no such command, and what to 
 }
 
 
-# An input.
+# What is asked for.
 
 
-def submit(
-    text: str,
-    ask: Ask,
-    emit: Emit,
-    *,
-    echo: Literal["last", "all"] = "last",
-    filename: str | None = None,
-    first_line: int = 1,
-    width: int = 80,
-    max_values: int = 1000,
-    history: list[Input] | None = None,
-    start: Configure | None = None,
-    number: int = 0,
-    preferences: config.Preferences | None = None,
-    keep_going: bool = False,
-) -> Diagnosis | None:
-    """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
-
-    It is added to the `history`, with what becomes of it, under the client's `number`. Gives the diagnosis that came,
-    if any: an interruption before others, else the last. Statements are numbered through the whole input, commands
-    among them.
-    """
-    given, inputs = Input(text.strip("\n"), number), history if history is not None else []
-    if text.strip():
-        inputs.append(given)
-    begun = start or Configure(seed=0)
-    running = _Submission(ask, emit, given, inputs, begun, preferences, width, max_values, keep_going)
-    running.play(Cell(text, filename, first_line, echo))
-    return running.problem
-
-
-@dataclass
-class _Submission:
-    """An input while it runs: what it can work with, and how far it is."""
-
-    ask: Ask
-    emit: Emit
-    given: Input
-    history: list[Input]
-    start: Configure
-    preferences: config.Preferences | None
-    width: int
-    max_values: int
-    keep_going: bool
-    asked: int = 0  # statements
-    problem: Diagnosis | None = None
-    running: tuple[str, ...] = ()  # files
-
-    def play(self, cell: Cell) -> None:
-        """Run a text, up to the first diagnosis."""
-        for first, text in cells(cell.text):
-            for piece in split(text):
-                self._run(piece._replace(line=first + piece.line - 1), cell)
-                if self._is_over():
-                    return
-
-    def _is_over(self) -> bool:
-        return self.problem is not None and (not self.keep_going or self.problem.category == "interrupted")
-
-    def _run(self, piece: Piece, cell: Cell) -> None:
-        line = cell.first_line + piece.line - 1
-        answer, latest = self._asked_for(piece, cell, line), self.asked
-        part = Part(piece.body if piece.command is None else _written(piece))
-        self.given.parts.append(part)
-
-        def pass_on(report: AnyReport, before: int = self.asked) -> None:
-            nonlocal latest
-            part.heard(report)
-            if isinstance(report, Diagnosis) and not (self.problem and self.problem.category == "interrupted"):
-                self.problem = report
-            report = _placed(report, piece, before, filename=cell.filename, line=line)
-            latest = max(latest, report.statement or 0)
-            self.emit(report)
-
-        if isinstance(answer, list):
-            self._play_file(answer, piece.argument)
-            return
-        if isinstance(answer, Notice | Diagnosis):
-            pass_on(answer)
-        else:
-            part.request = answer
-            self.ask(answer, pass_on)
-        self.asked = max(latest, self.asked + 1)
-
-    def _asked_for(self, piece: Piece, cell: Cell, line: int) -> Answer:
-        """What a piece asks for."""
-        if piece.command is None:
-            return Evaluate(
-                text=piece.body,
-                echo=cell.echo,
-                filename=cell.filename,
-                first_line=line,
-                width=self.width,
-                max_values=self.max_values,
-            )
-        argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
-        given = self.history, self.start, self.ask, self.running, self.preferences
-        answer = _command(piece, Call(argument, self.width, self.max_values, *given))
-        if isinstance(answer, Time | TimeIt):
-            return msgspec.structs.replace(answer, filename=cell.filename, first_line=line + (not piece.argument))
-        return answer
-
-    def _play_file(self, found: list[Cell], name: str) -> None:
-        before = self.running
-        self.running = (*before, name)
-        for cell in found:
-            self.play(cell)
-            if self._is_over():
-                break
-        self.running = before
-
-
-def _written(piece: Piece) -> str:
-    """A command as it was written."""
-    first = f"{piece.command} {piece.argument}".rstrip()
-    return f"{first}\n{piece.body}" if piece.body.strip() else first
-
-
-def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | None, line: int) -> AnyReport:
-    """A report with its statement's number counted through the whole input, and a command's with its source."""
-    if piece.command is None or report.statement is not None:
-        return msgspec.structs.replace(report, statement=before + report.statement) if report.statement else report
-    written = f"{piece.command} {piece.argument}".rstrip()
-    report = msgspec.structs.replace(report, statement=before + 1, source=report.source or written)
-    if isinstance(report, Diagnosis) and filename and not report.location:
-        report = msgspec.structs.replace(report, location=f"{filename}:{line}")
-    return report
-
-
-def _command(piece: Piece, call: Call) -> Answer:
+def answer(piece: Piece, call: Call) -> Answer:
+    """What a command asks for, or says by itself."""
     name = piece.command or ""
     found = COMMANDS.get(name)
     try:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tensorcli.cells import Cell
-from tensorcli.commands import submit
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 
 if TYPE_CHECKING:

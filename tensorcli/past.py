@@ -43,7 +43,6 @@ class Input:
 
 
 def take_back(inputs: Iterable[Input], numbers: Sequence[int]) -> None:
-    """Mark the inputs of these numbers, and those after the first of them, as taken back."""
+    """Mark the inputs of these numbers as taken back."""
     for each in inputs:
-        if numbers and each.number >= numbers[0]:
-            each.undone = True
+        each.undone |= each.number in numbers

@@ -9,7 +9,8 @@ import pytest
 
 from tensorcli import report
 from tensorcli.client import Canned
-from tensorcli.commands import COMMANDS, HABITS, submit
+from tensorcli.commands import COMMANDS, HABITS
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 from tensorcli.pieces import cells, clean, dedented, is_complete, split, statements, without_prompts
 from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice

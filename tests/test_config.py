@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tensorcli.client import Canned
-from tensorcli.commands import submit
 from tensorcli.config import HELP, Config, Preferences, Problem, background, own, read
+from tensorcli.inputs import submit
 from tensorcli.repl.toolbar import banner
 from tensorcli.report import AnyReport, Diagnosis
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tensorcli.client import Canned, Pipe
-from tensorcli.commands import submit
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
 

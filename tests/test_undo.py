@@ -9,7 +9,7 @@ from test_client import killed
 from tensorcli import client as client_module
 from tensorcli import journal
 from tensorcli.client import Canned, Here, Pipe
-from tensorcli.commands import submit
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 from tensorcli.repl.answer import Answers
 from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, GoOn, Notice, Undone, Value
@@ -136,7 +136,7 @@ def test_what_was_taken_back_is_not_saved(pipe: Pipe, tmp_path: Path, monkeypatc
     for text in ("a = 1", "b = 2", "b", "%undo", "c = 3", "%save notes.py", "%history"):
         answers.answer(text, pipe, screen, Waiting(DummyOutput()))
     assert (tmp_path / "notes.py").read_text().endswith("torch.manual_seed(3)\n\na = 1\n\nc = 3\n")
-    assert [each.undone for each in answers.inputs] == [False, True, True, True, False, False, False]
+    assert [each.undone for each in answers.inputs] == [False, True, True, False, False, False, False]
 
 
 def test_after_an_engine_died_it_takes_back_all_the_same(pipe: Pipe) -> None:

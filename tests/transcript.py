@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from tensorcli.client import Pipe
-from tensorcli.commands import submit
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 from tensorcli.pieces import is_complete
 from tensorcli.report import AnyReport, Timing

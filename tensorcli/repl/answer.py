@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.output import Output
 
-from tensorcli.commands import submit
 from tensorcli.config import Preferences
+from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Undone

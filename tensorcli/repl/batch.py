@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from tensorcli.commands import submit
+from tensorcli.inputs import submit
 from tensorcli.past import Input
 from tensorcli.pieces import cells, statements
 from tensorcli.report import Diagnosis

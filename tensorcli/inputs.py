@@ -1,0 +1,142 @@
+"""One input to the requests it makes: its statements, and its commands by the table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from tensorcli import commands, config
+from tensorcli.cells import Cell
+from tensorcli.commands import Answer, Ask, Call, Emit
+from tensorcli.past import Input, Part
+from tensorcli.pieces import Piece, cells, split
+from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, Notice, Time, TimeIt
+
+
+def submit(
+    text: str,
+    ask: Ask,
+    emit: Emit,
+    *,
+    echo: Literal["last", "all"] = "last",
+    filename: str | None = None,
+    first_line: int = 1,
+    width: int = 80,
+    max_values: int = 1000,
+    history: list[Input] | None = None,
+    start: Configure | None = None,
+    number: int = 0,
+    preferences: config.Preferences | None = None,
+    keep_going: bool = False,
+) -> Diagnosis | None:
+    """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
+
+    It is added to the `history`, with what becomes of it, under the client's `number`. Gives the diagnosis that came,
+    if any: an interruption before others, else the last. Statements are numbered through the whole input, commands
+    among them.
+    """
+    given, inputs = Input(text.strip("\n"), number), history if history is not None else []
+    if text.strip():
+        inputs.append(given)
+    begun = start or Configure(seed=0)
+    running = _Submission(ask, emit, given, inputs, begun, preferences, width, max_values, keep_going)
+    running.play(Cell(text, filename, first_line, echo))
+    return running.problem
+
+
+@dataclass
+class _Submission:
+    """An input while it runs: what it can work with, and how far it is."""
+
+    ask: Ask
+    emit: Emit
+    given: Input
+    history: list[Input]
+    start: Configure
+    preferences: config.Preferences | None
+    width: int
+    max_values: int
+    keep_going: bool
+    asked: int = 0  # statements
+    problem: Diagnosis | None = None
+    running: tuple[str, ...] = ()  # files
+
+    def play(self, cell: Cell) -> None:
+        """Run a text, up to the first diagnosis."""
+        for first, text in cells(cell.text):
+            for piece in split(text):
+                self._run(piece._replace(line=first + piece.line - 1), cell)
+                if self._is_over():
+                    return
+
+    def _is_over(self) -> bool:
+        return self.problem is not None and (not self.keep_going or self.problem.category == "interrupted")
+
+    def _run(self, piece: Piece, cell: Cell) -> None:
+        line = cell.first_line + piece.line - 1
+        answer, latest = self._asked_for(piece, cell, line), self.asked
+        part = Part(piece.body if piece.command is None else _written(piece))
+        self.given.parts.append(part)
+
+        def pass_on(report: AnyReport, before: int = self.asked) -> None:
+            nonlocal latest
+            part.heard(report)
+            if isinstance(report, Diagnosis) and not (self.problem and self.problem.category == "interrupted"):
+                self.problem = report
+            report = _placed(report, piece, before, filename=cell.filename, line=line)
+            latest = max(latest, report.statement or 0)
+            self.emit(report)
+
+        if isinstance(answer, list):
+            self._play_file(answer, piece.argument)
+            return
+        if isinstance(answer, Notice | Diagnosis):
+            pass_on(answer)
+        else:
+            part.request = answer
+            self.ask(answer, pass_on)
+        self.asked = max(latest, self.asked + 1)
+
+    def _asked_for(self, piece: Piece, cell: Cell, line: int) -> Answer:
+        """What a piece asks for."""
+        if piece.command is None:
+            return Evaluate(
+                text=piece.body,
+                echo=cell.echo,
+                filename=cell.filename,
+                first_line=line,
+                width=self.width,
+                max_values=self.max_values,
+            )
+        argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
+        given = self.history, self.start, self.ask, self.running, self.preferences
+        answer = commands.answer(piece, Call(argument, self.width, self.max_values, *given))
+        if isinstance(answer, Time | TimeIt):
+            return msgspec.structs.replace(answer, filename=cell.filename, first_line=line + (not piece.argument))
+        return answer
+
+    def _play_file(self, found: list[Cell], name: str) -> None:
+        before = self.running
+        self.running = (*before, name)
+        for cell in found:
+            self.play(cell)
+            if self._is_over():
+                break
+        self.running = before
+
+
+def _written(piece: Piece) -> str:
+    """A command as it was written."""
+    first = f"{piece.command} {piece.argument}".rstrip()
+    return f"{first}\n{piece.body}" if piece.body.strip() else first
+
+
+def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | None, line: int) -> AnyReport:
+    """A report with its statement's number counted through the whole input, and a command's with its source."""
+    if piece.command is None or report.statement is not None:
+        return msgspec.structs.replace(report, statement=before + report.statement) if report.statement else report
+    written = f"{piece.command} {piece.argument}".rstrip()
+    report = msgspec.structs.replace(report, statement=before + 1, source=report.source or written)
+    if isinstance(report, Diagnosis) and filename and not report.location:
+        report = msgspec.structs.replace(report, location=f"{filename}:{line}")
+    return report
