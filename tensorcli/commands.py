@@ -209,12 +209,15 @@ def _dtype(call: Call) -> AnyRequest:
     return Configure(dtype=_plain(call.argument).removeprefix("torch.") or None)
 
 
-def _settings(call: Call, told: Callable[[Settings], str]) -> AnyRequest | Notice:
-    """A sentence about the settings as they are."""
+def _settings(call: Call, told: Callable[[Settings], str]) -> Notice | Diagnosis:
+    """A sentence about the settings as they are, or what the engine says in their stead."""
     answers: list[AnyReport] = []
     call.ask(Configure(), answers.append)
-    found = [Notice(text=told(each)) for each in answers if isinstance(each, Settings)]
-    return found[0] if found else Configure()
+    for each in answers:
+        if isinstance(each, Settings):
+            return Notice(text=told(each))
+    problems = [each for each in answers if isinstance(each, Diagnosis)]
+    return problems[0] if problems else Notice(text="the engine has not said")
 
 
 def _threads(call: Call) -> AnyRequest | Notice | Diagnosis:

@@ -172,6 +172,17 @@ def test_a_command_that_cannot_be_is_a_diagnosis(text: str, code: str, title: st
         assert answer.source[answer.span.column : answer.span.end_column] == answer.span.text
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("%threads", "torch computes with 1 thread"), ("%precision", "values are printed with 6 digits")],
+)
+def test_a_setting_tells_itself(text: str, told: str) -> None:
+    settings = report.Settings(version="0", torch="2", device="cpu", dtype="float32", seed=1, threads=1, precision=6)
+    found: list[AnyReport] = []
+    submit(text, Canned({report.Configure(): [settings]}).ask, found.append)
+    assert [getattr(each, "text", None) for each in found] == [told]
+
+
 @pytest.mark.parametrize("name", HABITS)
 def test_what_other_shells_have_is_answered_in_one_sentence(name: str) -> None:
     (answer,) = said(f"{name} x")
