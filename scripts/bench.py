@@ -132,6 +132,84 @@ print(json.dumps({"pairs": pairs, "grown": grown * (1 if sys.platform == "darwin
 """
 
 
+COMPLETED = ("torch.", "torch.nn.functional.", "x.")
+IPYTHON = """
+import json, sys, time
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.completer import provisionalcompleter
+shell = InteractiveShell.instance()
+shell.run_cell("import torch; x = torch.rand(64, 784)", silent=True)
+for line in sys.stdin:
+    text = json.loads(line)
+    start = time.perf_counter()
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, len(text)))
+    print(json.dumps([time.perf_counter() - start, len(found)]), flush=True)
+"""
+
+
+def completing(turns: int) -> None:
+    """From the key Tab to the completions in the prompt, over the pipe, against IPython's completer, in turn."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.application import create_app_session
+    from prompt_toolkit.input import create_pipe_input
+    from prompt_toolkit.output import DummyOutput
+
+    from tensorcli.client import Pipe
+    from tensorcli.repl.completion import EngineCompleter
+    from tensorcli.report import Evaluate
+
+    found_there = importlib.util.find_spec("IPython") is not None
+    if not found_there:
+        print("completion: measured alone, for IPython is not installed (pip install ipython)")
+    other = subprocess.Popen(
+        [PYTHON, "-c", IPYTHON if found_there else ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    engine = Pipe(seed=0)
+    engine.ask(Evaluate(text="x = torch.rand(64, 784)"), lambda _: None)
+    time.sleep(WARM_SECONDS)
+    took = {(text, who): [] for text in COMPLETED for who in ("tensorcli", "IPython")}
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
+        prompt: PromptSession[str] = PromptSession(completer=EngineCompleter(engine), complete_while_typing=False)
+        buffer, drawn, pressed = prompt.default_buffer, True, 0.0
+
+        def press(_app: object) -> None:  # once the prompt has been drawn
+            nonlocal drawn, pressed
+            if not drawn:
+                drawn, pressed = True, time.perf_counter()
+                keyboard.send_text("\t")
+
+        def answered(_buffer: object) -> None:
+            state, seconds = buffer.complete_state, time.perf_counter() - pressed
+            there = state is None or len(state.completions) > 100  # None: it was given up, and that took its time
+            if drawn and there and not prompt.app.future.done():
+                prompt.app.exit(result=seconds)
+
+        prompt.app.after_render += press
+        buffer.on_completions_changed += answered
+        for turn in range(turns + WARM_TURNS):
+            for text in COMPLETED:
+                drawn = False
+                seconds = {"tensorcli": prompt.prompt(default=text)}
+                if found_there:
+                    print(json.dumps(text), file=other.stdin, flush=True)
+                    seconds["IPython"] = json.loads(other.stdout.readline())[0]
+                for who, each in seconds.items():
+                    if turn >= WARM_TURNS:
+                        took[text, who].append(each)
+    engine.close()
+    other.communicate()
+    print("completion, from the key to the prompt (goal: at most 20 ms at the 95th percentile)")
+    for (text, who), values in took.items():
+        if values:
+            middle, late = statistics.median(values), sorted(values)[int(0.95 * len(values))]
+            print(f"  {text:22}{who:10} median {middle * 1e3:7.2f} ms, 95th percentile {late * 1e3:7.2f} ms ({turns})")
+
+
+WARM_SECONDS = 6.0  # after which the engine has done what it does while nobody asks for anything
+WARM_TURNS = 5
+
+
 def large_tensor() -> None:
     """Describing 50 million float32 elements against one sum over them."""
     found = json.loads(subprocess.run([PYTHON, "-c", LARGE], capture_output=True, text=True, check=True).stdout)
@@ -385,13 +463,16 @@ def honesty(runs: int) -> None:
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["start", "trip", "large", "lookup", "explain", "inspect"])
+    parser.add_argument(
+        "what", nargs="*", default=["start", "trip", "completion", "large", "lookup", "explain", "inspect"]
+    )
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     rooms = {
         "start": lambda: start_up(options.pairs),
         "trip": lambda: round_trip(300),
+        "completion": lambda: completing(10 * options.pairs),
         "large": large_tensor,
         "lookup": lambda: lookups(1_000_000),
         "explain": explaining,

@@ -19,6 +19,7 @@ from tensorcli.report import (
     Complete,
     Configure,
     Diagnosis,
+    Document,
     Evaluate,
     GoOn,
     Judge,
@@ -28,6 +29,7 @@ from tensorcli.report import (
     Notice,
     Reset,
     Settings,
+    Signature,
     Undo,
     Undone,
 )
@@ -193,7 +195,7 @@ class Pipe:
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
         self._lost: list[str] = []  # what files no longer hold of a session that was brought back
         self._trust = trust
-        self._asked = 0  # requests, completions left aside
+        self._asked = 0  # requests, those left aside that are asked while one types
         self._sent_at = time.monotonic()
         self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
@@ -209,7 +211,7 @@ class Pipe:
         While the answer is due Ctrl-C raises nothing here: it travels to the engine, and a second one ends it.
         """
         engine = self._engine
-        if isinstance(request, Complete):
+        if _is_aside(request):
             # A death is told to, and mended for, the next real request: nobody reads the answer to this one.
             if not engine.ended:
                 self._exchange(engine, request, emit)
@@ -389,7 +391,8 @@ class Pipe:
     def _exchange(self, engine: "child.Engine", request: AnyRequest, emit: Emit) -> bool:
         """Ask `engine`, and say whether it lived to answer."""
         number, inbox, sent, presses = next(self._numbers), child.Inbox(), False, 0
-        if not isinstance(request, Complete | Keep):
+        aside = _is_aside(request) or isinstance(request, Keep)
+        if not aside:
             self._begun = 1
 
         def on_interrupt(_signum: int, _frame: FrameType | None) -> None:
@@ -406,7 +409,7 @@ class Pipe:
             while True:
                 match inbox.get():
                     case wire.Hello() if not sent:
-                        if not isinstance(request, Complete | Keep):
+                        if not aside:
                             self._sent_at = time.monotonic()
                         engine.send(wire.Ask(number=number, request=request))
                         sent = True
@@ -424,6 +427,14 @@ class Pipe:
                         title = "given up: torch was still starting, and nothing was run"
                         emit(Diagnosis(code="interrupted", category="interrupted", title=title))
                         return True
+
+
+def _is_aside(request: AnyRequest) -> bool:
+    """Whether it is asked while a statement is written, behind the back of who writes it."""
+    match request:
+        case Complete() | Signature() | Document(cursor=int()):
+            return True
+    return False
 
 
 def engine_command(

@@ -17,6 +17,7 @@ from tensorcli.report import (
     AnyRequest,
     Configure,
     Diagnosis,
+    Document,
     Draw,
     Drawn,
     Explain,
@@ -38,7 +39,7 @@ Emit = Callable[[AnyReport], None]
 Ask = Callable[[AnyRequest, Emit], None]
 
 
-Argument = Literal["", "code", "names", "files", "commands"] | tuple[str, ...]
+Argument = Literal["", "code", "names", "files", "commands", "mistakes"] | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ Answer = AnyRequest | Notice | Diagnosis | list[Cell]
 class Command:
     """One entry of the table. `run` says what to ask the engine or which cells to run, or answers by itself.
 
-    `argument` is what completion offers behind it: a kind of thing, or the words themselves. `examples` are more lines
-    of its own help.
+    `argument` is what completion offers behind it: a kind of thing, or the words themselves. `first` are words that may
+    stand before it. `examples` are more lines of its own help.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Command:
     help: str
     run: Callable[[Call], Answer]
     argument: Argument = ""
+    first: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
 
@@ -291,6 +293,14 @@ def _explain(call: Call) -> AnyRequest:
     return Explain(code=_plain(call.argument))
 
 
+def _document(call: Call) -> AnyRequest | Notice | Diagnosis:
+    return Document(text=call.argument) if call.argument else _help(call)
+
+
+def _define(call: Call) -> AnyRequest | Notice | Diagnosis:
+    return Document(text=call.argument, source=True) if call.argument else _help(call)
+
+
 def _help(call: Call) -> Notice | Diagnosis:
     name = call.argument if call.argument[:1] in ("", "!") else "%" + call.argument.lstrip("%")
     chosen = [c for c in COMMANDS.values() if not name or c.name.lstrip("%") == name.lstrip("%")]
@@ -339,13 +349,20 @@ COMMANDS = {
             "every part of it: shape, dtype, device, memory, time",
             _inspect,
             "code",
-            (
+            examples=(
                 "%inspect --dry-run x @ w   with nothing computed",
                 "%inspect --grad loss       the graph behind it, and the gradients",
                 "%inspect --depth 2 EXPR    so many levels; --all: loops and numbers too",
             ),
         ),
-        Command("%plot", "%plot [KIND] EXPR", "draw a line, histogram, heatmap or image of a tensor", _plot, "code"),
+        Command(
+            "%plot",
+            "%plot [KIND] EXPR",
+            "draw a line, histogram, heatmap or image of a tensor",
+            _plot,
+            "code",
+            first=get_args(Drawn),
+        ),
         Command("%whos", "%whos [TYPE]", "the variables: shape, dtype, device, memory, sharing", _whos, TYPES),
         Command("%who", "%who [TYPE]", "their names alone, of some types: %who Tensor int", _who, TYPES),
         Command(
@@ -354,7 +371,7 @@ COMMANDS = {
             "tensors from a file: .safetensors, .npy, .csv, .png",
             _load,
             "files",
-            (
+            examples=(
                 "%load photo.png as img            uint8 [channels, height, width]",
                 "%load data.csv as X               the columns of numbers; says what else there is",
                 "%load w.safetensors               each by its name; behind the file: these alone",
@@ -368,7 +385,7 @@ COMMANDS = {
             "what was typed (.py .ipynb .md), or tensors (.safetensors)",
             _save,
             "files",
-            (
+            examples=(
                 "%save notes.py             all inputs as plain torch, with the seed; .ipynb, .md",
                 "%save notes.py 1-4 7       these of %history",
                 "%save x.safetensors x y    tensors by their names; .npz and .npy too",
@@ -404,7 +421,13 @@ COMMANDS = {
         ),
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
-        Command("%explain", "%explain [CODE]", "the page of a kind of mistake; all kinds without a code", _explain),
+        Command(
+            "%explain",
+            "%explain [CODE]",
+            "the page of a kind of mistake; all kinds without a code",
+            _explain,
+            "mistakes",
+        ),
         Command(
             "%config",
             "%config [NAME VALUE]",
@@ -415,6 +438,8 @@ COMMANDS = {
         Command("%undo", "%undo", "take back the last input that changed something", _undo),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
         Command("%help", "%help [COMMAND]", "this list, or more of one of them", _help, "commands"),
+        Command("?", "?NAME, NAME?", "how it is called, and its documentation (F1 at the cursor)", _document),
+        Command("??", "??NAME, NAME??", "the same, and its source", _define),
         Command("%quickref", "%quickref", "keys and commands on one screen", _quickref),
         Command("!nvidia-smi", "!nvidia-smi", "the same as %devices", _devices),
     )

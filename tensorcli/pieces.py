@@ -30,7 +30,7 @@ def split(text: str) -> list[Piece]:
     """The pieces of a text. A command begins with % or !, at the margin, where a statement could begin.
 
     Inside brackets or a string, or after a backslash, % is the operator. A `%%` command takes all lines below it,
-    up to the next one.
+    up to the next one. A line that begins or ends with ? or ?? is a command of that name.
     """
     lines = text.split("\n")
     starts, _ = logical_lines(text)
@@ -48,17 +48,33 @@ def split(text: str) -> list[Piece]:
 
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         mark = lines[start][:2]
-        if mark[:1] not in ("%", "!") or (cell is not None and mark != "%%"):
+        asked = None if cell is not None else _question("\n".join(lines[start:end]))
+        if asked is None and (mark[:1] not in ("%", "!") or (cell is not None and mark != "%%")):
             continue
         finish(start)
         match = _COMMAND.match("\n".join(lines[start:end]).rstrip())
-        command, argument = (re.sub(r"\s", "", match[1]), match[2]) if match else (mark, "")
+        command, argument = asked or ((re.sub(r"\s", "", match[1]), match[2]) if match else (mark, ""))
         piece = Piece(start + 1, "", command, argument)
         cell, first = (piece, end) if mark == "%%" else (None, end)
         if cell is None:
             found.append(piece)
     finish(len(lines))
     return found
+
+
+_QUESTION = re.compile(r"(\?\??)\s*([^?]*)|([^\s?%!][^?]*?)\s*(\?\??)", re.DOTALL)
+
+
+def _question(line: str) -> tuple[str, str] | None:
+    """The command and argument of a line such as `x.reshape?`, `??f`. In a string or a comment ? asks nothing."""
+    line = line.strip(" ;\n") if not line[:1].isspace() else ""
+    if "?" not in line or any(each.lastgroup in ("comment", "endless") for each in _TOKEN.finditer(line)):
+        return None
+    match = _QUESTION.fullmatch(line)
+    rest = _TOKEN.sub(lambda each: "" if each.lastgroup == "text" else each[0], line)
+    if match is None or "'" in rest or '"' in rest:
+        return None
+    return match[1] or match[4], (match[2] or match[3] or "").strip()
 
 
 def _has_code(text: str) -> bool:

@@ -219,10 +219,29 @@ class Explain(Request, frozen=True, kw_only=True):
 
 
 class Complete(Request, frozen=True, kw_only=True):
-    """Report what could stand at `cursor` in `text`."""
+    """Report what could stand at `cursor` in `text`: of any code, of variables' names, or of codes of mistakes."""
 
     text: str
     cursor: int
+    of: Literal["code", "names", "mistakes"] = "code"
+
+
+class Signature(Request, frozen=True, kw_only=True):
+    """Report how the function is called whose call `cursor` is in, and which argument that is."""
+
+    text: str
+    cursor: int
+
+
+class Document(Request, frozen=True, kw_only=True):
+    """Report what an expression is: signatures and documentation, and the description of a variable.
+
+    With a `cursor` it is the name there, or the function whose call that is in. With `source` its definition too.
+    """
+
+    text: str
+    cursor: int | None = None
+    source: bool = False
 
 
 AnyRequest = (
@@ -245,6 +264,8 @@ AnyRequest = (
     | Keep
     | GoOn
     | Complete
+    | Signature
+    | Document
     | Explain
 )
 
@@ -801,17 +822,51 @@ class Settings(Report, frozen=True, kw_only=True):
 
 
 class Completion(Data, frozen=True, kw_only=True):
-    """A way to go on: `text` replaces what stands from `start` to the cursor; `detail` is one short line about it."""
+    """A way to go on: `text` replaces what stands from `start` to the cursor; `detail` is one short line about it.
+
+    `label`, where there is one, says more than the text: "dim=1 (784)" for "1".
+    """
 
     text: str
     start: int
     detail: str = ""
+    label: str = ""
 
 
 class Completions(Report, frozen=True, kw_only=True):
     """Ways to go on, best first."""
 
     items: tuple[Completion, ...]
+
+
+class Overload(Data, frozen=True, kw_only=True):
+    """One way to call a function: its parameters as written (`dim=0`, `*size`), and which of them is `current`."""
+
+    function: str
+    parameters: tuple[str, ...]
+    returns: str = ""
+    current: int | None = None
+
+
+class Signatures(Report, frozen=True, kw_only=True):
+    """The ways to call the function at the cursor; none outside a call. `best` is the one that takes what is there."""
+
+    items: tuple[Overload, ...] = ()
+    best: int = 0
+
+
+class Documentation(Report, frozen=True, kw_only=True):
+    """What an expression is: how it is called, its documentation as plain text, and its value's description.
+
+    `definition` is its source text, where that was asked for and there is one.
+    """
+
+    name: str
+    type: str = ""
+    signatures: tuple[Overload, ...] = ()
+    text: str = ""
+    value: Tensor | Value | None = None
+    definition: str | None = None
 
 
 class Progress(Report, frozen=True, kw_only=True):
@@ -825,5 +880,5 @@ class Progress(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     Tensor | Value | Output | Nothing | Notice | Diagnosis | Explanation | Trace | Plot | Benchmark | Timing | Devices
-    | Names | Loaded | Undone | Judged | Settings | Completions | Progress
+    | Names | Loaded | Undone | Judged | Settings | Completions | Signatures | Documentation | Progress
 )  # fmt: skip

@@ -442,7 +442,30 @@ SAMPLES: dict[str, r.AnyReport] = {
             r.Completion(text="randn", start=0),
         )
     ),
-    "completions nasty": r.Completions(items=(r.Completion(text=NASTY, start=0, detail=LONG),)),
+    "completions nasty": r.Completions(items=(r.Completion(text=NASTY, start=0, detail=LONG, label=NASTY),)),
+    "signatures": r.Signatures(
+        items=(
+            r.Overload(function="x.sum", parameters=("*", "dtype=None"), returns="Tensor"),
+            r.Overload(function="x.sum", parameters=("dim", "keepdim=False"), current=0),
+        ),
+        best=1,
+    ),
+    "signatures nasty": r.Signatures(items=(r.Overload(function=NASTY, parameters=(NASTY, LONG), returns=NASTY),)),
+    "documentation": r.Documentation(
+        name="x.sum",
+        type="method",
+        signatures=(r.Overload(function="x.sum", parameters=("dim=None",), returns="Tensor"),),
+        text="Returns the sum.\n\nArgs:\n    dim (int): the dimension",
+    ),
+    "documentation of a tensor": r.Documentation(name="x", type="torch.Tensor", value=r.Tensor(name="x", shape=(2, 3))),
+    "documentation nasty": r.Documentation(
+        name=NASTY,
+        type=NASTY,
+        signatures=(r.Overload(function=LONG, parameters=(NASTY,)),),
+        text=f"    {NASTY}\n\t{LONG}",
+        value=r.Value(name=NASTY, type=NASTY, text=NASTY),
+        definition=NASTY,
+    ),
     "progress": r.Progress(done=3, total=12, label="matmul on cpu, n = 64"),
     "progress nasty": r.Progress(done=3, total=0, label=NASTY),
 }

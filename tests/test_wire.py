@@ -29,7 +29,9 @@ REQUESTS = [
     report.Begin(),
     report.Judge(texts=("x", "y = 1")),
     report.Reset(),
-    report.Complete(text="to", cursor=2),
+    report.Complete(text="to", cursor=2, of="names"),
+    report.Signature(text="f(", cursor=2),
+    report.Document(text="f", source=True),
 ]
 REPORTS = [
     report.Tensor(shape=(2, 3), stats=report.Stats(min="-inf", max="nan", mean=0.5, std=None), values=[["inf", 1.0]]),
@@ -53,6 +55,8 @@ REPORTS = [
     report.Judged(may_change=(True, False)),
     SETTINGS,
     report.Completions(items=(report.Completion(text="torch", start=0),)),
+    report.Signatures(items=(report.Overload(function="f", parameters=("x", "*"), current=0),), best=0),
+    report.Documentation(name="f", signatures=(report.Overload(function="f", parameters=()),), definition="def f(): 0"),
     report.Progress(done=1, total=2),
 ]
 

@@ -47,7 +47,7 @@ def signatures(failure: Failure) -> tuple[Signature, ...]:
     said = tuple(_from_message(failure.message))
     if said and failure.message.startswith(f"{call.name}()"):
         return said
-    return _from_python(call.function) or said or _from_schema(call.name, method=call.form == "method")
+    return _from_python(call.function) or said or of_operator(call.name, method=call.form == "method")
 
 
 def _from_message(message: str) -> Iterator[Signature]:
@@ -121,7 +121,8 @@ _KNOWN = {
 }
 
 
-def _from_schema(name: str, *, method: bool) -> tuple[Signature, ...]:
+def of_operator(name: str, *, method: bool = False) -> tuple[Signature, ...]:
+    """What one of torch's operators takes, in each of its overloads; empty where there is no such operator."""
     import torch
 
     if name in _KNOWN:

@@ -1,84 +1,205 @@
-"""Completions from live objects: names, the attributes of what stands before the dot, keyword arguments."""
+"""Completions from live objects: names, what may stand after a dot, and what a call takes."""
 
-import ast
 import builtins
 import inspect
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import torch
 
-from tensorcli import report
-from tensorcli.engine import describe, namespace, pure
+from tensorcli import diagnoses, report
+from tensorcli.cursor import Spot, spot
+from tensorcli.engine import about, arguments, namespace, pure, signatures, usage
+from tensorcli.engine.about import Entry
+from tensorcli.engine.peek import NOTHING, Scope, Seen, attributes, peek
+from tensorcli.language import EXCEPTIONS
 
+MAX_ITEMS = 2000
+MAX_DETAIL = 100  # characters
 _WORDS = ("and", "as", "assert", "del", "else", "elif", "except", "for", "if", "import", "in", "is", "lambda", "not",
-          "or", "pass", "print", "return", "try", "while", "with", "def", "from", "True", "False", "None")  # fmt: skip
-_AFTER_DOT = re.compile(r"([A-Za-z_][\w.]*(?:\[[^\[\]]*\]|\([^()]*\))?(?:\.[\w]+)*)\.(\w*)$")
-_WORD = re.compile(r"(\w*)$")
-_IMPORT = re.compile(r"^\s*(?:import|from)\s+([\w.]*)$")
-MAX_ITEMS = 1000
+          "or", "pass", "return", "try", "while", "with", "def", "from", "True", "False", "None")  # fmt: skip
 
 
-def completions(text: str, cursor: int, names: Mapping[str, Any], *, trust: bool) -> report.Completions:
-    """What could stand at `cursor`. Evaluates nothing that could have an effect."""
-    before = text[:cursor]
-    imported = _IMPORT.search(before)
-    if imported:
-        return _matching(imported[1], sorted(namespace.MODULES), cursor, names={})
-    dotted = _AFTER_DOT.search(before)
-    if dotted:
-        return _attributes(dotted[1], dotted[2], cursor, names, trust=trust)
-    match = _WORD.search(before)
-    word = match[1] if match else ""
-    if not word:
-        return report.Completions(items=())
-    user = [name for name in names if name[0] not in "._"]
-    available = dir(builtins) if trust else [name for name in namespace.BUILTINS if name[0] not in "._"]
-    others = sorted(set(available) - set(_EXCEPTIONS)) + [w for w in _WORDS if keyword.iskeyword(w)]
-    return _matching(word, dict.fromkeys([*reversed(user), *others]), cursor, names=names)
+def completions(request: report.Complete, scope: Scope) -> report.Completions:
+    """What could stand at the cursor, best first. Nothing is run that could have an effect."""
+    if request.of != "code":
+        word = re.split(r"\s", request.text[: request.cursor])[-1]
+        known = _codes() if request.of == "mistakes" else _variables(scope)
+        return _matching(word, known, request.cursor - len(word))
+    place = spot(request.text, request.cursor)
+    return report.Completions(items=()) if place is None else _matching(place.word, _entries(place, scope), place.start)
 
 
-_EXCEPTIONS = {
-    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
-}
+def _matching(word: str, entries: Iterable[Entry], start: int) -> report.Completions:
+    """The entries that go on with a word, each once: as it is written, then in any case."""
+    known: dict[str, Entry] = {}
+    for each in entries:
+        known.setdefault(each.text, each)
+    found = list(known.values())
+    if word:
+        folded = word.casefold()
+        exact = [each for each in found if each.text.startswith(word) or each.key.startswith(word)]
+        chosen = {each.text for each in exact}
+        found = exact + [each for each in found if each.text not in chosen and each.text.casefold().startswith(folded)]
+    return report.Completions(
+        items=tuple(
+            report.Completion(text=each.text, start=start, detail=_short(each.detail), label=each.label)
+            for each in found[:MAX_ITEMS]
+        )
+    )
 
 
-def _attributes(owner: str, prefix: str, cursor: int, names: Mapping[str, Any], *, trust: bool) -> report.Completions:
-    value = _value(owner, names)
-    if value is _NOTHING:
-        return report.Completions(items=())
-    known = [name for name in (dir(value) if trust else namespace.directory(value)) if not name.startswith("_")]
-    return _matching(prefix, known, cursor, names={})
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 3] + "..."
 
 
-_NOTHING = object()
+def _entries(place: Spot, scope: Scope) -> Iterator[Entry]:
+    if place.importing is not None:
+        yield from _imported(place.importing)
+    elif place.owner is not None:
+        yield from _after_dot(place, scope)
+    else:
+        yield from _standing_alone(place, scope)
 
 
-def _value(text: str, names: Mapping[str, Any]) -> Any:
+def _codes() -> list[Entry]:
+    rules = {entry.code: entry.rule for entry in diagnoses.entries() if entry.example}
+    return [Entry(code, rules[code]) for code in sorted(rules)]
+
+
+# Names.
+
+
+def _variables(scope: Scope) -> list[Entry]:
+    """The variables, latest first; the libraries are among them."""
+    return [Entry(name, about.detail(scope.names[name])) for name in reversed([*scope.names]) if name[0] not in "._"]
+
+
+def _builtins(scope: Scope) -> Iterator[Entry]:
+    available: Mapping[str, Any] = vars(builtins) if scope.trust else namespace.BUILTINS
+    for name in sorted(available):
+        if name[0] not in "._" and name not in EXCEPTIONS and name not in _WORDS:
+            yield Entry(name, about.help_of(available[name]))
+    yield from map(Entry, (word for word in _WORDS if keyword.iskeyword(word)))
+
+
+def _imported(module: str) -> Iterator[Entry]:
+    """The modules, or what can be imported from one."""
+    if not module:
+        yield from (Entry(name, "module") for name in sorted(namespace.MODULES))
+    elif module in namespace.MODULES:
+        yield from _of_space(module)
+
+
+# After a dot.
+
+
+def _after_dot(place: Spot, scope: Scope) -> list[Entry]:
+    seen = peek(place.owner, scope) if place.owner else None
+    if seen is None:
+        return []
+    if isinstance(seen.value, namespace.Namespace):
+        found = [*_of_space(namespace.name_of(seen.value))]
+    elif issubclass(seen.kind, torch.Tensor) and about.is_of_library(seen.kind) and not scope.trust:
+        at_hand = {} if seen.value is NOTHING else _at_hand(seen, scope)
+        found = [each._replace(detail=at_hand.get(each.text, each.detail)) for each in _of_kind(seen.kind)]
+    else:
+        found = [Entry(name, _of_attribute(seen, name, scope)) for name in _names(seen, scope)]
+    if place.call and place.call.keyword == "dtype" and not place.call.written:
+        found.sort(key=lambda each: not isinstance(getattr(torch, each.text, None), torch.dtype))
+    return found
+
+
+@cache
+def _of_space(name: str) -> tuple[Entry, ...]:
+    """What is in a namespace, which never changes."""
+    space = namespace.MODULES[name]
+    return tuple(
+        Entry(each, about.entry(vars(space)[each]))
+        for each in usage.ranked(name, [each for each in dir(space) if each[0] != "_"])
+    )
+
+
+@cache
+def _of_kind(kind: type) -> tuple[Entry, ...]:
+    """What all tensors of a type have."""
+    names = attributes(Seen(kind), Scope({}, trust=False))
+    return tuple(Entry(each, about.member(kind, each)) for each in usage.ranked("Tensor", names))
+
+
+def _names(seen: Seen, scope: Scope) -> list[str]:
+    names = usage.ranked(_group(seen), attributes(seen, scope))
+    if issubclass(seen.kind, tuple):  # the fields of a named result come first
+        names.sort(key=lambda name: inspect.isroutine(about.static(seen.kind, name)) or name.startswith("n_"))
+    return names
+
+
+def _group(seen: Seen) -> str:
+    """Under which name `usage` has the owner of an attribute."""
+    if isinstance(seen.value, namespace.Namespace):
+        return namespace.name_of(seen.value)
+    if inspect.ismodule(seen.value):
+        return seen.value.__name__
+    groups = {torch.Tensor: "Tensor", torch.nn.Module: "Module"}
+    return next((group for kind, group in groups.items() if issubclass(seen.kind, kind)), "")
+
+
+_METADATA = frozenset("shape dtype device ndim requires_grad is_leaf itemsize nbytes layout".split())
+_VIEWS = frozenset("T mT grad real imag data grad_fn".split())
+
+
+def _at_hand(seen: Seen, scope: Scope) -> dict[str, str]:
+    """Lines about those attributes of a tensor that cost nothing."""
+    names = _METADATA if seen.predicted else _METADATA | _VIEWS
+    values = {name: _had(seen, name, scope) for name in names}
+    return {name: about.entry(value) for name, value in values.items() if value is not NOTHING}
+
+
+def _of_attribute(seen: Seen, name: str, scope: Scope) -> str:
+    """A line about an attribute: its value where that is the object's own, else what it does."""
+    if seen.value is not NOTHING and not hasattr(seen.kind, name):
+        value = _had(seen, name, scope)
+        if value is not NOTHING:
+            return about.entry(value)
+    if about.is_of_library(seen.kind):
+        return about.member(seen.kind, name)
+    return about.help_of(about.static(seen.kind, name))
+
+
+def _had(seen: Seen, name: str, scope: Scope) -> Any:
     try:
-        return pure.value_of(ast.parse(text, mode="eval").body, names)
+        return pure.attribute(seen.value, name, trust=scope.trust)
     except Exception:
-        return _NOTHING
+        return NOTHING
 
 
-def _matching(prefix: str, known: Iterable[str], cursor: int, *, names: Mapping[str, Any]) -> report.Completions:
-    start = cursor - len(prefix)
-    folded = prefix.lower()
-    found = [name for name in known if name.startswith(prefix)]
-    found += [name for name in known if name.lower().startswith(folded) and not name.startswith(prefix)]
-    items = [
-        report.Completion(text=name, start=start, detail=_detail(names[name]) if name in names else "")
-        for name in found[:MAX_ITEMS]
-    ]
-    return report.Completions(items=tuple(items))
+# What stands by itself: names, and in a call what that takes.
 
 
-def _detail(value: Any) -> str:
-    """A few words about a variable."""
-    if isinstance(value, torch.Tensor):
-        return f"{describe.dtype_name(value.dtype)} {list(describe.shape_of(value))}"
-    if isinstance(value, namespace.Namespace) or inspect.ismodule(value):
-        return "module"
-    return describe.type_name(type(value))
+def _standing_alone(place: Spot, scope: Scope) -> Iterator[Entry]:
+    called = peek(place.call.function, scope) if place.call else None
+    ways = signatures.overloads(called.value) if called else ()
+    fixed = list(arguments.values(place.call, ways, place, scope)) if place.call else []
+    yield from fixed
+    if place.quoted or (fixed and place.call and place.call.keyword and not place.word):
+        return
+    fresh = place.call and place.call.direct and not place.call.written and place.call.keyword is None
+    keywords = list(arguments.keywords(place.call, ways, called)) if place.call and fresh else []
+    if place.word or not arguments.wants_value(place.call, ways):
+        yield from keywords
+        keywords = []
+    yield from _variables(scope)
+    yield from keywords
+    if place.word:
+        yield from _builtins(scope)
+
+
+def warm_up() -> None:
+    """Read the documentation that the first completions would wait for, while nobody waits."""
+    for name in namespace.MODULES:
+        _of_space(name)
+    _of_kind(torch.Tensor)
+    _of_kind(torch.nn.Parameter)

@@ -415,6 +415,11 @@ def _pow(base: Any, exponent: Any, modulus: Any = None) -> Any:
     return pow(base, exponent, modulus)
 
 
+def row(kind: type) -> frozenset[str]:
+    """The attributes that all values of a type have for user code."""
+    return _row_of(kind)
+
+
 def directory(value: Any) -> list[str]:
     """The attributes that user code may write after a value and a dot, sorted."""
     if isinstance(value, Namespace):
@@ -465,3 +470,14 @@ BUILTINS: dict[str, Any] = {
     "iter": _iter,
     "round": _round,
 }
+
+_ORIGINALS = {
+    BUILTINS[name]: getattr(builtins, name)
+    for name in "print type getattr hasattr dir format pow range iter round".split()
+}
+_ORIGINALS |= {function: getattr(math, name) for name, function in MATH.items()}
+
+
+def original(function: Any) -> Any:
+    """What a function of ours stands for in Python: the one whose documentation is meant."""
+    return _ORIGINALS.get(function, function) if isinstance(function, types.FunctionType) else function

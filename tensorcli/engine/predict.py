@@ -106,6 +106,11 @@ def warm_up() -> None:
     mode()
 
 
+def is_warm() -> bool:
+    """Whether the first fake tensor is paid for."""
+    return _kind.cache_info().currsize > 0
+
+
 @cache
 def _kind() -> Any:
     from torch._subclasses.fake_tensor import FakeTensorMode

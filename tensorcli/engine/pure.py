@@ -1,8 +1,10 @@
 """Values of expressions, had again without effects: names, constants, attributes, indices and pure operators alone."""
 
 import ast
+import inspect
 import itertools
 import math
+import types
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import BuiltinFunctionType, ModuleType
@@ -136,6 +138,85 @@ def _changes_no_argument(name: str) -> bool:
 
 class Unknown(Exception):
     """The value cannot be had without running something that might have an effect."""
+
+
+def held(node: ast.expr, scope: Mapping[str, Any], *, trust: bool) -> Any:
+    """The value of a constant, a name, or an attribute or item of one, had without running anything of anybody's.
+
+    Raises Unknown for anything else, and LookupError, AttributeError or Refused where there is none.
+    """
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name) if name in scope:
+            return scope[name]
+        case ast.Name(id=name) if name in namespace.BUILTINS:
+            return namespace.BUILTINS[name]
+        case ast.Tuple(elts=parts):
+            return tuple(held(part, scope, trust=trust) for part in parts)
+        case ast.List(elts=parts):
+            return [held(part, scope, trust=trust) for part in parts]
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))):
+            return -value
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            return slice(*(None if part is None else held(part, scope, trust=trust) for part in (lower, upper, step)))
+        case ast.Attribute(value=owner, attr=name):
+            return attribute(held(owner, scope, trust=trust), name, trust=trust)
+        case ast.Subscript(value=owner, slice=index):
+            return _item(held(owner, scope, trust=trust), held(index, scope, trust=trust))
+    raise Unknown
+
+
+_LIBRARIES = ("torch", "numpy", "builtins", "collections")
+_PLAIN_DESCRIPTORS = (
+    types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType, staticmethod, classmethod,
+)  # fmt: skip
+_COMPUTED = (torch.Tensor, np.ndarray, np.generic, torch.dtype, torch.device, torch.finfo, torch.iinfo)
+
+
+def attribute(owner: Any, name: str, *, trust: bool) -> Any:
+    """An attribute that is there, or that torch and NumPy have at hand. Raises Unknown where others' code would run."""
+    if isinstance(owner, ModuleType):  # whose own __getattr__ may import
+        if name not in vars(owner):
+            raise Unknown
+        return vars(owner)[name]
+    if isinstance(owner, namespace.Namespace):
+        return namespace.attribute(owner, name)
+    if isinstance(owner, torch.nn.Module):
+        for table in (owner._parameters, owner._buffers, owner._modules):
+            if name in table:
+                return table[name]
+    if type(owner) in (torch.Tensor, torch.nn.Parameter):
+        return getattr(owner, name) if trust else namespace.attribute(owner, name)
+    raw = inspect.getattr_static(owner, name)
+    library = type(owner).__module__.partition(".")[0] in _LIBRARIES
+    if hasattr(type(raw), "__get__") and not isinstance(raw, _PLAIN_DESCRIPTORS):
+        at_hand = isinstance(owner, _COMPUTED) or isinstance(
+            raw, types.MemberDescriptorType | types.GetSetDescriptorType
+        )
+        if not (library and at_hand):
+            raise Unknown
+    if not library and not isinstance(
+        inspect.getattr_static(type(owner), "__getattribute__"), types.WrapperDescriptorType
+    ):
+        raise Unknown
+    return getattr(owner, name) if trust else namespace.attribute(owner, name)
+
+
+_INDEXED = (torch.Tensor, torch.nn.Parameter, torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.Size)
+_GETTERS = (list.__getitem__, tuple.__getitem__, dict.__getitem__, str.__getitem__)
+
+
+def _item(owner: Any, index: Any) -> Any:
+    kind = type(owner)
+    plain = kind in _INDEXED or (kind.__getitem__ in _GETTERS and not hasattr(kind, "__missing__"))
+    if not plain or not all(type(part) in _INDICES for part in (index if type(index) is tuple else (index,))):
+        raise Unknown
+    return owner[index]
+
+
+_INDICES = (int, str, slice, type(None), type(...), bool)
 
 
 def value_of(node: ast.expr, scope: Mapping[str, Any]) -> Any:

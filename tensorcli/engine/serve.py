@@ -113,12 +113,13 @@ def _warm_up_more(waiting: "SimpleQueue[wire.Ask]") -> None:
     A statement that comes meanwhile gets the interpreter at once: the interval is that of `sys.setswitchinterval`.
     """
     from tensorcli import diagnoses
-    from tensorcli.engine import predict
+    from tensorcli.engine import complete, predict
 
     while interrupts.is_answering() or not waiting.empty():
         time.sleep(IDLE_SECONDS)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(PROMPT_SECONDS)
+    complete.warm_up()
     diagnoses.entries()
     time.sleep(IDLE_SECONDS)
     while interrupts.is_answering():

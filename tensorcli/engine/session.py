@@ -20,6 +20,7 @@ from tensorcli import __version__, language, report
 from tensorcli.engine import apart, describe, environment, failure, interrupts, limits, namespace, randomness
 from tensorcli.engine import pretend as pretended
 from tensorcli.engine.output import Sink
+from tensorcli.engine.peek import Scope
 from tensorcli.engine.surprises import Watch
 from tensorcli.language import Statement
 
@@ -172,9 +173,15 @@ class Session:
             case report.Complete():
                 from tensorcli.engine.complete import completions
 
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    emit(completions(request.text, request.cursor, self.names, trust=self.trust))
+                with _unwarned():
+                    emit(completions(request, Scope(self.names, self.trust)))
+            case report.Signature():
+                from tensorcli.engine.document import called
+
+                with _unwarned():
+                    emit(called(request, Scope(self.names, self.trust)))
+            case report.Document():
+                self._document(request, emit)
 
     # Evaluating
 
@@ -460,6 +467,17 @@ class Session:
             answer = report.Diagnosis(code="cannot-draw", category="value", title=str(problem))
         emit(msgspec.structs.replace(answer, source=statement.source, statement=number))
 
+    def _document(self, request: report.Document, emit: Emit) -> None:
+        from tensorcli.engine.document import document
+
+        with _unwarned():
+            answer = document(request, Scope(self.names, self.trust), self.variables(), self.sources)
+        if isinstance(answer, report.Diagnosis) and request.cursor is None and _is_name(request.text):
+            with self.apart():  # which says what is wrong with a name, and what may be meant
+                if self._evaluate(report.Evaluate(text=request.text), _without_results(emit)) is None:
+                    return
+        emit(answer)
+
     # Settings
 
     @property
@@ -567,6 +585,17 @@ class Session:
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))
         np.set_printoptions(linewidth=max(width, 20))
+
+
+def _is_name(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _without_results(emit: Emit) -> Emit:

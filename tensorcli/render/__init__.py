@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, assert_never
 from tensorcli import report as reports
 from tensorcli.render.devices import render_devices, render_settings
 from tensorcli.render.diagnosis import render_diagnosis, render_explanation
+from tensorcli.render.document import render_documentation, render_signatures
 from tensorcli.render.tensor import render_names, render_tensor, render_value
 from tensorcli.render.text import (
     render_completions,
@@ -67,6 +68,10 @@ def render(report: AnyReport, *, width: int) -> "RenderableType":
             return render_settings(report, width=width)
         case reports.Completions():
             return render_completions(report, width=width)
+        case reports.Signatures():
+            return render_signatures(report, width=width)
+        case reports.Documentation():
+            return render_documentation(report, width=width)
         case reports.Progress():
             return render_progress(report, width=width)
         case _:

@@ -17,7 +17,7 @@ def safe(text: str) -> str:
 
 def safe_line(text: str) -> str:
     """The text as one line: newlines and tabs are written out as well."""
-    return _UNSAFE_OR_BREAK.sub(_escaped, text)
+    return text if text.isprintable() else _UNSAFE_OR_BREAK.sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:

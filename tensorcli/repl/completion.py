@@ -1,64 +1,157 @@
-"""What Tab offers: % commands from the table, names and attributes from the engine."""
+"""What Tab offers: % commands and their arguments from the table, files, and the rest from the engine."""
 
+import asyncio
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from tensorcli import report
-from tensorcli.commands import COMMANDS
+from tensorcli.commands import COMMANDS, Command
+from tensorcli.pieces import logical_lines
+from tensorcli.render.safe import safe_line
+from tensorcli.repl.asking import Asker
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
 
-PATIENCE = 0.5  # seconds; the prompt cannot end while a completion is being waited for
+PATIENCE = 0.5  # seconds; then nothing is offered
+MAX_FILES = 1000
 
-_COMMAND = re.compile(r"[%!]\S*$")
-_HELP = re.compile(r"%help\s+(\S*)$")
+_COMMAND = re.compile(r"(%%?\w*|!\S*)(\s+)?(.*)", re.DOTALL)
+_LAST_WORD = re.compile(r"(?:^|(?<=\s))(\"[^\"]*|'[^']*|\S*)$")
+_BEGUN = re.compile(r"[\w.%!/~]$")
+
+Then = Callable[[list[Completion]], None]
+Start = Callable[[Then], None]
 
 
 class EngineCompleter(Completer):
-    """Completions of a client's engine; none while it is starting or has not answered the last time."""
+    """Completions of a client's engine; none of these while it is starting, or is busy for longer than PATIENCE."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self._asking = False
+        self._asker = Asker(client)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """What could stand at the cursor."""
-        line = document.current_line_before_cursor
-        wanted = _HELP.match(line)
-        if wanted or _COMMAND.match(line):
-            yield from _commands(wanted[1] if wanted else line)
+        """What could stand at the cursor; waits for it."""
+        found: SimpleQueue[list[Completion]] = SimpleQueue()
+        for part in self._parts(document, complete_event):
+            if isinstance(part, list):
+                yield from part
+            else:
+                part(found.put)
+                with suppress(Empty):
+                    yield from found.get(timeout=PATIENCE)
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        """As `get_completions`, while the prompt goes on."""
+        for part in self._parts(document, complete_event):
+            with suppress(asyncio.TimeoutError):
+                for each in part if isinstance(part, list) else await asyncio.wait_for(_future(part), PATIENCE):
+                    yield each
+
+    def _parts(self, document: Document, event: CompleteEvent) -> "Iterator[list[Completion] | Start]":
+        """What is offered: lists, and what gives one later."""
+        before = document.text_before_cursor
+        if event.text_inserted and not _BEGUN.search(before):  # nobody has asked yet
             return
-        for item in self._ask(document.text, document.cursor_position):
-            yield Completion(item.text, item.start - document.cursor_position, display_meta=item.detail)
+        lines = before.split("\n")
+        match = _COMMAND.fullmatch("\n".join(lines[logical_lines(before)[0][-1] :]))
+        if match is None:
+            yield from self._asked(before)
+        elif match[2] is None:
+            yield list(_commands(match[1]))
+        elif match[1] in COMMANDS:
+            yield from self._arguments(COMMANDS[match[1]], match[3])
 
-    def _ask(self, text: str, cursor: int) -> tuple[report.Completion, ...]:
-        if self._client.settings is None or self._asking:
-            return ()
-        found: SimpleQueue[tuple[report.Completion, ...]] = SimpleQueue()
-        self._asking = True
-        threading.Thread(target=self._fetch, args=(text, cursor, found), daemon=True).start()
-        try:
-            return found.get(timeout=PATIENCE)
-        except Empty:
-            return ()
+    def _arguments(self, command: Command, written: str) -> "Iterator[list[Completion] | Start]":
+        """What could go on behind a command."""
+        match = _LAST_WORD.search(written)
+        word = match[1] if match else ""
+        first = written[: len(written) - len(word)].isspace() or word == written
+        if first:
+            yield _words(word, command.first)
+        match command.argument:
+            case "code":
+                yield from self._asked(written)
+            case "names" | "mistakes" as kind:
+                yield from self._asked(written, of=kind)
+            case "commands":
+                yield list(_commands(word))
+            case "files":
+                yield _in_background(lambda: _files(word))
+                if not first:
+                    yield from self._asked(written, of="names")
+            case tuple(words):
+                yield _words(word, words)
 
-    def _fetch(self, text: str, cursor: int, found: "SimpleQueue[tuple[report.Completion, ...]]") -> None:
-        answers: list[report.AnyReport] = []
-        try:
-            self._client.ask(report.Complete(text=text, cursor=cursor), answers.append)
-        finally:
-            self._asking = False
-            found.put(tuple(item for a in answers if isinstance(a, report.Completions) for item in a.items))
+    def _asked(self, text: str, of: Literal["code", "names", "mistakes"] = "code") -> Iterator[Start]:
+        if self._client.settings is None:
+            return
+        request = report.Complete(text=text, cursor=len(text), of=of)
+        yield lambda then: self._asker.ask(request, lambda answers: then(_completions(answers, len(text))))
+
+
+def _completions(answers: Iterable[report.AnyReport], cursor: int) -> list[Completion]:
+    items = [item for answer in answers if isinstance(answer, report.Completions) for item in answer.items]
+    return [
+        Completion(item.text, item.start - cursor, safe_line(item.label or item.text), safe_line(item.detail))
+        for item in items
+    ]
 
 
 def _commands(start: str) -> Iterator[Completion]:
     for command in COMMANDS.values():
         if command.name.startswith(start):
             yield Completion(command.name, -len(start), display_meta=command.help)
+
+
+def _words(start: str, words: Iterable[str]) -> list[Completion]:
+    return [Completion(word, -len(start)) for word in words if word.startswith(start)]
+
+
+def _files(start: str) -> list[Completion]:
+    """Files and folders whose path goes on with this; a path with blanks in it goes into quotes."""
+    quote = start[:1] if start[:1] in ("'", '"') else ""
+    path = start.removeprefix(quote)
+    folder, begun = os.path.split(path)
+    found = []
+    with suppress(OSError, ValueError):
+        for each in sorted(os.scandir(Path(folder or ".").expanduser()), key=lambda each: each.name):
+            if each.name.startswith(begun) and (begun[:1] == "." or each.name[0] != "."):
+                name = os.path.join(folder, each.name) + (os.sep if each.is_dir() else "")
+                around = quote or ('"' if " " in name else "")
+                found.append(Completion(around + name + ("" if each.is_dir() else around), -len(start), each.name))
+    return found[:MAX_FILES]
+
+
+def _in_background(function: Callable[[], list[Completion]]) -> Start:
+    """What has a thread do it: a folder may be at the other end of a network."""
+    return lambda then: threading.Thread(target=lambda: then(function()), daemon=True).start()
+
+
+def _future(start: Start) -> "asyncio.Future[list[Completion]]":
+    """What is started as something to await."""
+    loop = asyncio.get_running_loop()
+    given: asyncio.Future[list[Completion]] = loop.create_future()
+
+    def tell(found: list[Completion]) -> None:
+        if not given.done():
+            given.set_result(found)
+
+    def then(found: list[Completion]) -> None:
+        with suppress(RuntimeError):  # the prompt has ended, and its loop with it
+            loop.call_soon_threadsafe(tell, found)
+
+    start(then)
+    return given

@@ -19,7 +19,9 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, DynamicCompleter
 from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import vi_mode
+from prompt_toolkit.filters import Condition, vi_mode
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import DynamicKeyBindings, merge_key_bindings
 from prompt_toolkit.layout.processors import HighlightMatchingBracketProcessor, TabsProcessor
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
@@ -35,6 +37,7 @@ from tensorcli.repl.toolbar import banner, toolbar
 if TYPE_CHECKING:
     from tensorcli.client import Client
     from tensorcli.repl.answer import Answers, Waiting
+    from tensorcli.repl.signatures import SignatureLine
     from tensorcli.report import Settings
     from tensorcli.show import Screen
 
@@ -62,6 +65,7 @@ class _Extras:
     room: _Room | None = None
     completer: Completer | None = None
     style: Callable[[], BaseStyle | None] = lambda: None
+    signatures: "SignatureLine | None" = None
 
 
 @contextmanager
@@ -174,6 +178,7 @@ def _furnish(
     """Start the engine and import the rest, while the user thinks about what to type."""
     from tensorcli.repl.answer import Answers, Waiting
     from tensorcli.repl.completion import EngineCompleter
+    from tensorcli.repl.signatures import SignatureLine
 
     room = _Room(client(), screen(), Answers(extras.preferences), Waiting(prompt.output))
 
@@ -184,6 +189,7 @@ def _furnish(
     room.client.on_hello = on_hello
     extras.room = room
     extras.completer = EngineCompleter(room.client)
+    extras.signatures = SignatureLine(prompt, room.client, room.screen)
     threading.Thread(target=_load_colors, args=(prompt, extras), daemon=True).start()
     return room
 
@@ -203,11 +209,14 @@ def _redraw(prompt: PromptSession[str]) -> None:
 
 
 def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> PromptSession[str]:
-    def bar() -> str:
-        room = extras.room
+    def bar() -> StyleAndTextTuples:
+        room, width = extras.room, prompt.output.get_size().columns
         settings, seconds = (room.client.settings, room.answers.seconds) if room else (None, None)
-        return toolbar(settings, seconds=seconds, width=prompt.output.get_size().columns, mode=_mode(prompt))
+        above = extras.signatures(width) if extras.signatures else []
+        line = toolbar(settings, seconds=seconds, width=width, mode=_mode(prompt))
+        return [*above, ("", "\n" if above else ""), ("", line)]
 
+    unasked = Condition(lambda: extras.preferences.config.complete_while_typing)
     prompt: PromptSession[str] = PromptSession(
         PROMPT,
         multiline=True,
@@ -215,11 +224,12 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         history=Inputs(history),
         auto_suggest=AutoSuggestFromHistory(),
         completer=DynamicCompleter(lambda: extras.completer),
-        complete_while_typing=False,
-        complete_in_thread=True,
-        enable_history_search=True,
+        complete_while_typing=unasked,
+        enable_history_search=~unasked,
         enable_suspend=True,
-        key_bindings=bindings(),
+        key_bindings=merge_key_bindings(
+            [bindings(), DynamicKeyBindings(lambda: extras.signatures.keys if extras.signatures else None)]
+        ),
         style=DynamicStyle(lambda: extras.style()),
         include_default_pygments_style=False,
         input_processors=[TabsProcessor(char1=" ", char2=" "), HighlightMatchingBracketProcessor()],
