@@ -106,7 +106,7 @@ def test_what_the_engine_is_asked(text: str, request_: report.Complete) -> None:
         ("%dtype float", ["float32", "float64", "float16"]),
         ("%warn o", ["on", "off"]),
         ("%plot hist", ["histogram", "hist|"]),
-        ("%whos ", []),
+        ("%reset ", []),
         ("%nothing ", []),
         ("!n", ["!nvidia-smi"]),
     ],
