@@ -27,6 +27,7 @@ from tensorcli.report import (
     Keep,
     Load,
     Notice,
+    Outlook,
     Reset,
     Settings,
     Signature,
@@ -196,6 +197,7 @@ class Pipe:
         self._lost: list[str] = []  # what files no longer hold of a session that was brought back
         self._trust = trust
         self._asked = 0  # requests, those left aside that are asked while one types
+        self._looking: int | None = None  # the number of the last outlook, which may be answered already
         self._sent_at = time.monotonic()
         self._begun = 1  # the statement of the last request that runs, or was the last to run
         self._engine = child.Engine(self._command, self._hello)
@@ -211,6 +213,7 @@ class Pipe:
         While the answer is due Ctrl-C raises nothing here: it travels to the engine, and a second one ends it.
         """
         engine = self._engine
+        self._cut_short(engine)
         if _is_aside(request):
             # A death is told to, and mended for, the next real request: nobody reads the answer to this one.
             if not engine.ended:
@@ -253,6 +256,12 @@ class Pipe:
         """End the child process."""
         self._engine.close()
         self._journal.close()
+
+    def _cut_short(self, engine: child.Engine) -> None:
+        """Let an outlook that is still looked for be given up: something else is asked."""
+        number, self._looking = self._looking, None
+        if number is not None:
+            engine.send(wire.Interrupt(number=number))
 
     def _keep(self, engine: child.Engine) -> None:
         """Have the session kept where that is worth while, once nothing has been asked for a moment."""
@@ -411,6 +420,7 @@ class Pipe:
                     case wire.Hello() if not sent:
                         if not aside:
                             self._sent_at = time.monotonic()
+                        self._looking = number if isinstance(request, Outlook) else self._looking
                         engine.send(wire.Ask(number=number, request=request))
                         sent = True
                         if presses:
@@ -420,6 +430,7 @@ class Pipe:
                     case wire.Begun(statement=statement):
                         self._begun = statement
                     case wire.Done():
+                        self._looking = None if self._looking == number else self._looking
                         return True
                     case child.Ended():
                         return False
@@ -432,7 +443,7 @@ class Pipe:
 def _is_aside(request: AnyRequest) -> bool:
     """Whether it is asked while a statement is written, behind the back of who writes it."""
     match request:
-        case Complete() | Signature() | Document(cursor=int()):
+        case Complete() | Signature() | Outlook() | Document(cursor=int()):
             return True
     return False
 

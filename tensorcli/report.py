@@ -244,6 +244,16 @@ class Document(Request, frozen=True, kw_only=True):
     source: bool = False
 
 
+class Outlook(Request, frozen=True, kw_only=True):
+    """Report what `text`, which is being written, would give: a Tensor or Value without values for each result, or the
+    Diagnosis of what would fail; nothing where that cannot be said in a moment, or `cursor` is still at a name that is
+    not known. Nothing of the session changes.
+    """
+
+    text: str
+    cursor: int
+
+
 AnyRequest = (
     Evaluate
     | Time
@@ -266,6 +276,7 @@ AnyRequest = (
     | Complete
     | Signature
     | Document
+    | Outlook
     | Explain
 )
 

@@ -20,6 +20,7 @@ from tensorcli.report import (
     GoOn,
     Keep,
     Notice,
+    Outlook,
     Output,
     Settings,
     Tensor,
@@ -40,7 +41,7 @@ class Session:
         return Settings(version="0", torch="none", device="cpu", dtype="float32", seed=self.seed, threads=1)
 
     def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
-        """Answer Evaluate, Configure and Complete."""
+        """Answer Evaluate, Outlook, Configure and Complete."""
         match request:
             case Keep(path=path):
                 kept = {name: value for name, value in self.names.items() if isinstance(value, int | str | list)}
@@ -53,7 +54,7 @@ class Session:
                     emit(Diagnosis(code="not-kept", category="memory", title="rubbish"))
             case Evaluate(until=0):
                 return
-            case Evaluate(text=text):
+            case Evaluate(text=text) | Outlook(text=text):
                 self.names["say"] = lambda said: emit(Output(text=said))
                 self.names["emit"] = emit
                 self._evaluate(text, emit)
@@ -84,4 +85,5 @@ COMMAND = [sys.executable, __file__]
 if __name__ == "__main__":
     serve._load = lambda **_: Session()  # type: ignore[assignment,return-value]
     serve._warm_up = lambda: None
+    serve._warm_up_more = lambda waiting: waiting.put(None)
     serve.serve(seed=0)

@@ -17,12 +17,14 @@ from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
 from tensorcli.report import (
     AnyReport,
+    AnyRequest,
     Complete,
     Completions,
     Configure,
     Diagnosis,
     Evaluate,
     Notice,
+    Outlook,
     Output,
     Settings,
     Value,
@@ -239,6 +241,30 @@ def test_threads_may_ask_while_an_evaluation_runs(pipe: Pipe) -> None:
     assert brief(answers(pipe, "say('on')", on_output=asking.start)) == ["on", "None"]
     asking.join(timeout=10)
     assert isinstance(found[0], Completions)
+
+
+@pytest.mark.parametrize("later", [Outlook(text="2", cursor=1), Complete(text="to", cursor=2), Evaluate(text="2")])
+def test_an_outlook_gives_way_to_whatever_is_asked_next(pipe: Pipe, later: AnyRequest) -> None:
+    answers(pipe, "1")
+    found: list[AnyReport] = []
+    endless = Outlook(text="say('on')\nwhile True: pass", cursor=0)
+    begun = threading.Event()
+    looking = threading.Thread(target=pipe.ask, args=(endless, lambda each: (found.append(each), begun.set())))
+    looking.start()
+    assert begun.wait(timeout=10)
+    said: list[AnyReport] = []
+    pipe.ask(later, said.append)
+    looking.join(timeout=10)
+    assert brief(found) == ["on", "interrupted"]
+    assert isinstance(said[-1], Value | Completions)
+
+
+def test_an_outlook_of_an_engine_that_died_is_not_mourned(pipe: Pipe) -> None:
+    answers(pipe, "x = 1")
+    found: list[AnyReport] = []
+    pipe.ask(Outlook(text="os._exit(3)", cursor=0), found.append)
+    assert found == []
+    assert brief(answers(pipe, "x"))[-1] == "1"
 
 
 def test_a_flood_of_output_can_be_interrupted(pipe: Pipe) -> None:

@@ -32,6 +32,7 @@ REQUESTS = [
     report.Complete(text="to", cursor=2, of="names"),
     report.Signature(text="f(", cursor=2),
     report.Document(text="f", source=True),
+    report.Outlook(text="x @", cursor=3),
 ]
 REPORTS = [
     report.Tensor(shape=(2, 3), stats=report.Stats(min="-inf", max="nan", mean=0.5, std=None), values=[["inf", 1.0]]),

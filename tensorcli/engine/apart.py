@@ -64,10 +64,11 @@ def put_settings(values: list[Any]) -> bool:
 
 
 @contextmanager
-def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) -> Iterator[None]:
+def apart(*, seconds: float | None, random_state: torch.Tensor | None = None, gently: bool = False) -> Iterator[None]:
     """Within it nothing is printed or warned of, and random states and torch's settings are put back at its end.
 
-    Raises TimeoutError in the evaluation after `seconds`. `random_state` is where torch's generator begins.
+    Raises TimeoutError in the evaluation after `seconds`, `gently` as `interrupts.deadline` does. `random_state` is
+    where torch's generator begins.
     """
     before = settings()
     with randomness.put_back(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -75,7 +76,7 @@ def apart(*, seconds: float | None, random_state: torch.Tensor | None = None) ->
         if random_state is not None:
             torch.set_rng_state(random_state)
         try:
-            with interrupts.deadline(seconds) if seconds is not None else nullcontext():
+            with interrupts.deadline(seconds, gently=gently) if seconds is not None else nullcontext():
                 yield
         finally:
             put_settings(before)
@@ -269,6 +270,7 @@ class Copier:
 
     def prepare(self, value: Any) -> None:
         """Make the copy of a tensor, array, function or generator, unless it is there."""
+        interrupts.may_stop()
         if id(value) in self._memo:
             return
         self._kept.append(value)

@@ -23,20 +23,32 @@ Emit = Callable[[report.AnyReport], None]
 
 def inspect(session: Session, request: report.Inspect, emit: Emit) -> None:
     """Answer an Inspect with what it would give. The session stays as it is."""
-    device = str(environment.default_device())
-    with apart.apart(seconds=None):
-        try:
-            torch.set_num_threads(1)  # small twins: waking others takes longer
+    try:
+        with untouched(seconds=None):
             if request.symbols:
                 _with_symbols(session, request, emit)
             else:
-                DrySession(session, request).inspect(request, emit)
-        except apart.NoCopy as error:
-            title = f"a dry run of this is not possible: {error}"
-            emit(report.Diagnosis(source=request.text[:200], code="not-predicted", category="other", title=title))
+                DrySession(session, _text(request)).inspect(request, emit)
+    except apart.NoCopy as error:
+        title = f"a dry run of this is not possible: {error}"
+        emit(report.Diagnosis(source=request.text[:200], code="not-predicted", category="other", title=title))
+
+
+@contextlib.contextmanager
+def untouched(*, seconds: float | None, gently: bool = False) -> Iterator[None]:
+    """Within it a session's double may run; `apart.apart`, and the default device is put back too."""
+    device = str(environment.default_device())
+    with apart.apart(seconds=seconds, gently=gently):
+        try:
+            torch.set_num_threads(1)  # small twins: waking others takes longer
+            yield
         finally:
             if str(environment.default_device()) != device:
                 environment.set_default_device(device)
+
+
+def _text(request: report.Inspect) -> str:
+    return f"{request.setup}\n{request.text}"
 
 
 def _with_symbols(session: Session, request: report.Inspect, emit: Emit) -> None:
@@ -47,7 +59,7 @@ def _with_symbols(session: Session, request: report.Inspect, emit: Emit) -> None
             return emit(report.Diagnosis(code="bad-argument", category="value", title=title))
     numbers = dict(zip(request.symbols, _NUMBERS, strict=False))
     answers: list[report.AnyReport] = []
-    dry = DrySession(session, request, numbers)
+    dry = DrySession(session, _text(request), numbers)
     dry.inspect(request, answers.append)
     failed = _problem(answers)
     if failed is not None and failed.code not in ("depends-on-values", "not-predicted"):
@@ -70,7 +82,7 @@ def _where_it_works(
     session: Session, request: report.Inspect, numbers: dict[str, int], *, most: int
 ) -> list[report.AnyReport] | None:
     """The answers with numbers for which a text does not fail, and what these have to fulfil; None where none help."""
-    dry = DrySession(session, request, numbers)
+    dry = DrySession(session, _text(request), numbers)
     answers: list[report.AnyReport] = []
     dry.inspect(request, answers.append)
     failed = _problem(answers)
@@ -104,17 +116,17 @@ class DrySession(Session):
     """A session with copies of another one's names that have no elements. What it runs computes nothing."""
 
     predicts = True
+    faker = predict.Faker
 
-    def __init__(self, session: Session, request: report.Inspect, numbers: Mapping[str, int] | None = None) -> None:
+    def __init__(self, session: Session, text: str, numbers: Mapping[str, int] | None = None) -> None:
         vars(self).update(vars(session))
         self.sources = dict(session.sources)
         self.warn = False
         self._shapes = predict.unknown_sizes(numbers) if numbers else None
         self._mode = predict.mode(self._shapes)
-        text = f"{request.setup}\n{request.text}"
         self._inputs: dict[str, int] = {}
         self._doubtful: dict[str, None] = {}
-        self.names = self._copied(session.names, _names_in(text, session), predict.Faker)
+        self.names = self._copied(session.names, _names_in(text, session), self.faker)
         if self._shapes is not None:
             self.names |= self._shapes.sizes
 
@@ -179,6 +191,8 @@ class DrySession(Session):
             return self._cannot(why, error, statement, *arguments)
         if "FakeTensor" in str(error) and error.args:
             error.args = (str(error).replace("FakeTensor", "Tensor"),)
+        if isinstance(error, AttributeError) and predict.is_fake(error.obj):
+            error.obj = predict.made_real(error.obj)
         fakes = dict(self.names)
         with contextlib.suppress(apart.NoCopy):
             self.names.update(self._copied(fakes, set(self.variables()), predict.Realer))
@@ -215,14 +229,17 @@ class DrySession(Session):
     def _answers(self, *_: Any, **__: Any) -> list[report.AnyReport]:
         return []  # only traces are shown
 
+    def start_names(self) -> dict[str, Any]:
+        """What a session starts with, for what is run here."""
+        return namespace.start_names(trust=self.trust)
+
     def _copied(self, names: dict[str, Any], used: set[str], kind: type[apart.Copier]) -> dict[str, Any]:
         """Those names' values copied; the others are what a session starts with."""
-        start = namespace.start_names(trust=self.trust)
-        own = {name for name in used if start.get(name, self) is not names.get(name)}
-        with predict.predicting(self._mode) if kind is predict.Faker else contextlib.nullcontext():
-            world = apart.copies(names, own, start=start, kind=kind)
+        own = {name for name in used if self.start.get(name, self) is not names.get(name)}
+        with contextlib.nullcontext() if kind is predict.Realer else predict.predicting(self._mode):
+            world = apart.copies(names, own, start=self.start_names(), kind=kind)
         del world[apart.TWINS]
-        return {**world, "Out": {}}
+        return {"Out": {}, **world}
 
 
 # Why torch fails in a dry run where it would not in a real one, by words of its message.

@@ -44,6 +44,7 @@ class Known:
     trust: bool = False
     random_state: torch.Tensor | None = None  # of torch's generator, before the statement
     seconds: float = 0.0  # that the statement took until it failed
+    advises: bool = True  # whether edits are tried
 
 
 def of_problem(problem: Problem, known: Known, *, filename: str | None, first_line: int) -> report.Diagnosis:
@@ -92,7 +93,7 @@ def of_error(
     suggestions: tuple[report.Suggestion, ...] = ()
     notes = finding.notes
     try:
-        suggestions = _suggestions(failure, statement, known, code, finding)
+        suggestions = _suggestions(failure, statement, known, code, finding) if known.advises else ()
         notes += tuple(aftermath.notes(suggestions, statement, own, known.names)) if suggestions else ()
     except Exception:  # a mistake in the explanation must not hide what is explained
         pass

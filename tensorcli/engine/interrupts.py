@@ -11,11 +11,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 INSIST_SECONDS = 0.05
+TYPED = ("<input ", "<apart ")  # how the filenames begin of code that a user typed
 
 
 class Late(BaseException):
@@ -29,6 +31,7 @@ class _State:
     wanted: int | None = None  # the request to interrupt, until that is done; it may still have to begin
     open = False  # user code is running: an interrupt may be raised now
     timed = False  # a deadline may raise now
+    gentle = False  # ... but only in code that was typed, and where `may_stop` is called
     late = False  # the deadline has passed
     presses = 0  # how often Ctrl-C was pressed since the request began
     alarm: socket.socket | None = None  # where the system announces signals to `_watch`
@@ -78,24 +81,35 @@ def _deliver() -> None:
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def deadline(seconds: float, *, gently: bool = False) -> Iterator[None]:
     """Around what may be given up: `may_raise` within it raises TimeoutError after `seconds`.
 
+    One within another ends no later than that. `gently` cuts short only code that was typed, and what calls
+    `may_stop`: what torch does in Python keeps states of its own, of which an exception at any moment may leave half.
     Where the system has no such timer (Windows), or off the main thread, nothing is cut short.
     """
-    if not _on_main_thread() or not hasattr(signal, "setitimer"):
+    if not _on_main_thread() or not has_timer():
         yield
         return
     previous, unraisable = signal.signal(signal.SIGALRM, _on_alarm), sys.unraisablehook
     sys.unraisablehook = lambda args: None if args.exc_type is Late else unraisable(args)  # in a finalizer: told again
-    _State.late = False
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    was = _State.late, _State.gentle
+    _State.late, _State.gentle = False, gently or _State.gentle
+    start, (around, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, max(min(seconds, around or seconds), 1e-6))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _State.late, _State.gentle = was
+        left = max(around - (time.monotonic() - start), 1e-6) if around else 0.0
+        signal.setitimer(signal.ITIMER_REAL, left)
         signal.signal(signal.SIGALRM, previous)
         sys.unraisablehook = unraisable
+
+
+def has_timer() -> bool:
+    """Whether a deadline can end what would not end by itself."""
+    return hasattr(signal, "setitimer")
 
 
 @contextmanager
@@ -103,20 +117,35 @@ def may_raise() -> Iterator[None]:
     """Around user code that a deadline may cut short, and Ctrl-C too."""
     if _State.late:
         raise TimeoutError
+    was = _State.timed
     try:
         _State.timed = True
         try:
             with interruptible():
                 yield
         finally:
-            _State.timed = False
+            _State.timed = was
     except Late:
         raise TimeoutError from None
 
 
+def may_stop(*, at_once: bool = False) -> None:
+    """A place where what is done gently may be cut short; `at_once`, for there is no other for long."""
+    if (_State.late or at_once) and _State.gentle and _State.timed and not _is_importing(sys._getframe()):
+        _State.late = False  # what cleans up behind it is not cut, until it is told again
+        raise Late
+
+
 def _on_alarm(_signum: int, frame: FrameType | None) -> None:
     _State.late = True
-    if _is_importing(frame):  # libraries import more when first used; half a module would stay behind for good
+    _cut(frame)
+
+
+def _cut(frame: FrameType | None) -> None:
+    """Raise Late where that is possible, else try again soon."""
+    typed = frame is not None and frame.f_code.co_filename.startswith(TYPED)
+    if _is_importing(frame) or (_State.gentle and not typed):
+        # Libraries import more when first used; half a module would stay behind for good.
         signal.setitimer(signal.ITIMER_REAL, 0.01)
     elif _State.timed:
         signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS)  # code that keeps it all the same is told again
@@ -195,8 +224,11 @@ def from_wire() -> None:
     signal.signal(signal.SIGINT, _on_wire)
 
 
-def _on_wire(_signum: int, _frame: FrameType | None) -> None:
-    _deliver()
+def _on_wire(_signum: int, frame: FrameType | None) -> None:
+    if _State.gentle and _State.wanted == _State.current:
+        _on_alarm(_signum, frame)
+    else:
+        _deliver()
 
 
 def interrupt(number: int) -> None:

@@ -239,7 +239,7 @@ def percent(text: Any, values: Any) -> Any:
     return text % values
 
 
-def _checked(guard: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+def checked(guard: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     """The right side of an augmented assignment, after the guard has looked at both."""
     if isinstance(left, int) or isinstance(right, list | tuple | str):
         guard(left, right)
@@ -442,9 +442,9 @@ GUARDS: dict[str, Any] = {
     ".shift": shift,
     ".repeat": repeat,
     ".percent": percent,
-    ".power=": partial(_checked, power),
-    ".shift=": partial(_checked, shift),
-    ".repeat=": partial(_checked, repeat),
+    ".power=": partial(checked, power),
+    ".shift=": partial(checked, shift),
+    ".repeat=": partial(checked, repeat),
     ".percent=": lambda left, right: right,
     ".range": bounded_range,
     ".format": bounded_format,

@@ -18,13 +18,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
-from tensorcli.engine import apart, describe, pretend
+from tensorcli.engine import apart, describe, interrupts, pretend
 
 if TYPE_CHECKING:
     from tensorcli.engine.formulas import Condition
 
 _MAX_CHANGED = 1 << 24  # elements, of what is changed in place, to get torch's message
 MAX_ELEMENTS = 65_536  # of all twins of one call, and of what it gives
+MAX_PARTS = 500  # of a tensor that is taken to pieces where there is little time
 
 # Operators that want one dtype for all their tensors; fake tensors let them mix.
 _ONE_DTYPE = frozenset(
@@ -51,6 +52,13 @@ _TO_PYTHON = frozenset(
     "item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__ __format__".split()
 )
 
+
+# What takes a tensor to pieces, and what its argument says of these.
+_TAKES_APART = {
+    **dict.fromkeys(("__iter__", "unbind"), "axis"),
+    **dict.fromkeys(("split", "unsafe_split"), "size"),
+    **dict.fromkeys(("chunk", "unsafe_chunk", "tensor_split", "hsplit", "vsplit", "dsplit"), "count"),
+}
 
 _VIEW = (
     "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
@@ -102,8 +110,9 @@ def _set_data(parameter: torch.Tensor, moved: torch.Tensor) -> None:
 
 
 def warm_up() -> None:
-    """Pay for the first fake tensor, about a second, while nobody waits."""
-    mode()
+    """Pay for the first fake tensor, about a second, and its first operators, while nobody waits."""
+    with predicting(mode()):
+        (torch.ones(2, 2) @ torch.ones(2, 2)).relu().sum()
 
 
 def is_warm() -> bool:
@@ -121,14 +130,22 @@ def _kind() -> Any:
     class Mode(FakeTensorMode):
         """torch's mode; what it makes is on the CPU for it, whatever device is pretended."""
 
-        def dispatch(self, *arguments: Any, **options: Any) -> Any:
+        def dispatch(self, func: Any, *arguments: Any, **options: Any) -> Any:
+            if _may_fail(func):
+                interrupts.may_stop()
             before, _Inside.mode = _Inside.mode, True
             try:
-                return super().dispatch(*arguments, **options)
+                return super().dispatch(func, *arguments, **options)
             finally:
                 _Inside.mode = before
 
     return Mode
+
+
+@cache
+def _may_fail(operator: Any) -> bool:
+    """Whether an operator computes: torch's C++ asks for metadata too, and then no exception may come."""
+    return operator.namespace == "aten" and any("Tensor" in str(each.type) for each in operator._schema.returns)
 
 
 def mode(shapes: Any = None) -> Any:
@@ -394,6 +411,7 @@ class _Truth(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if name in _ONLY_LOOKS or torch._C._functorch.maybe_current_level() is not None:
             return function(*arguments, **options)
+        interrupts.may_stop(at_once=_makes_many(name, arguments, options))
         if name == "__repr__" or (name == "__format__" and not arguments[1]):
             return _text(arguments[0])
         given = list(_tensors((arguments, options)))
@@ -458,6 +476,21 @@ class _Truth(TorchFunctionMode):
                 fresh = fresh.detach().requires_grad_()
         pretend.carry(value, fresh)
         return fresh
+
+
+def _makes_many(name: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+    """Whether a call takes a tensor to so many pieces, in one go, that it takes long."""
+    if name not in _TAKES_APART or not arguments:
+        return False
+    sizes = [describe.known(size) for size in arguments[0].shape] or [0]
+    number = next((one for one in (*arguments[1:2], *options.values()) if isinstance(one, int)), None)
+    match _TAKES_APART[name]:
+        case "axis":
+            axis = number or 0
+            return -len(sizes) <= axis < len(sizes) and sizes[axis] > MAX_PARTS
+        case "size":
+            return max(sizes) // max(number or max(sizes), 1) > MAX_PARTS
+    return (number or 0) > MAX_PARTS
 
 
 class _Call:

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,7 +13,7 @@ import msgspec
 
 from tensorcli import wire
 from tensorcli.engine import interrupts
-from tensorcli.report import AnyReport, Diagnosis
+from tensorcli.report import AnyReport, Diagnosis, Outlook
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 1.0  # without a request: then there is time for what is not needed yet
 PROMPT_SECONDS = 0.0002  # that a statement waits for what is loaded behind its back
 CANNOT_START = 3  # the exit code; the reason is the last line on stderr
+
+_Waiting = SimpleQueue[wire.Ask | None]  # None: all is loaded now
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,19 +42,39 @@ def serve(*, seed: int, **options: Any) -> None:
     """Answer requests from stdin on stdout until stdin closes, then end the process. `options` are a Session's."""
     requests, answers = _take_the_wire()
     interrupts.from_wire()
-    waiting: SimpleQueue[wire.Ask] = SimpleQueue()
+    waiting: _Waiting = SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
     session = _load(seed=seed, **options)
     send = _sender(answers)
     send(wire.Hello(settings=session.settings()))
     _warm_up()
     threading.Thread(target=_warm_up_more, args=(waiting,), daemon=True).start()
-    while True:
-        ask = waiting.get()
+    for ask in _to_answer(waiting, send):
         session.on_statement = _beginner(ask.number, send)
         with interrupts.answering(ask.number):
             session.ask(ask.request, _emitter(ask.number, send))
         send(wire.Done(number=ask.number))
+
+
+def _to_answer(waiting: _Waiting, send: Callable[[wire.Message], None]) -> Iterator[wire.Ask]:
+    """The requests in order. An outlook waits for what it needs to be loaded, and gives way to what comes after it."""
+    warm, held = False, None
+    while True:
+        ask = waiting.get()
+        if ask is None:
+            warm, ask = True, held
+        elif held is not None:
+            send(wire.Done(number=held.number))
+        held = None
+        match ask:
+            case None:
+                pass
+            case wire.Ask(request=Outlook()) if not waiting.empty():
+                send(wire.Done(number=ask.number))
+            case wire.Ask(request=Outlook()) if not warm:
+                held = ask
+            case _:
+                yield ask
 
 
 def _take_the_wire() -> tuple[BinaryIO, BinaryIO]:
@@ -68,7 +90,7 @@ def _take_the_wire() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _read(requests: BinaryIO, waiting: "SimpleQueue[wire.Ask]") -> None:
+def _read(requests: BinaryIO, waiting: _Waiting) -> None:
     for line in requests:
         try:
             message = wire.to_engine(line)
@@ -107,8 +129,8 @@ def _warm_up() -> None:
     torch.set_rng_state(state)
 
 
-def _warm_up_more(waiting: "SimpleQueue[wire.Ask]") -> None:
-    """Load what only explanations need, a second and a half's worth, once nothing has been asked for a moment.
+def _warm_up_more(waiting: _Waiting) -> None:
+    """Load what only explanations and outlooks need, two seconds' worth, once nothing has been asked for a moment.
 
     A statement that comes meanwhile gets the interpreter at once: the interval is that of `sys.setswitchinterval`.
     """
@@ -126,6 +148,7 @@ def _warm_up_more(waiting: "SimpleQueue[wire.Ask]") -> None:
         time.sleep(IDLE_SECONDS)
     predict.warm_up()
     sys.setswitchinterval(interval)
+    waiting.put(None)
 
 
 def _sender(answers: BinaryIO) -> Callable[[wire.Message], None]:

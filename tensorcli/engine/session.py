@@ -54,6 +54,7 @@ class Session:
     """One person's names and settings. `ask` answers requests one at a time and never raises."""
 
     predicts = False  # whether statements compute nothing
+    advises = True  # whether what would mend a failure is tried
 
     def __init__(
         self,
@@ -170,6 +171,10 @@ class Session:
                 from tensorcli.engine.pages import explain
 
                 explain(request.code, emit)
+            case report.Outlook():
+                from tensorcli.engine.outlook import outlook
+
+                outlook(self, request, emit)
             case report.Complete():
                 from tensorcli.engine.complete import completions
 
@@ -319,7 +324,7 @@ class Session:
         return failure.of_error(
             error,
             statement,
-            failure.Known(self.names, self.sources, self.trust, random_state, seconds),
+            failure.Known(self.names, self.sources, self.trust, random_state, seconds, self.advises),
             number=number,
             seconds=seconds,
             filename=context.filename,

@@ -30,6 +30,15 @@ def render_value(value: report.Value, *, width: int) -> Text:
     return layout.line([*_name(value.name, width), *facts], width)
 
 
+def headline(item: report.Tensor | report.Value, *, width: int) -> Text:
+    """One line: the name, where there is one, and what the value is."""
+    if item.name is not None:
+        return render_tensor(item, width=width) if isinstance(item, report.Tensor) else render_value(item, width=width)
+    if isinstance(item, report.Tensor) or item.shape is not None:
+        return layout.line(_facts(item), width)
+    return layout.line(_type_and_text(item, width), width)
+
+
 def render_names(names: report.Names, *, width: int) -> Text:
     """The table of variables, and what they take in all."""
     if not names.items:

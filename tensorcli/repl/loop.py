@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from prompt_toolkit.completion import Completer, DynamicCompleter
 from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, vi_mode
-from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import DynamicKeyBindings, merge_key_bindings
 from prompt_toolkit.layout.processors import HighlightMatchingBracketProcessor, TabsProcessor
 from prompt_toolkit.output import ColorDepth, create_output
@@ -29,6 +28,7 @@ from prompt_toolkit.styles import BaseStyle, DynamicStyle
 from prompt_toolkit.utils import is_dumb_terminal
 
 from tensorcli.config import Preferences, background
+from tensorcli.repl.below import Source, below
 from tensorcli.repl.dumb import echo
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
@@ -66,6 +66,7 @@ class _Extras:
     completer: Completer | None = None
     style: Callable[[], BaseStyle | None] = lambda: None
     signatures: "SignatureLine | None" = None
+    sources: list[Source] = field(default_factory=list)  # of the line below the input
 
 
 @contextmanager
@@ -178,6 +179,7 @@ def _furnish(
     """Start the engine and import the rest, while the user thinks about what to type."""
     from tensorcli.repl.answer import Answers, Waiting
     from tensorcli.repl.completion import EngineCompleter
+    from tensorcli.repl.outlook import Outlook
     from tensorcli.repl.signatures import SignatureLine
 
     room = _Room(client(), screen(), Answers(extras.preferences), Waiting(prompt.output))
@@ -190,6 +192,9 @@ def _furnish(
     extras.room = room
     extras.completer = EngineCompleter(room.client)
     extras.signatures = SignatureLine(prompt, room.client, room.screen)
+    extras.sources.append(extras.signatures)
+    if not is_dumb_terminal():
+        extras.sources.append(Outlook(prompt, room.client, lambda: extras.preferences.config.outlook))
     threading.Thread(target=_load_colors, args=(prompt, extras), daemon=True).start()
     return room
 
@@ -209,12 +214,10 @@ def _redraw(prompt: PromptSession[str]) -> None:
 
 
 def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> PromptSession[str]:
-    def bar() -> StyleAndTextTuples:
+    def bar() -> str:
         room, width = extras.room, prompt.output.get_size().columns
         settings, seconds = (room.client.settings, room.answers.seconds) if room else (None, None)
-        above = extras.signatures(width) if extras.signatures else []
-        line = toolbar(settings, seconds=seconds, width=width, mode=_mode(prompt))
-        return [*above, ("", "\n" if above else ""), ("", line)]
+        return toolbar(settings, seconds=seconds, width=width, mode=_mode(prompt))
 
     unasked = Condition(lambda: extras.preferences.config.complete_while_typing)
     prompt: PromptSession[str] = PromptSession(
@@ -240,4 +243,5 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
     if not is_dumb_terminal():
         together(prompt.app)
     prompt.app.renderer.cpr_not_supported_callback = None  # its warning would be in the way, and helps nobody
+    below(prompt, extras.sources)
     return prompt

@@ -1,0 +1,210 @@
+"""What a text that is still being written would give: a dry run that is short, and gives up what it cannot know."""
+
+import ast
+import re
+import types
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from tensorcli import language, report, units
+from tensorcli.engine import apart, describe, dryrun, environment, failure, interrupts, namespace, predict, pure, remedy
+from tensorcli.engine.session import Session
+from tensorcli.language import Statement
+
+Emit = Callable[[report.AnyReport], None]
+
+SECONDS = 0.1  # that a dry run may take; what is asked next does not wait for its end
+MOST_ITEMS = 10_000  # of a range, or a repeated sequence: Python's own functions go through one without a pause
+
+_UNSAID = ("depends-on-values", "not-predicted")
+# What is looked up at a device, waits for one, or is another number whenever it is asked for.
+_OUTSIDE = (frozenset(namespace.directory(namespace.MODULES["torch.cuda"])) - {"device", "is_available"}) | frozenset(
+    "id hash object time perf_counter perf_counter_ns process_time monotonic default_timer seed data_ptr "
+    "get_num_threads current_accelerator DataLoader".split()
+)
+_REPEATED = (list, tuple, str, bytes)
+_MAY_LAST = (ast.For, ast.While, ast.comprehension, ast.FunctionDef, ast.Lambda)
+
+
+def outlook(session: Session, request: report.Outlook, emit: Emit) -> None:
+    """Answer with what the statements would give, as Evaluate does but without values, or why one would fail.
+
+    Answers with nothing where that cannot be said in a moment. The session stays as it is.
+    """
+    try:
+        answers = _answers(session, request.text)
+    except (apart.NoCopy, apart.TooLarge, TimeoutError, KeyboardInterrupt) as error:
+        return failure.let_go(error)
+    problem = next((each for each in answers if isinstance(each, report.Diagnosis)), None) or _too_large(answers)
+    if problem is None:
+        for answer in answers:
+            emit(answer)
+    elif problem.code not in _UNSAID and not _is_unfinished(problem, request):
+        emit(problem)
+
+
+def _answers(session: Session, text: str) -> list[report.AnyReport]:
+    answers: list[report.AnyReport] = []
+    try:
+        statements = language.parse(text, trust=False)
+    except language.Problem as problem:
+        if problem.code != "refused" or session.trust:  # what is not Python is not finished
+            return []
+        return [failure.of_problem(problem, failure.Known({}, {}), filename=None, first_line=1)]
+    if _is_foreseeable(statements, session):
+        with dryrun.untouched(seconds=SECONDS, gently=True), interrupts.may_raise():
+            _Double(session, text).look(statements, answers.append)
+    return answers
+
+
+def _is_foreseeable(statements: Sequence[Statement], session: Session) -> bool:
+    """Whether statements can be run on copies alone, and end by themselves or when they are told to."""
+    trees = [statement.node for statement in statements]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    used = [session.names[name] for name in apart.used(trees, session.names)]
+    if any(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes) or any(map(_is_numpy, used)):
+        return False
+    if session.trust and not pure.changes_nothing(trees, session.names, session.start):
+        return False  # no gate kept what they call from the world outside
+    if not interrupts.has_timer() and any(isinstance(node, _MAY_LAST) for node in nodes):
+        return False
+    if any(isinstance(node, ast.Mult) for node in nodes) and any(isinstance(value, _REPEATED) for value in used):
+        return False  # Python repeats a sequence in one go
+    words = {getattr(node, "attr", getattr(node, "id", None)) for node in nodes}
+    return _OUTSIDE.isdisjoint(words.union(*map(_words, used)))
+
+
+def _is_numpy(value: Any) -> bool:
+    """Whether this computes at once, whatever the size: torch's fake tensors know nothing of NumPy."""
+    if isinstance(value, namespace.Namespace):
+        return namespace.name_of(value).startswith("numpy")
+    return isinstance(value, np.ndarray | np.generic)
+
+
+def _words(function: Any) -> Iterator[str]:
+    """The names in a function's code."""
+    codes = [function.__code__] if isinstance(function, types.FunctionType) else []
+    while codes:
+        code = codes.pop()
+        yield from code.co_names
+        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+
+
+def _too_large(answers: Sequence[report.AnyReport]) -> report.Diagnosis | None:
+    """What is wrong where the results take more memory than there is."""
+    needed: dict[str, int] = {}
+    for answer in answers:
+        if isinstance(answer, report.Tensor):
+            needed[answer.device] = needed.get(answer.device, 0) + answer.storage_nbytes
+    for device, nbytes in needed.items():
+        free = environment.free_nbytes(device)
+        if free is not None and nbytes > free:
+            title = f"this needs {units.nbytes(nbytes)} of {device} memory, and {units.nbytes(free)} are free"
+            return report.Diagnosis(code="out-of-memory", category="memory", title=title)
+    return None
+
+
+def _is_unfinished(problem: report.Diagnosis, request: report.Outlook) -> bool:
+    """Whether what is wrong is a name at which the cursor still stands."""
+    before = re.search(r"\w*$", request.text[: request.cursor])
+    after = re.match(r"\w*", request.text[request.cursor :])
+    word = (before[0] if before else "") + (after[0] if after else "")
+    return bool(word and problem.category == "name" and problem.span and problem.span.text.endswith(word))
+
+
+class _Faker(predict.Faker):
+    """Copies that have no elements. What has values all the same is not copied."""
+
+    def array(self, value: np.ndarray) -> np.ndarray:
+        """Refused: NumPy would compute."""
+        raise apart.NoCopy("an array of NumPy's")
+
+
+class _Double(dryrun.DrySession):
+    """A session's double, behind the gate, that says of a statement's results what they are."""
+
+    faker = _Faker
+    advises = False
+
+    def __init__(self, session: Session, text: str) -> None:
+        super().__init__(session, text)
+        self.trust = False
+
+    def start_names(self) -> dict[str, Any]:
+        """What a session starts with, less what takes long in one go."""
+        return {**namespace.start_names(trust=False), "__builtins__": _BUILTINS}
+
+    def look(self, statements: Sequence[Statement], emit: Emit) -> None:
+        """Run statements, and emit what they give."""
+
+        def pass_on(answer: report.AnyReport) -> None:
+            if isinstance(answer, report.Tensor | report.Value | report.Diagnosis):
+                emit(answer)
+
+        for number, statement in enumerate(statements, 1):
+            if self._run(statement, number, self.context(pass_on), shown=number == len(statements)) is None:
+                return
+
+    def explained(self, error: BaseException, *arguments: Any, **options: Any) -> Any:
+        """The diagnosis of what a statement raised: nothing is computed for it."""
+        if not isinstance(error, Exception) or isinstance(error, apart.NoCopy | TimeoutError):
+            raise error
+        found = super().explained(error, *arguments, **{**options, "seconds": remedy.SLOW_SECONDS})
+        interrupts.may_stop()  # without the time to look at the operands it says less than there is to say
+        return found
+
+    def _answers(self, statement: Statement, value: Any, *_: Any, shown: bool, **__: Any) -> list[report.AnyReport]:
+        found: dict[str | None, Any] = {name: self.names[name] for name in statement.bound if name in self.names}
+        if isinstance(statement.node, ast.Expr) and shown and not isinstance(statement.node.value, ast.Constant):
+            found[None] = value
+        with predict.predicting(self._mode):
+            return [_said(value, name) for name, value in found.items() if _is_worth_saying(value)]
+
+
+def _is_worth_saying(value: Any) -> bool:
+    """Not what a statement without a result gives, nor what is only on the way to a call."""
+    return not (value is None or isinstance(value, namespace.Namespace)) and (
+        isinstance(value, torch.nn.Module) or not callable(value)
+    )
+
+
+def _said(value: Any, name: str | None) -> report.Tensor | report.Value:
+    found = describe.describe(value, name=name, brief=True, stats=False)
+    if isinstance(value, str):  # a tensor's text has its values
+        return msgspec.structs.replace(found, text="")
+    return found
+
+
+# Python's own functions, bounded: a native call that goes through a long sequence cannot be cut short.
+
+
+def _repeat(left: Any, right: Any) -> Any:
+    for sequence, count in ((left, right), (right, left)):
+        if isinstance(sequence, _REPEATED) and isinstance(count, int):
+            _bound(len(sequence) * count)
+    return left * right
+
+
+def _range(*arguments: Any) -> range:
+    result: range = namespace.BUILTINS["range"](*arguments)
+    _bound(len(result))
+    return result
+
+
+def _bound(count: int) -> None:
+    if count > MOST_ITEMS:
+        raise interrupts.Late
+
+
+_BUILTINS = {
+    **namespace.BUILTINS,
+    "range": _range,
+    ".range": _range,
+    ".repeat": _repeat,
+    ".repeat=": partial(namespace.checked, _repeat),
+}

@@ -1,0 +1,43 @@
+"""The line directly below the input: the first of its sources that has something to say has it.
+
+It is always there, blank where there is nothing to say, so that the input does not move when there is.
+"""
+
+from collections.abc import Callable, Sequence
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.filters import is_done, to_filter
+from prompt_toolkit.formatted_text import AnyFormattedText, fragment_list_to_text, to_formatted_text
+from prompt_toolkit.layout import (
+    ConditionalContainer,
+    Dimension,
+    FloatContainer,
+    FormattedTextControl,
+    HSplit,
+    Window,
+    walk,
+)
+
+Source = Callable[[int], AnyFormattedText]  # of the width there is: what to draw in it, or nothing
+
+STYLE = "fg:ansibrightblack class:below"
+MENU_ROWS = 7  # that a menu of completions finds below the line where the prompt is at the screen's end
+
+
+def below(prompt: PromptSession[str], sources: Sequence[Source]) -> None:
+    """Put the line into a prompt's layout. `sources` may grow later."""
+
+    def text() -> AnyFormattedText:
+        width = prompt.output.get_size().columns
+        found = (to_formatted_text(source(width), style=STYLE) for source in sources)
+        return next((each for each in found if fragment_list_to_text(each)), "")
+
+    def rows_left() -> Dimension:
+        return Dimension(min=MENU_ROWS if prompt.default_buffer.complete_state else 0)
+
+    line = Window(FormattedTextControl(text), height=1)
+    area = next(each for each in walk(prompt.layout.container) if isinstance(each, FloatContainer)).content
+    assert isinstance(area, HSplit)
+    prompt.layout.current_window.dont_extend_height = to_filter(True)
+    prompt.reserve_space_for_menu = 0
+    area.children += [ConditionalContainer(each, ~is_done) for each in (line, Window(height=rows_left))]
