@@ -1,15 +1,22 @@
 """tensorcli against what people use instead, measured side by side: A B A B ..., and the ratio pair by pair."""
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
+import re
+import select
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pexpect
 
 PYTHON = sys.executable
 TENSORCLI = [PYTHON, "-P", "-m", "tensorcli"]
@@ -30,8 +37,9 @@ def seconds_in(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def seconds_to_prompt(command: list[str]) -> float:
-    """Seconds from starting a program in a terminal to its first prompt."""
+@contextlib.contextmanager
+def at_terminal(command: list[str]) -> "Iterator[pexpect.spawn[bytes]]":
+    """A program in a terminal, with a home of its own."""
     import pexpect
 
     with tempfile.TemporaryDirectory() as home:
@@ -41,14 +49,23 @@ def seconds_to_prompt(command: list[str]) -> float:
             "PROMPT_TOOLKIT_NO_CPR": "1",
             "HOME": home,
             "XDG_STATE_HOME": home,
+            "XDG_CONFIG_HOME": home,
             "IPYTHONDIR": home,
         }
-        start = time.perf_counter()
         child = pexpect.spawn(command[0], command[1:], env=environment, dimensions=(24, 80), timeout=60)
+        child.delaybeforesend = None
+        try:
+            yield child
+        finally:
+            child.close(force=True)
+
+
+def seconds_to_prompt(command: list[str]) -> float:
+    """Seconds from starting a program in a terminal to its first prompt."""
+    start = time.perf_counter()
+    with at_terminal(command) as child:
         child.expect(PROMPT)
-        elapsed = time.perf_counter() - start
-        child.close(force=True)
-    return elapsed
+        return time.perf_counter() - start
 
 
 def compare(title: str, goal: str, first: Callable[[], float], second: Callable[[], float], *, pairs: int) -> float:
@@ -79,16 +96,99 @@ def start_up(pairs: int) -> None:
         lambda: seconds_of([PYTHON, "-c", "import torch; print(torch.rand(3,4))"]),
         pairs=pairs,
     )
+
+
+def first_prompt(pairs: int) -> None:
+    """How soon one can type."""
     if importlib.util.find_spec("IPython") is None:
         print("first prompt: not measured, for IPython is not installed (pip install ipython)")
         return
     compare(
         'first prompt of ipython -i -c "import torch", against that of tensorcli repl',
-        "goal: at least 5",
+        "goal: at least 6",
         lambda: seconds_to_prompt([PYTHON, "-m", "IPython", "-i", "-c", "import torch"]),
         lambda: seconds_to_prompt([*TENSORCLI, "repl"]),
-        pairs=max(pairs // 2, 3),
+        pairs=pairs,
     )
+
+
+KEYS = "qzjw"  # none of which ends an escape sequence
+PER_LINE = 40  # keys, then the line is cleared
+STEERING = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def echoes(child: "pexpect.spawn[bytes]", seconds: float, *, patience: float = 1.0) -> list[float]:
+    """The seconds from pressing a key to seeing it, key after key for so long; infinity for one that is not seen."""
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        key = KEYS[len(found) % len(KEYS)].encode()
+        drained(child, 0.03)  # as fast as people type
+        start = time.perf_counter()
+        os.write(child.child_fd, key)
+        seen, elapsed = b"", 0.0
+        while key not in STEERING.sub(b"", seen) and elapsed < patience:
+            seen += drained(child, 0.0005)
+            elapsed = time.perf_counter() - start
+        found.append(elapsed if elapsed < patience else float("inf"))
+        if len(found) % PER_LINE == 0:
+            os.write(child.child_fd, b"\x15")
+    return found
+
+
+def drained(child: "pexpect.spawn[bytes]", seconds: float) -> bytes:
+    """What a program writes in so many seconds."""
+    end, written = time.perf_counter() + seconds, b""
+    while (left := end - time.perf_counter()) > 0:
+        if select.select([child.child_fd], [], [], left)[0]:
+            written += os.read(child.child_fd, 65536)
+    return written
+
+
+def echo(runs: int) -> None:
+    """How soon a key is seen at the first prompt, while torch loads, at an idle prompt, and while a statement runs."""
+    whens = ("in its first third of a second", "while torch loads", "at an idle prompt", "while a statement runs")
+    times: dict[str, list[float]] = {when: [] for when in whens}
+    for _ in range(runs):
+        with at_terminal([*TENSORCLI, "repl"]) as child:
+            child.expect(PROMPT)
+            times["in its first third of a second"] += echoes(child, 0.33)
+            times["while torch loads"] += echoes(child, 3)
+            drained(child, 5)
+            times["at an idle prompt"] += echoes(child, 5)
+            os.write(child.child_fd, b"\x15while True: torch.rand(100) + 1\r\r")
+            drained(child, 1)
+            times["while a statement runs"] += echoes(child, 3, patience=0.3)
+    for when, seconds in times.items():
+        seconds.sort()
+        unseen = sum(each == float("inf") for each in seconds)
+        middle, late = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
+        print(
+            f"a key is seen {when}: median {middle * 1e3:.1f} ms, 99 % within {late * 1e3:.1f} ms, the longest "
+            f"{seconds[-1] * 1e3:.1f} ms ({len(seconds)} keys, {unseen} not seen; goal: 99 % within 30 ms)",
+            flush=True,
+        )
+
+
+def memory() -> None:
+    """What the process in front of the engine takes."""
+
+    def resident() -> float:
+        with open(f"/proc/{child.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) * 1024 / 1e6
+
+    with at_terminal([*TENSORCLI, "repl"]) as child:
+        child.expect(PROMPT)
+        first = resident()
+        drained(child, 8)
+        idle = resident()
+        for text in ("x = torch.rand(64, 784)", "x", "x @ x", "x.T @ x", "%whos", "%check x @ x.T", "x.re\t\x15"):
+            os.write(child.child_fd, text.encode() + b"\r")
+            drained(child, 1)
+        print(
+            f"the process in front: {first:.1f} MB at the first prompt, {idle:.1f} MB idle, {resident():.1f} MB after "
+            "some answers (goal: under 60 MB)"
+        )
 
 
 def round_trip(count: int) -> None:
@@ -460,29 +560,34 @@ def honesty(runs: int) -> None:
     print(f"the same called different in {same} of {runs} runs; 5 % more work found in {more} of {runs}")
 
 
+BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "start": lambda options: start_up(options.pairs),
+    "prompt": lambda options: first_prompt(max(options.pairs // 2, 3)),
+    "echo": lambda options: echo(3),
+    "memory": lambda options: memory(),
+    "trip": lambda options: round_trip(300),
+    "completion": lambda options: completing(10 * options.pairs),
+    "large": lambda options: large_tensor(),
+    "lookup": lambda options: lookups(1_000_000),
+    "explain": lambda options: explaining(),
+    "inspect": lambda options: inspecting(),
+    "timing": lambda options: timing(options.pairs),
+    "share": lambda options: measured_share(options.pairs),
+    "honesty": lambda options: honesty(options.runs),
+}
+MINUTES = ("timing", "share", "honesty")  # take minutes, and are measured where they are named
+
+
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "what", nargs="*", default=["start", "trip", "completion", "large", "lookup", "explain", "inspect"]
-    )
+    names = [name for name in BENCHES if name not in MINUTES]
+    parser.add_argument("what", nargs="*", default=names, help=", ".join(BENCHES))
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
-    rooms = {
-        "start": lambda: start_up(options.pairs),
-        "trip": lambda: round_trip(300),
-        "completion": lambda: completing(10 * options.pairs),
-        "large": large_tensor,
-        "lookup": lambda: lookups(1_000_000),
-        "explain": explaining,
-        "inspect": inspecting,
-        "timing": lambda: timing(options.pairs),
-        "share": lambda: measured_share(options.pairs),
-        "honesty": lambda: honesty(options.runs),
-    }
     for name in options.what:
-        rooms[name]()
+        BENCHES[name](options)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,19 @@ import numpy as np
 import torch
 
 from tensorcli import language, report, units
-from tensorcli.engine import apart, describe, dryrun, environment, failure, interrupts, namespace, predict, pure, remedy
+from tensorcli.engine import (
+    apart,
+    describe,
+    dryrun,
+    environment,
+    failure,
+    interrupts,
+    namespace,
+    predict,
+    pretend,
+    pure,
+    remedy,
+)
 from tensorcli.engine.session import Session
 from tensorcli.language import Statement
 
@@ -118,7 +130,13 @@ def _is_unfinished(problem: report.Diagnosis, request: report.Outlook) -> bool:
 
 
 class _Faker(predict.Faker):
-    """Copies that have no elements. What has values all the same is not copied."""
+    """Copies that have no elements. What has values all the same, or is on a device of its own, is not copied."""
+
+    def tensor(self, value: torch.Tensor) -> torch.Tensor:
+        """Refused where the copy, which is made on the CPU, would not be where the tensor is."""
+        if value.device.type != "cpu" and not pretend.active():
+            raise apart.NoCopy("a tensor on a device of its own")
+        return super().tensor(value)
 
     def array(self, value: np.ndarray) -> np.ndarray:
         """Refused: NumPy would compute."""

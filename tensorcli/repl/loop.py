@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tensorcli.show import Screen
 
 PROMPT, CONTINUATION = ">>> ", "... "
+REST_SECONDS = 0.2  # without a key: then there is time for imports, which would hold keys up
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
@@ -62,6 +63,7 @@ class _Extras:
     """What the prompt can do without, each from the moment it is there."""
 
     preferences: Preferences
+    needed: threading.Event = field(default_factory=threading.Event)  # set once they are waited for
     room: _Room | None = None
     completer: Completer | None = None
     style: Callable[[], BaseStyle | None] = lambda: None
@@ -94,7 +96,7 @@ def run(
 
     def furnish() -> None:
         try:
-            furnished.set_result(_furnish(client, screen, prompt, extras))
+            furnished.set_result(_furnish(client(), screen, prompt, extras))
         except BaseException as error:
             furnished.set_exception(error)
 
@@ -110,8 +112,9 @@ def run(
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:
-                return _until_left(prompt, extras.preferences, begin, furnished, noted)
+                return _until_left(prompt, extras, begin, furnished, noted)
         finally:
+            extras.needed.set()
             prompt.output.disable_bracketed_paste()
             prompt.output.flush()
             if thread.ident:
@@ -120,7 +123,7 @@ def run(
 
 def _until_left(
     prompt: PromptSession[str],
-    preferences: Preferences,
+    extras: _Extras,
     begin: Callable[[], None],
     furnished: "Future[_Room]",
     noted: threading.Event,
@@ -129,7 +132,7 @@ def _until_left(
     while True:
         noted.clear()
         try:
-            _prefer(prompt, preferences)
+            _prefer(prompt, extras.preferences)
             with echo(prompt, CONTINUATION) if is_dumb_terminal() else nullcontext():
                 text = prompt.prompt(handle_sigint=False).rstrip()
             prompt.output.enable_bracketed_paste()  # what is pasted meanwhile does not run line by line either
@@ -138,6 +141,7 @@ def _until_left(
             if text.strip() in _LEAVING:
                 return 0
             if text:
+                extras.needed.set()
                 with ctrl_c_raises():
                     if not noted.is_set():  # pressed between Enter and here
                         _answer(text, furnished.result())
@@ -173,16 +177,15 @@ def _answer(text: str, room: _Room) -> None:
         room.waiting.clear()
 
 
-def _furnish(
-    client: "Callable[[], Client]", screen: "Callable[[], Screen]", prompt: PromptSession[str], extras: _Extras
-) -> _Room:
-    """Start the engine and import the rest, while the user thinks about what to type."""
+def _furnish(client: "Client", screen: "Callable[[], Screen]", prompt: PromptSession[str], extras: _Extras) -> _Room:
+    """Import the rest, the engine being started, while the user thinks about what to type."""
+    _rest(prompt, extras.needed)
     from tensorcli.repl.answer import Answers, Waiting
     from tensorcli.repl.completion import EngineCompleter
     from tensorcli.repl.outlook import Outlook
     from tensorcli.repl.signatures import SignatureLine
 
-    room = _Room(client(), screen(), Answers(extras.preferences), Waiting(prompt.output))
+    room = _Room(client, screen(), Answers(extras.preferences), Waiting(prompt.output))
 
     def on_hello(_settings: "Settings") -> None:
         room.waiting.clear()
@@ -197,6 +200,14 @@ def _furnish(
         extras.sources.append(Outlook(prompt, room.client, lambda: extras.preferences.config.outlook))
     threading.Thread(target=_load_colors, args=(prompt, extras), daemon=True).start()
     return room
+
+
+def _rest(prompt: PromptSession[str], needed: threading.Event) -> None:
+    """Wait while keys come, unless what is waited with is needed."""
+    pressed = threading.Event()
+    prompt.app.key_processor.before_key_press += lambda _: pressed.set()
+    while not needed.wait(REST_SECONDS) and pressed.is_set():
+        pressed.clear()
 
 
 def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
