@@ -20,6 +20,19 @@ class Ended:
     """The engine will say no more."""
 
 
+class Pressed:
+    """Ctrl-C, before the request was sent."""
+
+
+class Quiet:
+    """Nothing was said for a moment."""
+
+
+Said = wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended | Pressed
+
+
+POISONED = 86  # the exit code of an engine whose CUDA context is of no use any more
+
 # Waiting looks up now and then to let Ctrl-C in: on Windows a lock's wait cannot be interrupted, and elsewhere a signal
 # that comes just before the wait begins does not end it.
 _PATIENCE = 0.2
@@ -30,26 +43,27 @@ class Inbox:
     """What an engine says to one request. Reading makes room; `post` never waits, a signal handler may call it."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended | None] = SimpleQueue()
+        self._queue: SimpleQueue[Said] = SimpleQueue()
         self._room = threading.Semaphore(_ROOM)
         self._closed = False
 
-    def put(self, message: wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended) -> None:
+    def put(self, message: Said) -> None:
         self._room.acquire()
         if self._closed:
             self._room.release()
         else:
             self._queue.put(message)
 
-    def post(self, message: wire.Hello | Ended | None) -> None:
+    def post(self, message: Said) -> None:
         self._queue.put(message)
 
-    def get(self) -> wire.Hello | wire.Answer | wire.Begun | wire.Done | Ended | None:
-        while True:
-            with suppress(Empty):
-                message = self._queue.get(timeout=_PATIENCE)
-                self._room.release()
-                return message
+    def get(self) -> Said | Quiet:
+        try:
+            message = self._queue.get(timeout=_PATIENCE)
+        except Empty:
+            return Quiet()
+        self._room.release()
+        return message
 
     def close(self) -> None:
         self._closed = True
@@ -79,12 +93,21 @@ class Engine:
         self._listening.start()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def send(self, message: wire.Message) -> None:
-        """Write one message. To an engine that has ended it goes nowhere: whoever waits hears of the end."""
-        if self._process and self._process.stdin:
-            with self._writing, suppress(OSError, ValueError):
-                self._process.stdin.write(wire.encode(message))
-                self._process.stdin.flush()
+    def send(self, message: wire.Message, *, wait: bool = True) -> bool:
+        """Write one message, and say whether: not, without `wait`, while another one is being written.
+
+        To an engine that has ended it goes nowhere: whoever waits hears of the end.
+        """
+        if not self._writing.acquire(blocking=wait):
+            return False
+        try:
+            if self._process and self._process.stdin:
+                with suppress(OSError, ValueError):
+                    self._process.stdin.write(wire.encode(message))
+                    self._process.stdin.flush()
+        finally:
+            self._writing.release()
+        return True
 
     @contextmanager
     def subscribed(self, number: int, inbox: Inbox) -> Iterator[None]:
@@ -195,6 +218,8 @@ def _environment() -> dict[str, str]:
 
 
 def _end_in_words(code: int) -> str:
+    if code == POISONED:
+        return "had to end: after that error CUDA computes nothing more in the same process"
     if code >= 0:
         return f"ended by itself with exit code {code}"
     try:

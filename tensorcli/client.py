@@ -4,14 +4,14 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tensorcli import child, wire
+from tensorcli import child
+from tensorcli.exchange import Course, Emit, exchange
 from tensorcli.report import (
     AnyReport,
     AnyRequest,
@@ -21,10 +21,8 @@ from tensorcli.report import (
     Diagnosis,
     Document,
     Evaluate,
-    GoOn,
     Judge,
     Judged,
-    Keep,
     Load,
     Notice,
     Outlook,
@@ -34,16 +32,12 @@ from tensorcli.report import (
     Undo,
     Undone,
 )
-from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
     from tensorcli.journal import Journal
 
-Emit = Callable[[AnyReport], None]
-
 IDLE_SECONDS = 1.0  # after an answer: then there is time to keep the session
-MOST_DEATHS = 3  # of engines that are to bring a session back
 OnHello = Callable[[Settings], None]
 
 
@@ -194,13 +188,11 @@ class Pipe:
         self._restarting = threading.Lock()
         self._journal = journal or Journal()
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
-        self._lost: list[str] = []  # what files no longer hold of a session that was brought back
         self._trust = trust
         self._asked = 0  # requests, those left aside that are asked while one types
         self._looking: int | None = None  # the number of the last outlook, which may be answered already
-        self._sent_at = time.monotonic()
-        self._begun = 1  # the statement of the last request that runs, or was the last to run
-        self._engine = child.Engine(self._command, self._hello)
+        self._course = Course()  # of the last of them
+        self._engine = self._fresh()
 
     @property
     def settings(self) -> Settings | None:
@@ -210,14 +202,15 @@ class Pipe:
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Send the request and pass on each report as it comes.
 
-        While the answer is due Ctrl-C raises nothing here: it travels to the engine, and a second one ends it.
+        While the answer is due Ctrl-C raises nothing here: it travels to the engine. One after it was said that this
+        does not help ends it.
         """
         engine = self._engine
         self._cut_short(engine)
         if _is_aside(request):
             # A death is told to, and mended for, the next real request: nobody reads the answer to this one.
             if not engine.ended:
-                self._exchange(engine, request, emit)
+                self._ask_aside(engine, request, emit)
             return
         self._asked += 1
         if engine.ended:
@@ -230,20 +223,21 @@ class Pipe:
             self._to_go_on = False
         if self._to_go_on and not self._bring_back(emit):
             return
-        engine, broken = self._engine, None
+        engine, broken, failed = self._engine, None, False
 
         def pass_on(report: AnyReport) -> None:
-            nonlocal broken
+            nonlocal broken, failed
+            failed |= isinstance(report, Diagnosis)
             if isinstance(report, Diagnosis) and report.category == "interrupted":
-                broken = report.statement or self._begun
+                broken = report.statement or self._course.begun
             emit(report)
 
         if self._exchange(engine, request, pass_on):
-            self._journal.answered(request, seconds=time.monotonic() - self._sent_at, statement=broken)
+            self._journal.answered(request, seconds=self._seconds(), statement=broken, failed=failed)
             return self._keep(engine)
         emit(self._obituary(request))
         if engine.settings:  # one that never came up would not come up now: wait until something is asked
-            self._journal.died(request, self._begun, seconds=time.monotonic() - self._sent_at)
+            self._journal.died(request, self._course.begun, seconds=self._seconds())
             self._restart(engine)
             if self._to_go_on:
                 self._bring_back(emit)
@@ -256,6 +250,12 @@ class Pipe:
         """End the child process."""
         self._engine.close()
         self._journal.close()
+
+    def _ask_aside(self, engine: child.Engine, request: AnyRequest, emit: Emit) -> None:
+        number = next(self._numbers)
+        self._looking = number if isinstance(request, Outlook) else self._looking
+        exchange(engine, number, request, emit, course=Course())
+        self._looking = None if self._looking == number else self._looking
 
     def _cut_short(self, engine: child.Engine) -> None:
         """Let an outlook that is still looked for be given up: something else is asked."""
@@ -274,9 +274,12 @@ class Pipe:
                 return
             request, count = found
             answers: list[AnyReport] = []
-            told = self._exchange(engine, request, answers.append) and any(isinstance(each, Notice) for each in answers)
-            if told and asked == self._asked:  # else it may hold what the journal does not know to be answered
-                self._journal.kept(request, count)
+            lived = exchange(engine, next(self._numbers), request, answers.append, course=Course())
+            if any(isinstance(each, Diagnosis) and each.code == "put-off" for each in answers):
+                self._journal.put_off()
+                self._keep(engine)
+            elif lived and asked == self._asked and any(isinstance(each, Notice) for each in answers):
+                self._journal.kept(request, count)  # else it may hold what the journal does not know to be answered
 
         timer = threading.Timer(IDLE_SECONDS, keep)
         timer.daemon = True
@@ -292,38 +295,26 @@ class Pipe:
             if self._engine is not dead:
                 return
             dead.close()
-            self._engine = child.Engine(self._command, self._hello)
+            self._fresh()
             self._to_go_on = bool(self._journal.again())
 
     def _bring_back(self, emit: Emit, undone: Undone | None = None) -> bool:
         """Make a fresh engine's session what the last one's was, and say whether that is done.
 
-        What ends this one too is left out. `undone` is what the last one's had besides.
+        `undone` is what the last one's had besides.
         """
-        start, left_out, uncertain = time.monotonic(), 0, self._journal.uncertain
-        while left_out <= MOST_DEATHS:
-            again = self._journal.again()
-            engine, lost = self._engine, self._asked_again(again)
-            if lost is None:
-                self._to_go_on = False
-                emit(self._back(undone, again, time.monotonic() - start, left_out, uncertain))
-                return True
-            if not engine.settings:
-                emit(self._obituary(None))
-                return False
-            interrupted = not engine.ended or engine.killed
-            engine.close()
-            self._engine = child.Engine(self._command, self._hello)
-            if interrupted and not isinstance(lost, GoOn):
-                text = "bringing the session back was interrupted: the next input tries it again, %reset begins anew"
-                emit(Notice(text=text))
-                return False
-            self._journal.drop(lost)
-            left_out += not isinstance(lost, GoOn)
-        self._to_go_on = False
-        text = f"the session is not brought back: {left_out} engines died of it"
-        emit(msgspec.structs.replace(undone, text=text) if undone else Notice(text=text))
-        return True
+        from tensorcli.restore import Restoring
+
+        restoring = Restoring(self._journal, self._engine, self._fresh, self._numbers, emit, self._trust, undone)
+        came_of_it = restoring.run()
+        if came_of_it == "no engine":
+            emit(self._obituary(None))
+        self._to_go_on = came_of_it != "done"
+        return not self._to_go_on
+
+    def _fresh(self) -> child.Engine:
+        self._engine = child.Engine(self._command, self._hello)
+        return self._engine
 
     def _undo(self, emit: Emit) -> None:
         """Make the session what it was before the last input that changed it: it begins anew, without that one."""
@@ -355,89 +346,24 @@ class Pipe:
         self._exchange(self._engine, Judge(texts=(request.text,)), answers.append)
         return all(any(each.may_change) for each in answers if isinstance(each, Judged))
 
-    def _asked_again(self, again: Sequence[AnyRequest]) -> AnyRequest | None:
-        """Ask the engine all of it; the request that it did not come through, if there was one."""
-        failed, self._lost = False, []
-
-        def listen(report: AnyReport) -> None:
-            nonlocal failed
-            if isinstance(report, Diagnosis):
-                failed |= report.category == "interrupted" or report.code == "not-kept"
-                self._lost += [report.title] if report.code == "file-changed" else []
-
-        for request in again:
-            if not self._exchange(self._engine, request, listen) or failed:
-                return request
-        return None
-
-    def _back(
-        self, undone: Undone | None, again: Sequence[AnyRequest], seconds: float, left_out: int, uncertain: bool
-    ) -> AnyReport:
-        """What is said of a session that is back."""
-        ran = sum(not isinstance(request, GoOn) for request in again)
-        first = f"the session is back in {seconds:.1f} s; {ran} of its inputs were run again"
-        if left_out:
-            first += f", and {left_out} left out that ended the engine"
-        doubts = ["what an interrupted or timed statement changed in place may differ"] if uncertain else []
-        doubts += self._lost
-        if self._trust and ran:
-            doubts.append("what they do outside was done again")
-        if undone is None:
-            return Notice(text="; ".join([first, *doubts]))
-        return msgspec.structs.replace(undone, text="; ".join([first, *doubts] if seconds >= 1 or left_out else doubts))
-
     def _obituary(self, request: AnyRequest | None) -> Diagnosis:
         engine = self._engine
         if not engine.settings:
             return _cannot_start(engine.last_words() or f"it {engine.reason}")
-        where = f"statement {self._begun} of this input" if self._begun > 1 else "this input"
+        where = f"statement {self._course.begun} of this input" if self._course.begun > 1 else "this input"
         notes = [f"that happened in {where}, which is not run again"] if request else []
         notes.append("a fresh engine takes its place, and your session is brought back")
         if words := engine.last_words():
             notes.append(f"its last words: {words}")
         return Diagnosis(code="engine-died", category="engine", title=f"the engine {engine.reason}", notes=tuple(notes))
 
-    def _exchange(self, engine: "child.Engine", request: AnyRequest, emit: Emit) -> bool:
+    def _exchange(self, engine: child.Engine, request: AnyRequest, emit: Emit, *, tell: Emit | None = None) -> bool:
         """Ask `engine`, and say whether it lived to answer."""
-        number, inbox, sent, presses = next(self._numbers), child.Inbox(), False, 0
-        aside = _is_aside(request) or isinstance(request, Keep)
-        if not aside:
-            self._begun = 1
+        self._course = Course()
+        return exchange(engine, next(self._numbers), request, emit, tell=tell, course=self._course)
 
-        def on_interrupt(_signum: int, _frame: FrameType | None) -> None:
-            nonlocal presses
-            presses += 1
-            if presses > 1:
-                engine.kill("was stopped by a second Ctrl-C while it had not answered the first")
-            elif sent:
-                engine.send(wire.Interrupt(number=number))
-            else:
-                inbox.post(None)
-
-        with engine.subscribed(number, inbox), sigint_to(on_interrupt):
-            while True:
-                match inbox.get():
-                    case wire.Hello() if not sent:
-                        if not aside:
-                            self._sent_at = time.monotonic()
-                        self._looking = number if isinstance(request, Outlook) else self._looking
-                        engine.send(wire.Ask(number=number, request=request))
-                        sent = True
-                        if presses:
-                            engine.send(wire.Interrupt(number=number))
-                    case wire.Answer(report=report):
-                        emit(report)
-                    case wire.Begun(statement=statement):
-                        self._begun = statement
-                    case wire.Done():
-                        self._looking = None if self._looking == number else self._looking
-                        return True
-                    case child.Ended():
-                        return False
-                    case None if not sent:
-                        title = "given up: torch was still starting, and nothing was run"
-                        emit(Diagnosis(code="interrupted", category="interrupted", title=title))
-                        return True
+    def _seconds(self) -> float:
+        return time.monotonic() - self._course.sent_at
 
 
 def _is_aside(request: AnyRequest) -> bool:

@@ -13,27 +13,37 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from tensorcli.report import AnyRequest, Configure, Draw, Evaluate, GoOn, Inspect, Keep, Load, Reset, Time, TimeIt
+from tensorcli.report import AnyRequest, Configure, Data, Draw, Evaluate, GoOn, Inspect, Keep, Load, Reset, Time, TimeIt
 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
 MAX_NBYTES = 1 << 28  # of such a file: the engine answers nothing while it writes it
 FILES = 2  # that stay of a session: the newest holds what is taken back
 FOLDERS = 3  # of earlier sessions that stay on disk
 
-_decode = msgspec.json.Decoder(AnyRequest)
+
+class Line(Data, frozen=True, kw_only=True):
+    """A request as it stands in a file, and whether it failed, where that is known."""
+
+    request: AnyRequest
+    failed: bool | None = None
+
+
+_decode = msgspec.json.Decoder(Line)
 
 
 @dataclass(frozen=True)
 class Entry:
     """A request that changed the session, how long it took, and which input it is of.
 
-    `doubtful` says that asking it again may give something else: nobody knows how much of it was done.
+    `doubtful` says that asking it again may give something else: nobody knows how much of it was done. `failed` is
+    whether it did, where that is known.
     """
 
     request: AnyRequest
     input: int
     seconds: float = 0.0
     doubtful: bool = False
+    failed: bool | None = None
 
 
 class Journal:
@@ -62,23 +72,26 @@ class Journal:
         self.input += 1
         return self.input
 
-    def answered(self, request: AnyRequest, *, seconds: float, statement: int | None = None) -> None:
+    def answered(
+        self, request: AnyRequest, *, seconds: float, statement: int | None = None, failed: bool = False
+    ) -> None:
         """Take down a request that has been answered in so many seconds, or was broken off in a statement of it."""
         again = effect(request)
         if again is None:
             return
         doubtful = statement is not None or isinstance(request, TimeIt | Inspect)
         if isinstance(again, Evaluate) and statement:
-            again = replace(again, until=statement - 1)
+            again, failed = replace(again, until=statement - 1), False
+        known = isinstance(request, Evaluate | Time | Configure)  # others fail of more than of what is asked again
         if isinstance(request, Reset | Load):  # little is left to keep; what is loaded may be gone by then
             seconds = max(seconds, AGAIN_SECONDS)
-        self._add(again, seconds, doubtful=doubtful)
+        self._add(again, seconds, doubtful=doubtful, failed=failed if known else None)
 
     def died(self, request: AnyRequest, statement: int, *, seconds: float) -> None:
         """Take down a request in a statement of which the engine died: what stands before it ran."""
         again = effect(request)
         if isinstance(again, Evaluate) and statement > 1:
-            self._add(replace(again, until=statement - 1), seconds)
+            self._add(replace(again, until=statement - 1), seconds, failed=False)
 
     @property
     def uncertain(self) -> bool:
@@ -117,9 +130,17 @@ class Journal:
             fresh = (GoOn(path=request.path), len(self._all))
             self._have([*self._files, fresh][-FILES:])
 
-    def again(self) -> Sequence[AnyRequest]:
+    def put_off(self) -> None:
+        """What `to_keep` gave came to nothing, for now."""
+        self._tried = 0
+
+    def to_ask(self) -> Sequence[Entry]:
         """What to ask a new engine, in this order."""
-        return [*([self._file] if self._file else []), *(entry.request for entry in self._all[self._covered :])]
+        return [*([Entry(self._file, 0)] if self._file else []), *self._all[self._covered :]]
+
+    def again(self) -> Sequence[AnyRequest]:
+        """The requests alone of what to ask."""
+        return [entry.request for entry in self.to_ask()]
 
     def drop(self, request: AnyRequest) -> None:
         """Forget a request that ends every engine; of a file that cannot be read, the file alone."""
@@ -160,8 +181,8 @@ class Journal:
             with suppress(OSError):
                 Path(file.path).unlink()
 
-    def _add(self, request: AnyRequest, seconds: float, *, doubtful: bool = False) -> None:
-        fresh = [Entry(request, self.input, seconds, doubtful)]
+    def _add(self, request: AnyRequest, seconds: float, *, doubtful: bool = False, failed: bool | None = None) -> None:
+        fresh = [Entry(request, self.input, seconds, doubtful, failed)]
         if self._start and not self._all:
             fresh.insert(0, Entry(self._start, 0))
         before = self._all[-1:]
@@ -189,7 +210,8 @@ class Journal:
             for line in written.splitlines():
                 self.input += not line
                 with suppress(msgspec.MsgspecError):
-                    self._all.append(Entry(_decode.decode(line), self.input))
+                    read = _decode.decode(line)
+                    self._all.append(Entry(read.request, self.input, failed=read.failed))
             if self._all and isinstance(self._all[0].request, Configure):
                 self._start = self._all[0].request
             if not written.endswith(b"\n"):  # else the next one would stand behind half a line
@@ -207,7 +229,9 @@ def _lines(entries: Sequence[Entry], *, skip: int = 0) -> bytes:
     """A line for each, an empty one before each input; the first `skip` of them stand there already."""
     before = [entries[0].input if entries else 0, *(entry.input for entry in entries)]
     return b"".join(
-        (b"\n" if entry.input != last else b"") + msgspec.json.encode(entry.request) + b"\n"
+        (b"\n" if entry.input != last else b"")
+        + msgspec.json.encode(Line(request=entry.request, failed=entry.failed))
+        + b"\n"
         for entry, last in list(zip(entries, before, strict=False))[skip:]
     )
 
@@ -254,8 +278,10 @@ def effect(request: AnyRequest) -> AnyRequest | None:
             return None
         case Evaluate() | Configure() | Reset() | Load():
             return request
-        case Time() | Draw() | TimeIt():
+        case Time() | Draw():
             return Evaluate(text=request.text)
+        case TimeIt():
+            return Evaluate(text=request.text, bind=False)
         case Inspect(dry_run=False):
-            return Evaluate(text=f"{request.setup}\n{request.text}" if request.setup else request.text)
+            return Evaluate(text=f"{request.setup}\n{request.text}" if request.setup else request.text, bind=False)
     return None

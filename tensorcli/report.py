@@ -34,7 +34,7 @@ class Evaluate(Request, frozen=True, kw_only=True):
     `echo` says which expressions answer with their value: "last" only the last statement's, as a notebook's cell
     does, "all" every one's, as if each had been typed by itself.
     `filename` and `first_line` say where the text stands in a file, for people to find it again. With `until` only so
-    many of its statements run.
+    many of its statements run; without `bind` the last one's value is no `_`.
     """
 
     text: str
@@ -44,6 +44,7 @@ class Evaluate(Request, frozen=True, kw_only=True):
     width: int = 80
     max_values: int = 1000
     until: int | None = None
+    bind: bool = True
 
 
 class Time(Request, frozen=True, kw_only=True):

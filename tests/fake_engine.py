@@ -35,6 +35,8 @@ class Session:
         self.names: dict[str, Any] = {"os": os, "sys": sys, "contextlib": contextlib, "Tensor": Tensor}
         self.seed = 0
         self.on_statement: Callable[[int], None] = lambda number: None
+        self.is_wanted: Callable[[], bool] = lambda: False
+        self.poisoned = False
 
     def settings(self) -> Settings:
         """What hello says."""
@@ -43,6 +45,9 @@ class Session:
     def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
         """Answer Evaluate, Outlook, Configure and Complete."""
         match request:
+            case Keep() if self.names.get("put_off"):
+                self.names["put_off"] -= 1
+                emit(Diagnosis(code="put-off", category="memory", title="not now"))
             case Keep(path=path):
                 kept = {name: value for name, value in self.names.items() if isinstance(value, int | str | list)}
                 Path(path).write_text(repr(kept))
@@ -57,6 +62,7 @@ class Session:
             case Evaluate(text=text) | Outlook(text=text):
                 self.names["say"] = lambda said: emit(Output(text=said))
                 self.names["emit"] = emit
+                self.names["session"] = self
                 self._evaluate(text, emit)
             case Configure(seed=seed):
                 self.seed = self.seed if seed is None else seed

@@ -12,7 +12,7 @@ import fake_engine
 import pytest
 
 from tensorcli import client as client_module
-from tensorcli import journal
+from tensorcli import exchange, journal, wire
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
 from tensorcli.report import (
@@ -26,6 +26,7 @@ from tensorcli.report import (
     Notice,
     Outlook,
     Output,
+    Progress,
     Settings,
     Value,
 )
@@ -48,7 +49,11 @@ def answers(client: Pipe | Here | Canned, text: str, *, on_output: Callable[[], 
             on_output()
 
     client.ask(Evaluate(text=text), emit)
-    return said
+    return without_progress(said)
+
+
+def without_progress(reports: list[AnyReport]) -> list[AnyReport]:
+    return [each for each in reports if not isinstance(each, Progress)]
 
 
 def brief(reports: list[AnyReport]) -> list[str]:
@@ -104,17 +109,40 @@ def test_ctrl_c_interrupts_the_evaluation_and_keeps_the_session(pipe: Pipe) -> N
     assert brief(answers(pipe, "x")) == ["3"]
 
 
-def test_a_second_ctrl_c_ends_an_engine_that_does_not_answer(pipe: Pipe) -> None:
-    stubborn = "say('on')\nwhile True:\n with contextlib.suppress(KeyboardInterrupt):\n  while True: pass"
+def for_ever(call: str) -> str:
+    """An input that says so and keeps on with this, wherever the first Ctrl-C meets it."""
+    return f"with contextlib.suppress(KeyboardInterrupt):\n say('on')\n {call}\n{call}"
 
+
+# The first is one call of C's, and no other thread of the engine's has a turn.
+@pytest.mark.parametrize("text", [for_ever("sum(range(10**15))"), for_ever("while True: pass")])
+def test_a_second_ctrl_c_ends_an_engine_that_does_not_answer(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(exchange, "PATIENCE_SECONDS", 0.1)
+    said: list[AnyReport] = []
+
+    def emit(report: AnyReport) -> None:
+        said.append(report)
+        if isinstance(report, Output | Notice):
+            press_ctrl_c()
+
+    pipe.ask(Evaluate(text=text), emit)
+    assert brief(said) == ["on", exchange.STUCK, "engine-died"]
+    assert isinstance(said[2], Diagnosis)
+    assert said[2].title == "the engine was stopped by a second Ctrl-C while it had not answered the first"
+    assert brief(answers(pipe, "1")) == ["1"]
+
+
+def test_two_presses_at_once_interrupt_and_keep_the_engine(pipe: Pipe) -> None:
     def press_twice() -> None:
         press_ctrl_c()
         press_ctrl_c()
 
-    said = answers(pipe, stubborn, on_output=press_twice)
-    assert brief(said) == ["on", "engine-died"]
-    assert isinstance(said[1], Diagnosis)
-    assert said[1].title == "the engine was stopped by a second Ctrl-C while it had not answered the first"
+    process = pipe._engine._process
+    said = answers(pipe, "say('on')\nwhile True: pass", on_output=press_twice)
+    assert brief(said) == ["on", "interrupted"]
+    assert pipe._engine._process is process
     assert brief(answers(pipe, "1")) == ["1"]
 
 
@@ -176,6 +204,77 @@ def test_what_was_assigned_is_there_again(pipe: Pipe) -> None:
     assert brief(answers(pipe, "x"))[-1] == "[1, 2]"
 
 
+def test_an_engine_ended_from_outside_while_it_brings_the_session_back_costs_nothing(
+    pipe: Pipe, tmp_path: Path
+) -> None:
+    answers(pipe, "x = 1")
+    killed(pipe)
+    said: list[AnyReport] = []
+
+    def end_once(report: AnyReport) -> None:
+        said.append(report)
+        if isinstance(report, Progress) and len(said) == 2:
+            while not pipe._engine.settings:
+                pass
+            killed(pipe)
+
+    pipe.ask(Evaluate(text="x"), end_once)
+    back, value = without_progress(said)[1:]
+    assert isinstance(back, Notice)
+    assert back.text.endswith("; 1 of its inputs were run again")
+    assert brief([value]) == ["1"]
+
+
+def test_it_says_how_far_the_session_is_back(pipe: Pipe) -> None:
+    for text in ("x = 1", "y = 2"):
+        answers(pipe, text)
+    killed(pipe)
+    said: list[AnyReport] = []
+    pipe.ask(Evaluate(text="x + y"), said.append)
+    label = "bringing the session back"
+    assert [(each.done, each.total, each.label) for each in said if isinstance(each, Progress)] == [
+        (0, 2, f"{label}: starting torch"),
+        (1, 2, f"{label}: 2 of 2 inputs"),
+    ]
+
+
+def test_what_ends_otherwise_than_before_is_said(pipe: Pipe, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    answers(pipe, f"p = {str(made)!r}")
+    answers(pipe, "open(p, 'x').close()")
+    killed(pipe)
+    _, back, _value = answers(pipe, "1")
+    assert isinstance(back, Notice)
+    assert "; 2 of its inputs were run again; open(p, 'x').close() now fails: FileExistsError: " in back.text
+    made.unlink()
+    answers(pipe, "os.mkdir(p + '/x')")
+    made.mkdir()
+    killed(pipe)
+    _, back, _value = answers(pipe, "1")
+    assert isinstance(back, Notice)
+    assert back.text.endswith(", and 1 more input ended otherwise")
+
+
+def test_a_request_that_cannot_be_read_is_answered(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(pipe, "x = 1")
+    monkeypatch.setattr(wire, "encode", lambda message: b'{"message":"ask","number":%d}\n' % message.number)
+    (problem,) = answers(pipe, "x")
+    monkeypatch.undo()
+    assert isinstance(problem, Diagnosis)
+    assert problem.title.endswith("cannot read this request: Object missing required field `request`")
+    assert brief(answers(pipe, "x")) == ["1"]
+
+
+def test_an_engine_whose_cuda_is_of_no_use_ends_and_the_session_goes_on(pipe: Pipe) -> None:
+    answers(pipe, "x = 1")
+    said = answers(pipe, "say('asserted')\nsession.poisoned = True")
+    assert brief(said)[:-1] == ["asserted", "None", "engine-died"]
+    assert isinstance(said[2], Diagnosis)
+    assert said[2].title == "the engine had to end: after that error CUDA computes nothing more in the same process"
+    assert isinstance(said[3], Notice)
+    assert brief(answers(pipe, "x")) == ["1"]
+
+
 def test_what_ended_the_engine_is_not_run_again_nor_what_ends_it_then(pipe: Pipe, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     answers(pipe, "x = 1")
@@ -203,6 +302,15 @@ def test_a_session_that_is_long_to_run_again_is_kept_in_a_file(pipe: Pipe, monke
     assert isinstance(said[-1], Notice)
     assert said[-1].text.endswith("; 1 of its inputs were run again")
     assert brief(answers(pipe, "x")) == ["[1, 2]"]
+
+
+def test_what_is_asked_while_the_session_is_kept_puts_that_off(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(client_module, "IDLE_SECONDS", 0.0)
+    answers(pipe, "x = [1]; put_off = 2")
+    while not pipe._journal._file:  # the third time
+        pass
+    assert brief(answers(pipe, "put_off")) == ["0"]
 
 
 def test_an_interrupted_input_leaves_a_doubt_until_the_session_is_kept(

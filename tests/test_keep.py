@@ -95,6 +95,20 @@ def test_what_has_no_place_in_a_file_is_said_and_writes_none(tmp_path, text, why
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_request_that_waits_goes_before(tmp_path):
+    session = Session(seed=1)
+    asked(session, report.Evaluate(text="x = torch.zeros(1000)"))
+    before = kept(session, tmp_path / "s")
+    written = (tmp_path / "s").read_bytes()
+    asked(session, report.Evaluate(text="x.add_(1)"))
+    session.is_wanted = lambda: True
+    answer = kept(session, tmp_path / "s")
+    assert isinstance(before, report.Notice)
+    assert (answer.code, answer.category) == ("put-off", "memory")
+    assert (tmp_path / "s").read_bytes() == written
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
 def test_a_file_that_cannot_be_read_leaves_an_empty_session(tmp_path):
     session = Session(seed=1)
     (answer,) = asked(session, report.GoOn(path=str(tmp_path / "none")))

@@ -3,11 +3,11 @@
 import os
 
 import pytest
-from test_client import killed
+from test_client import killed, without_progress
 
 from tensorcli import journal
 from tensorcli.client import Pipe
-from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, ListNames, Names, Notice, TimeIt
+from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, ListNames, Names, Notice, Progress, TimeIt
 
 INPUTS = (
     "import os, signal",
@@ -29,7 +29,7 @@ def asked(client: Pipe, *texts: str) -> list[AnyReport]:
     said: list[AnyReport] = []
     for text in texts:
         client.ask(Evaluate(text=text, max_values=10_000), said.append)
-    return said
+    return without_progress(said)
 
 
 def seen(client: Pipe) -> str:
@@ -93,13 +93,52 @@ def test_what_stands_before_the_statement_that_ends_it_is_there(
 def test_while_it_is_brought_back_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[str]], tmp_path) -> None:
     asked(pipe, *INPUTS)
     flag = tmp_path / "flag"
-    # It is well the first time, and ends the engine that runs it again, once.
+    # It is well the first time, and ends whoever runs it again.
     asked(pipe, f"os.path.exists({str(flag)!r}) and os.kill(os.getpid(), 9); open({str(flag)!r}, 'w').close()")
     killed(pipe)
     said = asked(pipe, "1")
     assert isinstance(said[1], Notice)
     assert "1 left out that ended the engine" in said[1].text
     assert seen(pipe) == expected[0]
+
+
+def test_an_engine_killed_while_it_brings_the_session_back_costs_no_input(
+    pipe: Pipe, expected: tuple[str, list[str]]
+) -> None:
+    asked(pipe, *INPUTS)
+    killed(pipe)
+    to_kill = iter([2, 5, 7])  # engines: each while it runs another input again
+
+    def kill(report: AnyReport) -> None:
+        if isinstance(report, Progress) and report.done == at[0]:
+            killed(pipe)
+            at[0] = next(to_kill, -1)
+
+    at = [next(to_kill)]
+    pipe.ask(ListNames(), kill)
+    assert at == [-1]
+    assert (seen(pipe), names(pipe)) == expected
+
+
+def test_killed_while_its_file_is_read_nothing_is_lost(pipe: Pipe) -> None:
+    asked(pipe, "x = torch.zeros(3)")
+    pipe.ask(TimeIt(text="x.add_(1)", min_seconds=0.001), lambda _: None)
+    while pipe._journal.uncertain:  # behind the user's back
+        pass
+    before = getattr(asked(pipe, "str(x.tolist())")[0], "text", None)
+    killed(pipe)
+    left = [1]
+
+    def kill(report: AnyReport) -> None:
+        if isinstance(report, Progress) and left:
+            left.pop()
+            while not pipe._engine.settings:
+                pass
+            killed(pipe)
+
+    pipe.ask(ListNames(), kill)
+    assert not left
+    assert getattr(asked(pipe, "str(x.tolist())")[0], "text", None) == before
 
 
 def test_after_timing_the_session_is_kept_in_a_file(pipe: Pipe) -> None:

@@ -47,6 +47,19 @@ class Known:
     advises: bool = True  # whether edits are tried
 
 
+# What CUDA says of errors after which every later call fails, until the process ends.
+_POISON = re.compile(
+    r"CUDA error: (device-side assert triggered|an illegal memory access|unspecified launch failure|misaligned address"
+    r"|hardware stack error|an illegal instruction|operation not supported on global|invalid program counter"
+    r"|the launch timed out|uncorrectable ECC error|unknown error)"
+)
+
+
+def poisons(error: BaseException) -> bool:
+    """Whether CUDA computes nothing more in this process after an error."""
+    return isinstance(error, RuntimeError) and bool(_POISON.search(_message(error)))
+
+
 def of_problem(problem: Problem, known: Known, *, filename: str | None, first_line: int) -> report.Diagnosis:
     """The diagnosis of text that cannot or may not run, with repaired texts that did run, apart from the session."""
     line = first_line + problem.line - 1

@@ -6,6 +6,7 @@ import marshal
 import os
 import pickle
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,10 +25,15 @@ class NotKept(Exception):
     """Why a session has no place in a file, in a few words."""
 
 
-def save(session: "Session", path: Path, *, max_nbytes: int) -> int:
+class PutOff(Exception):
+    """There is something to answer first."""
+
+
+def save(session: "Session", path: Path, *, max_nbytes: int, give_up: Callable[[], bool] = lambda: False) -> int:
     """Write a session to a file, which is there whole or not at all; its bytes.
 
-    Raises NotKept: for autograd's graphs, hooks and generators, for what is too large, and for an OSError.
+    Raises NotKept: for autograd's graphs, hooks and generators, for what is too large, and for an OSError. Raises
+    PutOff soon after `give_up` says so.
     """
     names = {name: value for name, value in session.names.items() if session.start.get(name, session) is not value}
     grads: list[tuple[torch.Tensor, torch.Tensor]] = []  # which pickle leaves out: found while it takes the names
@@ -44,23 +50,48 @@ def save(session: "Session", path: Path, *, max_nbytes: int) -> int:
             "held": session.held,
             "sources": session.sources,
         }
-        written = io.BytesIO()
-        torch.save(state, written, pickle_module=_pickling(session.start, grads))
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(written.getbuffer())
+        with _File(fresh, give_up) as file:
+            torch.save(state, file, pickle_module=_pickling(session.start, grads, give_up))
+        if file.given_up:
+            raise PutOff
         os.replace(fresh, path)
+    except PutOff:
+        raise
     except (apart.NoCopy, NotKept) as error:
         raise NotKept(str(error)) from None
     except Exception as error:  # pickle raises whatever a value's own methods do
         raise NotKept(f"{type(error).__name__}: {error}".split("\n")[0][:200]) from None
-    return written.getbuffer().nbytes
+    finally:
+        path.with_suffix(".new").unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+class _File(io.FileIO):
+    """A file to write that may be given up between two pieces: then it takes the rest and writes nothing.
+
+    An exception in the middle of torch's own writing would leave a file that is half closed.
+    """
+
+    PIECE = 1 << 23
+
+    def __init__(self, path: Path, give_up: Callable[[], bool]) -> None:
+        super().__init__(path, "w")
+        self.given_up, self._give_up = False, give_up
+
+    def write(self, data: Any, /) -> int:
+        left = memoryview(data).cast("B")
+        while left and not self.given_up:
+            self.given_up = self._give_up()
+            left = left[super().write(left[: self.PIECE]) :]
+        return memoryview(data).nbytes
 
 
 def load(session: "Session", path: Path) -> None:
     """Make a session what it was when it was saved. Raises NotKept where the file cannot be read."""
     _World.names, _World.start = session.names, session.start
     try:
-        state = torch.load(path, weights_only=False, pickle_module=_pickling(session.start, []))
+        state = torch.load(path, weights_only=False, pickle_module=_pickling(session.start, [], lambda: False))
     except Exception as error:
         raise NotKept(f"{type(error).__name__}: {error}".split("\n")[0][:200]) from None
     finally:
@@ -116,12 +147,19 @@ class _World:
     start: ClassVar[dict[str, Any]] = {}
 
 
-def _pickling(start: dict[str, Any], grads: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
-    """A module like pickle for a session that began with these names; `grads` takes the gradients that it comes by."""
+def _pickling(
+    start: dict[str, Any], grads: list[tuple[torch.Tensor, torch.Tensor]], give_up: Callable[[], bool]
+) -> Any:
+    """A module like pickle for a session that began with these names; `grads` takes the gradients that it comes by.
+
+    Raises PutOff as soon as `give_up` says so.
+    """
     own = {id(value): name for name, value in start.items() if not isinstance(value, str)}
 
     class Pickler(pickle.Pickler):
         def reducer_override(self, value: Any) -> Any:
+            if give_up():
+                raise PutOff
             if id(value) in own:
                 return _started, (own[id(value)],)
             if isinstance(value, types.FunctionType) and value.__module__ in OWN:

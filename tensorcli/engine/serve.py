@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from tensorcli import wire
+from tensorcli import __version__, wire
+from tensorcli.child import POISONED
 from tensorcli.engine import interrupts
 from tensorcli.report import AnyReport, Diagnosis, Outlook
 
@@ -22,7 +24,15 @@ IDLE_SECONDS = 1.0  # without a request: then there is time for what is not need
 PROMPT_SECONDS = 0.0002  # that a statement waits for what is loaded behind its back
 CANNOT_START = 3  # the exit code; the reason is the last line on stderr
 
-_Waiting = SimpleQueue[wire.Ask | None]  # None: all is loaded now
+
+class _Unreadable(msgspec.Struct):
+    """A request of which only the number can be read, as of another version's, and what is wrong with it."""
+
+    number: int
+    problem: str = ""
+
+
+_Waiting = SimpleQueue[wire.Ask | _Unreadable | None]  # None: all is loaded now
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,10 +59,13 @@ def serve(*, seed: int, **options: Any) -> None:
     send(wire.Hello(settings=session.settings()))
     _warm_up()
     threading.Thread(target=_warm_up_more, args=(waiting,), daemon=True).start()
+    session.is_wanted = lambda: not waiting.empty()
     for ask in _to_answer(waiting, send):
         session.on_statement = _beginner(ask.number, send)
         with interrupts.answering(ask.number):
             session.ask(ask.request, _emitter(ask.number, send))
+        if session.poisoned:  # without a word that it is done: the client brings the session back without it
+            os._exit(POISONED)
         send(wire.Done(number=ask.number))
 
 
@@ -69,12 +82,21 @@ def _to_answer(waiting: _Waiting, send: Callable[[wire.Message], None]) -> Itera
         match ask:
             case None:
                 pass
+            case _Unreadable():
+                _refuse(ask, send)
             case wire.Ask(request=Outlook()) if not waiting.empty():
                 send(wire.Done(number=ask.number))
             case wire.Ask(request=Outlook()) if not warm:
                 held = ask
             case _:
                 yield ask
+
+
+def _refuse(ask: _Unreadable, send: Callable[[wire.Message], None]) -> None:
+    title = f"the engine, tensorcli {__version__}, cannot read this request: {ask.problem}"
+    problem = Diagnosis(code="unreadable", category="engine", title=title)
+    send(wire.Answer(number=ask.number, report=problem))
+    send(wire.Done(number=ask.number))
 
 
 def _take_the_wire() -> tuple[BinaryIO, BinaryIO]:
@@ -94,7 +116,9 @@ def _read(requests: BinaryIO, waiting: _Waiting) -> None:
     for line in requests:
         try:
             message = wire.to_engine(line)
-        except msgspec.MsgspecError:
+        except msgspec.MsgspecError as error:
+            with suppress(msgspec.MsgspecError):  # what has no number nobody waits for
+                waiting.put(_Unreadable(msgspec.json.decode(line, type=_Unreadable).number, str(error)))
             continue
         match message:
             case wire.Ask():

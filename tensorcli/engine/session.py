@@ -76,6 +76,8 @@ class Session:
         self.sources: dict[str, Statement] = {}
         self.watch = Watch()
         self.on_statement: Callable[[int], None] = lambda number: None  # called before all of an input but the first
+        self.is_wanted: Callable[[], bool] = lambda: False  # whether another request waits
+        self.poisoned = False  # whether CUDA computes nothing more in this process
         self.start: dict[str, Any] = {}
         self.held: dict[int, int] = {}
         self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
@@ -321,6 +323,7 @@ class Session:
         random_state: torch.Tensor,
     ) -> report.Diagnosis:
         """The diagnosis of what a statement raised."""
+        self.poisoned |= failure.poisons(error)
         return failure.of_error(
             error,
             statement,
@@ -551,7 +554,10 @@ class Session:
         from tensorcli.engine import keep
 
         try:
-            nbytes = keep.save(self, Path(request.path), max_nbytes=request.max_nbytes)
+            path = Path(request.path)
+            nbytes = keep.save(self, path, max_nbytes=request.max_nbytes, give_up=lambda: self.is_wanted())
+        except keep.PutOff:
+            return emit(report.Diagnosis(code="put-off", category="memory", title="there is something to answer first"))
         except keep.NotKept as error:
             return emit(report.Diagnosis(code="not-kept", category="memory", title=f"the session is not kept: {error}"))
         emit(report.Notice(text=f"{nbytes:,} bytes are kept"))

@@ -9,7 +9,7 @@ from tensorcli.config import Preferences
 from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Undone
+from tensorcli.report import AnyReport, Configure, Diagnosis, Undone
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -56,8 +56,7 @@ class Answers:
         self.suggested = ()
 
         def show(report: AnyReport) -> None:
-            if not isinstance(report, Progress):
-                waiting.clear()
+            waiting.clear()
             if report.seconds is not None:
                 self.seconds = report.seconds
             if isinstance(report, Diagnosis):
