@@ -122,6 +122,34 @@ Pretend = Annotated[
 ]
 Warn = Annotated[bool, typer.Option("--warn/--no-warn", help="Tell of mistakes that raise nothing.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
+
+
+def _max_memory(text: Any) -> int:
+    """How --max-memory is read."""
+    from tensorcli import units
+
+    try:
+        nbytes = text if isinstance(text, int) else units.read_nbytes(text)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem)) from None
+    if nbytes < LEAST_MEMORY:
+        least = units.nbytes(LEAST_MEMORY)
+        raise typer.BadParameter(f"{text!s:.40} is too little for torch itself: write {least} or more")
+    return nbytes
+
+
+LEAST_MEMORY = 1 << 29
+
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        help="The most memory to use, such as 8 GiB.",
+        show_default="what is free",
+        parser=_max_memory,
+        metavar="AMOUNT",
+    ),
+]
 MaxValues = Annotated[
     int, typer.Option("--max-values", help="Most elements whose values --json prints.", **_number(int, "1000", least=0))
 ]
@@ -153,6 +181,7 @@ def repl(
     trust: Trust = False,
     pretend: Pretend = None,
     warn: Warn = True,
+    max_memory: MaxMemory = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last session, as it was left.")] = False,
     json: Json = False,
     no_color: NoColor = False,
@@ -170,7 +199,7 @@ def repl(
 
         options: dict[str, Any] = {"device": device, "dtype": dtype.value, "trust": trust, "warn": warn}
         journal = last or _new_session(seed=chosen, device=device, dtype=dtype.value, warn=warn)
-        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, journal=journal)
+        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, max_memory=max_memory, journal=journal)
 
     def screen() -> "Screen":
         return _screen(json=json, no_color=no_color, width=width)
@@ -181,7 +210,8 @@ def repl(
     if sys.stdin is not None and sys.stdin.isatty():
         sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
     shown = screen()
-    here = _here(shown, seed=chosen, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
+    options: dict[str, Any] = {"trust": trust, "pretend": pretend, "warn": warn, "max_memory": max_memory}
+    here = _here(shown, seed=chosen, device=device, dtype=dtype, **options)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
@@ -240,6 +270,7 @@ def inspect(
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
+    max_memory: MaxMemory = None,
     pretend: Pretend = None,
     warn: Warn = False,
     json: Json = False,
@@ -262,7 +293,9 @@ def inspect(
         raise typer.Exit(2)
     _must_be_writable(plot_to, svg, html)
     screen = _screen(json=json, no_color=no_color, width=width, svg=svg, html=html)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
+    engine = _here(
+        screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn, max_memory=max_memory
+    )
     size = figure.PIXELS if plot_to else screen.width
 
     def show(answer: "AnyReport") -> None:
@@ -300,6 +333,7 @@ def run(
     device: Device = "cpu",
     dtype: DefaultDtype = Dtype.float32,
     trust: Trust = False,
+    max_memory: MaxMemory = None,
     pretend: Pretend = None,
     warn: Warn = False,
     max_values: MaxValues = 1000,
@@ -316,7 +350,9 @@ def run(
     if not isinstance(cells, list):
         screen.show(cells)
         raise typer.Exit(2)
-    engine = _here(screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn)
+    engine = _here(
+        screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn, max_memory=max_memory
+    )
     _leave(lambda: play(cells, engine, screen, keep_going=keep_going, max_values=max_values))
 
 
@@ -362,6 +398,7 @@ def bench(
     ] = None,
     seed: Seed = None,
     trust: Trust = False,
+    max_memory: MaxMemory = None,
     no_color: NoColor = False,
     width: Width = None,
 ) -> None:
@@ -435,7 +472,8 @@ def bench(
                 screen.show(problem)
             _write_bench(answer, saved, screen)
 
-    _answer(_here(screen, seed=seed, trust=trust), request, screen, show=show, finish=finish)
+    engine = _here(screen, seed=seed, trust=trust, max_memory=max_memory)
+    _answer(engine, request, screen, show=show, finish=finish)
 
 
 def _share(text: str) -> float:
@@ -538,11 +576,13 @@ def _here(
     trust: bool = False,
     pretend: Pretended | None = None,
     warn: bool = False,
+    max_memory: int | None = None,
 ) -> "Client":
     """An engine in this process. Where its device is not there, says so and leaves: nothing runs on another instead."""
     from tensorcli.client import Here
 
-    engine = Here(seed=_seed(seed), dtype=dtype.value, trust=trust, pretend=pretend and pretend.value, warn=warn)
+    options: dict[str, Any] = {"trust": trust, "warn": warn, "max_memory": max_memory}
+    engine = Here(seed=_seed(seed), dtype=dtype.value, pretend=pretend and pretend.value, **options)
     if device != "cpu":
         from tensorcli.report import Configure, Diagnosis
 

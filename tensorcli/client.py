@@ -107,9 +107,11 @@ class Here:
         trust: bool = False,
         pretend: str | None = None,
         warn: bool = False,
+        max_memory: int | None = None,
     ) -> None:
         self._options: dict[str, Any] = {
-            "seed": seed, "device": device, "dtype": dtype, "trust": trust, "pretend": pretend, "warn": warn
+            "seed": seed, "device": device, "dtype": dtype, "trust": trust, "pretend": pretend, "warn": warn,
+            "max_memory": max_memory,
         }  # fmt: skip
         self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._session: Session | None = None
@@ -173,6 +175,7 @@ class Pipe:
         trust: bool = False,
         pretend: str | None = None,
         warn: bool = False,
+        max_memory: int | None = None,
         command: list[str] | None = None,
         on_hello: OnHello | None = None,
         journal: "Journal | None" = None,
@@ -180,7 +183,7 @@ class Pipe:
         from tensorcli.journal import Journal  # whose lock takes a while to import, and only a Pipe has one
 
         self._command = command or engine_command(
-            seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn
+            seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn, max_memory=max_memory
         )
         self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._numbers = itertools.count(1)
@@ -375,12 +378,20 @@ def _is_aside(request: AnyRequest) -> bool:
 
 
 def engine_command(
-    *, seed: int, device: str, dtype: str, trust: bool, pretend: str | None = None, warn: bool = False
+    *,
+    seed: int,
+    device: str,
+    dtype: str,
+    trust: bool,
+    pretend: str | None = None,
+    warn: bool = False,
+    max_memory: int | None = None,
 ) -> list[str]:
     """The command line of this Python's own engine. -P: a torch.py in the current directory is not torch."""
     command = [sys.executable, "-P", "-m", "tensorcli.engine.serve", "--seed", str(seed), "--device", device]
     command += ["--dtype", dtype, *(["--trust"] if trust else []), *(["--warn"] if warn else [])]
-    return [*command, "--pretend", pretend] if pretend else command
+    command += ["--pretend", pretend] if pretend else []
+    return [*command, "--max-memory", str(max_memory)] if max_memory else command
 
 
 def _as_typed(request: AnyRequest) -> str:

@@ -34,7 +34,8 @@ class Evaluate(Request, frozen=True, kw_only=True):
     `echo` says which expressions answer with their value: "last" only the last statement's, as a notebook's cell
     does, "all" every one's, as if each had been typed by itself.
     `filename` and `first_line` say where the text stands in a file, for people to find it again. With `until` only so
-    many of its statements run; without `bind` the last one's value is no `_`.
+    many of its statements run; without `bind` the last one's value is no `_`. `silent` is for who runs it again: results
+    go unsaid and failures unexplained.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Evaluate(Request, frozen=True, kw_only=True):
     max_values: int = 1000
     until: int | None = None
     bind: bool = True
+    silent: bool = False
 
 
 class Time(Request, frozen=True, kw_only=True):
@@ -782,11 +784,19 @@ class Devices(Report, frozen=True, kw_only=True):
 
 
 class Names(Report, frozen=True, kw_only=True):
-    """The session's variables, of these `types` where any were named; if `brief`, only their names are of interest."""
+    """The session's variables, of these `types` where any were named; if `brief`, only their names are of interest.
+
+    All of them hold `nbytes`, in so many `storages`: what several share is counted once. `results_nbytes` more are
+    held by earlier results alone (`Out`), and `process_nbytes` are all that the engine has on the host.
+    """
 
     items: tuple[Tensor | Value, ...]
     types: tuple[str, ...] = ()
     brief: bool = False
+    nbytes: int | None = None
+    storages: int | None = None
+    results_nbytes: int = 0
+    process_nbytes: int | None = None
 
 
 class Loaded(Report, frozen=True, kw_only=True):

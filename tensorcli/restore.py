@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tensorcli import child, units
 from tensorcli.exchange import Course, Emit, exchange
 from tensorcli.journal import Entry, Journal
-from tensorcli.report import AnyReport, AnyRequest, Diagnosis, GoOn, Notice, Progress, Undone
+from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, GoOn, Notice, Progress, Undone
 
 MOST_LEFT_OUT = 3  # inputs that end every engine
 INTERRUPTED = "bringing the session back was interrupted: the next input tries it again, %reset begins anew"
@@ -79,7 +79,8 @@ class Restoring:
                     problems.append(report)
 
             request = entry.request
-            lived = exchange(self.engine, next(self.numbers), request, listen, tell=self.emit, course=Course())
+            asked = replace(request, silent=True) if isinstance(request, Evaluate) else request
+            lived = exchange(self.engine, next(self.numbers), asked, listen, tell=self.emit, course=Course())
             if self.engine.killed or any(each.category == "interrupted" for each in problems):
                 return _Lost(request, "interrupted")
             if not lived:

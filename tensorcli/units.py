@@ -1,6 +1,7 @@
 """Numbers as people read them: memory, times, counts, shapes, sizes."""
 
 import math
+import re
 from collections.abc import Sequence
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -12,6 +13,21 @@ def nbytes(count: float) -> str:
     """Bytes, to two or three digits: "48 B", "2.5 KiB", "64 MiB", "37.3 GiB"."""
     value, unit = _scaled(count, 1024, _BINARY)
     return f"{_short(value).removesuffix('.0')} {unit}"
+
+
+_WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b)?\s*", re.IGNORECASE)
+
+
+def read_nbytes(text: str) -> int:
+    """Bytes as people write them: "8 GiB", "8G" and "8gib" are 2**33, "8 GB" is 8 * 10**9, "500" is 500.
+
+    Raises ValueError.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if not found or (not found[2] and (found[3] or "").lower() == "ib"):
+        raise ValueError(f"{text!s:.40} is no amount of memory: write 8 GiB, 500M or 8000000000")
+    step = 1000 if (found[3] or "").lower() == "b" else 1024
+    return int(float(found[1]) * step ** "bkmgt".index((found[2] or "b").lower()))
 
 
 def count(number: float, unit: str = "") -> str:

@@ -420,6 +420,9 @@ SAMPLES: dict[str, r.AnyReport] = {
     "devices no cuda": r.Devices(devices=DEVICES.devices[:1], default="cpu", no_cuda=NO_CUDA),
     "devices nasty": r.Devices(devices=(r.Device(device=NASTY, name=NASTY, driver=NASTY),), default="", no_cuda=NASTY),
     "names": r.Names(items=(*NAMED_TENSORS, *NAMED_VALUES)),
+    "names in all": r.Names(
+        items=NAMED_TENSORS, nbytes=65 << 20, storages=2, results_nbytes=1 << 20, process_nbytes=1 << 30
+    ),
     "names empty": r.Names(items=()),
     "names brief": r.Names(items=(*NAMED_TENSORS, *NAMED_VALUES), brief=True),
     "names brief nasty": r.Names(items=(r.Value(name=NASTY), r.Value(name=LONG)), brief=True),

@@ -187,7 +187,7 @@ def test_names_are_a_table_whose_least_important_columns_go_first() -> None:
         " y     float32                [64, 4096]    cpu      1 MiB  shares with x",
         " n     int                                                  = 5",
         " a     numpy.ndarray float64  [3]                     24 B",
-        " 5 names, 64 MiB",
+        " 5 variables, 64 MiB",
     ]
     assert lines(names, width=40)[:3] == [
         " name  type                 shape",
@@ -197,11 +197,19 @@ def test_names_are_a_table_whose_least_important_columns_go_first() -> None:
     assert drawn(r.Names(items=())) == "no names yet"
 
 
+def test_what_all_names_hold_is_said_below_them() -> None:
+    names = r.Names(items=NAMED_TENSORS, nbytes=3 << 29, storages=2, results_nbytes=1 << 20, process_nbytes=1 << 31)
+    total = " 3 variables, 1.5 GiB in 2 storages"
+    assert lines(names)[-1] == f"{total}, 1 MiB more in Out; the process holds 2 GiB"
+    assert lines(names, width=60)[-1] == f"{total}; the process holds 2 GiB"
+    assert lines(names, width=40)[-1] == total
+
+
 def test_shared_memory_is_counted_once() -> None:
     whole = r.Tensor(name="x", shape=(1024,), nbytes=4096, storage_nbytes=4096, shares_memory_with=("y", "z"))
     half = msgspec.structs.replace(whole, name="y", nbytes=2048, shares_memory_with=("x", "z"))
     array = r.Value(name="z", type="numpy.ndarray", shape=(9,), nbytes=36, shares_memory_with=("x", "y"))
-    assert lines(r.Names(items=(half, whole, array)))[-1] == " 3 names, 4 KiB"
+    assert lines(r.Names(items=(half, whole, array)))[-1] == " 3 variables, 4 KiB"
 
 
 # Diagnoses.

@@ -609,26 +609,6 @@ def test_workload_modules_are_found_by_being_there(monkeypatch, tmp_path):
     assert "nothing" in table()
 
 
-@pytest.mark.parametrize(
-    ("limit", "used", "stat", "left"),
-    [
-        ("1000", "700", "anon 500\ninactive_file 150\nfile 200\n", 450),
-        ("1000", "1200", "inactive_file 0\n", 0),
-        ("max", "700", "inactive_file 150\n", None),
-    ],
-)
-def test_what_a_control_group_allows_counts_droppable_files_as_free(monkeypatch, tmp_path, limit, used, stat, left):
-    for name, text in {"memory.max": limit, "memory.current": used, "memory.stat": stat}.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(environment, "_GROUPS", ((str(tmp_path), *environment._GROUPS[0][1:]),))
-    assert environment._group_nbytes() == left
-
-
-def test_no_control_group_sets_no_bound(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "_GROUPS", ((str(tmp_path), *environment._GROUPS[0][1:]),))
-    assert environment._group_nbytes() is None
-
-
 def test_what_torch_keeps_for_its_next_tensors_is_free_on_a_gpu(monkeypatch):
     answers = {"mem_get_info": (1000, 8000), "memory_reserved": 600, "memory_allocated": 250}
     for name, answer in answers.items():

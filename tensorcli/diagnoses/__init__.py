@@ -54,6 +54,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What is known of the memory that ran out: what is free, of how much, and the variables that hold most of it."""
+
+    free_nbytes: int | None = None
+    most_nbytes: int | None = None  # as the user set it
+    holders: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Failure:
     """What is known of a failure: the exception, the failing expression in its statement, and the names in reach."""
 
@@ -72,7 +81,7 @@ class Failure:
     call_of: Callable[[Statement, ast.AST], Call | None] = lambda *_: None  # the operation at another node
     place: Callable[[str], Any] = lambda _: None  # a namespace by its dotted name
     history: Callable[[], Iterable[Statement]] = tuple  # the statements before this one, read anew
-    free_nbytes: int | None = None  # of memory, where it ran out
+    memory: Memory = Memory()  # where it ran out
 
 
 @dataclass(frozen=True)

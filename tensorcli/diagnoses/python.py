@@ -39,14 +39,29 @@ def out_of_memory(failure: Failure) -> Finding | None:
     if asked and asked >= 2**63:
         return Finding("this needs more memory than any machine can have", tuple(_smaller_ways(failure, asked)))
     amount = units.nbytes(asked) if asked else ""
-    where = "the GPU" if "CUDA" in failure.message else "memory"
-    if failure.free_nbytes is not None and amount and (asked or 0) > failure.free_nbytes:
-        title = f"{amount} were asked for, and {units.nbytes(failure.free_nbytes)} of {where} are free"
-    elif where == "the GPU":
-        title = f"the GPU has too little free memory for {amount or 'this'}"
+    free, most = failure.memory.free_nbytes, failure.memory.most_nbytes
+    on_gpu = "CUDA" in failure.message
+    if free is None:
+        where = "the GPU has too little free memory for" if on_gpu else "there is too little free memory for"
+        return Finding(f"{where} {amount or 'this'}", tuple(_smaller_ways(failure, asked)))
+    where = f"left of the {units.nbytes(most)} of --max-memory" if most else "free"
+    have = f"{units.nbytes(free)} of {'the GPU' if on_gpu else 'memory'} are {where}"
+    if most:
+        have = f"{units.nbytes(free)} are {where}"
+    if asked and asked > free:
+        title = f"{amount} were asked for, and {have}"
     else:
-        title = f"{f'{amount} were asked for, and that is' if amount else 'this needs'} more memory than is free"
-    return Finding(title, tuple(_smaller_ways(failure, asked)))
+        title = f"this needs more memory than there is: {have}"
+    return Finding(title, (*_holders(failure, asked), *_smaller_ways(failure, asked)))
+
+
+def _holders(failure: Failure, asked: int | None) -> Iterator[str]:
+    """Who holds what could be given back, where that would make a difference."""
+    least = max(16 << 20, min(asked or 0, failure.memory.free_nbytes or 0) // 10)
+    large = [(name, nbytes) for name, nbytes in failure.memory.holders if nbytes >= least]
+    if large:
+        held = " and ".join(f"{name} holds {units.nbytes(nbytes)}" for name, nbytes in large[:2])
+        yield f"{held}: del {large[0][0]} gives it back where nothing else holds it (Out keeps results too)"
 
 
 def _asked_nbytes(failure: Failure) -> int | None:
@@ -88,7 +103,7 @@ def _smaller_ways(failure: Failure, asked: int | None) -> Iterator[str]:
         sizes = " and ".join(map(brackets, shapes))
         yield f"broadcasting makes one number for each pair of {sizes}: do it for some rows at a time, or sum by matmul"
     dtype = _result_dtype(failure)
-    if asked and dtype in _HALF and failure.free_nbytes and asked // 2 < failure.free_nbytes:
+    if asked and dtype in _HALF and failure.memory.free_nbytes and asked // 2 < failure.memory.free_nbytes:
         yield f"{_HALF[dtype]} would need {units.nbytes(asked // 2)}"
 
 

@@ -5,6 +5,9 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +268,8 @@ def cache_nbytes(device: str) -> int:
     if place.type == "cuda":
         return int(getattr(torch.cuda.get_device_properties(place), "L2_cache_size", 0))
     levels: dict[str, dict[str, int]] = {}  # by level, bytes by the cores that share them
-    for cache in _CPUS.glob("cpu[0-9]*/cache/index[0-9]*") if place.type == "cpu" else ():
-        level, size, cores = (_first_word(cache / name) for name in ("level", "size", "shared_cpu_list"))
+    for held in _CPUS.glob("cpu[0-9]*/cache/index[0-9]*") if place.type == "cpu" else ():
+        level, size, cores = (_first_word(held / name) for name in ("level", "size", "shared_cpu_list"))
         if level and size and cores and size.endswith("K"):
             levels.setdefault(level, {})[cores] = int(size[:-1]) * 1024
     return sum(levels[max(levels)].values()) if levels else 0
@@ -335,28 +338,67 @@ def _meminfo(field: str) -> int | None:
     return None
 
 
-# The files of a control group's memory, newest kernels' first, and how each calls the cache it can drop at once.
-_GROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+@dataclass(frozen=True)
+class _Hierarchy:
+    """Control groups of memory: where they stand, their files, and what they call the cache they can drop at once."""
+
+    root: Path
+    own: str  # how the line of /proc/self/cgroup begins that names this process's group
+    limits: tuple[str, ...]
+    used: str
+    droppable: str
+
+
+_HIERARCHIES = (
+    _Hierarchy(Path("/sys/fs/cgroup"), "0::", ("memory.max", "memory.high"), "memory.current", "inactive_file"),
+    _Hierarchy(
+        Path("/sys/fs/cgroup/memory"),
+        ":memory:",
+        ("memory.limit_in_bytes",),
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
 )
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def _group_nbytes() -> int | None:
-    """What the control group still allows; None without one or without a limit.
+    """What the control groups of this process still allow, the outer ones too; None without one or without a limit."""
+    allowed = [_allowed(group, each) for each in _HIERARCHIES for group in _groups(each)]
+    return min((nbytes for nbytes in allowed if nbytes is not None), default=None)
+
+
+@cache
+def _groups(each: _Hierarchy) -> tuple[Path, ...]:
+    """This process's group and those around it. Within a container the path may be one of outside: then the root's."""
+    try:
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        return ()
+    path = next((line.partition(each.own)[2] for line in lines if each.own in line), "/").strip("/")
+    parts = [*Path(path).parts, ""]
+    folders = (each.root.joinpath(*parts[:count]) for count in range(len(parts)))
+    return tuple(folder for folder in folders if (folder / each.used).is_file())
+
+
+def _allowed(group: Path, each: _Hierarchy) -> int | None:
+    """What one control group still allows; None without a limit.
 
     Files that were read lately count as used: those that can be dropped are taken off, or a long download would look
     like a full memory.
     """
-    for folder, limit, used, droppable in _GROUPS:
-        group = Path(folder)
-        try:
-            left = int((group / limit).read_text()) - int((group / used).read_text())
-            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):  # no control group, or "max"
-            continue
-        return max(0, left + int(stat.get(droppable, 0)))
-    return None
+    limits = []
+    for name in each.limits:
+        with suppress(OSError, ValueError):  # "max"
+            limits.append(int((group / name).read_text()))
+    if not limits:
+        return None
+    try:
+        left = min(limits) - int((group / each.used).read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    return max(0, left + int(stat.get(each.droppable, 0)))
 
 
 def free_nbytes(device: str) -> int | None:

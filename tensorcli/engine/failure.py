@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from tensorcli import diagnoses, language, report
+from tensorcli import diagnoses, language, report, units
 from tensorcli.diagnoses import Unknown, general, syntax
 from tensorcli.diagnoses.edits import change, keyword, suffix
-from tensorcli.engine import aftermath, apart, calls, describe, environment, namespace, predict, pure, remedy
+from tensorcli.engine import (
+    aftermath,
+    apart,
+    calls,
+    describe,
+    environment,
+    limits,
+    namespace,
+    predict,
+    pure,
+    remedy,
+)
 from tensorcli.language import TRUST, Place, Problem, Statement
 
 FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help; and times the same one
@@ -78,6 +89,27 @@ def of_problem(problem: Problem, known: Known, *, filename: str | None, first_li
         location=f"{filename}:{line + place.line - 1}" if filename else None,
         notes=problem.notes,
         suggestions=suggestions,
+    )
+
+
+def unexplained(error: BaseException, statement: Statement, number: int) -> report.Diagnosis:
+    """That a statement failed, in Python's own words."""
+    kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "other"
+    title = f"{type(error).__name__}: {_message(error)}".split("\n")[0][:500]
+    return report.Diagnosis(source=statement.source, statement=number, code=kind, category=kind, title=title)
+
+
+def out_of_memory(statement: Statement, number: int, not_run: str = "") -> report.Diagnosis:
+    """What is said where even explaining it takes more memory than there is."""
+    left = limits.left_nbytes()
+    have = "" if left is None else f": {units.nbytes(left)} are left"
+    return report.Diagnosis(
+        source=statement.source,
+        statement=number,
+        code="out-of-memory",
+        category="memory",
+        title=f"this needs more memory than there is{have}",
+        not_run=not_run or None,
     )
 
 
@@ -263,7 +295,8 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
     node = _node_at(fresh, origin.place)
     text = origin.place.text if origin.place else ""
     if node is None or not isinstance(error, Exception):
-        return diagnoses.Failure(error, message, text, (), names, namespace.directory, fresh, node)
+        memory = _memory(error, message, known.names)
+        return diagnoses.Failure(error, message, text, (), names, namespace.directory, fresh, node, memory=memory)
     frame = origin.frame
     scope = {**(frame.f_globals if frame else names), **(frame.f_locals if frame else {})}
     if known.seconds >= remedy.SLOW_SECONDS:
@@ -286,7 +319,7 @@ def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Fa
         lambda statement, node: calls.of(node, statement, value),
         namespace.MODULES.get,
         partial(_history, known.sources, origin.statement),
-        _free_nbytes(error, message),
+        _memory(error, message, known.names),
     )
 
 
@@ -295,11 +328,21 @@ def _history(sources: Mapping[str, Statement], failing: Statement) -> list[State
     return [statement.again() for statement in sources.values() if statement is not failing]
 
 
-def _free_nbytes(error: BaseException, message: str) -> int | None:
-    """What is free of the memory that ran out, in bytes; None for any other error."""
+def _memory(error: BaseException, message: str, names: Mapping[str, Any]) -> diagnoses.Memory:
+    """What is known of the memory that ran out; nothing where another thing went wrong."""
     if not isinstance(error, MemoryError) and "memory" not in message:
-        return None
-    return environment.free_nbytes("cuda" if "CUDA" in message else "cpu")
+        return diagnoses.Memory()
+    limits.met()
+    if "CUDA" in message:
+        return diagnoses.Memory(environment.free_nbytes("cuda"))
+    from tensorcli.engine import holdings
+
+    left, most = limits.left_nbytes(), limits.most_nbytes()
+    own = {name: value for name, value in names.items() if name[0] not in "_."}
+    try:
+        return diagnoses.Memory(left, most, tuple(holdings.largest(own)))
+    except MemoryError:  # of too many things to be looked at now
+        return diagnoses.Memory(left, most)
 
 
 class _Values:

@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--trust", action="store_true")
     parser.add_argument("--pretend", choices=["cuda"])
     parser.add_argument("--warn", action="store_true")
+    parser.add_argument("--max-memory", type=int)
     options = parser.parse_args(arguments)
     serve(**vars(options))
 

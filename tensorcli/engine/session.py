@@ -41,6 +41,8 @@ class _Context:
     width: int = 80
     max_values: int = 1000
     statements: tuple[Statement, ...] = ()
+    silent: bool = False
+    bind: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Session:
         trust: bool = False,
         pretend: str | None = None,
         warn: bool = False,
+        max_memory: int | None = None,
     ) -> None:
+        limits.set_most(max_memory)
         if pretend is not None and not torch.cuda.is_available():
             pretended.start()
         self.trust = trust
@@ -136,9 +140,7 @@ class Session:
             case report.ListDevices():
                 emit(environment.devices(self._device))
             case report.ListNames():
-                items = [self.described(value, name=name, brief=True) for name, value in self.variables().items()]
-                wanted = tuple(item for item in items if not request.types or set(request.types) & _kinds(item))
-                emit(report.Names(items=wanted, types=request.types, brief=request.brief))
+                emit(self._listed(request))
             case report.Configure():
                 self._configure(request, emit)
             case report.Load():
@@ -195,7 +197,14 @@ class Session:
     def _evaluate(self, request: report.Evaluate, emit: Emit) -> Gave | None:
         """Run an input; what its last statement gave, or None where one failed."""
         context = _Context(
-            emit, self.inputs + 1, request.filename, request.first_line, request.width, request.max_values
+            emit,
+            self.inputs + 1,
+            request.filename,
+            request.first_line,
+            request.width,
+            request.max_values,
+            silent=request.silent,
+            bind=request.bind,
         )
         statements = self._parse(request.text, context)
         if statements is None:
@@ -216,6 +225,9 @@ class Session:
         try:
             return language.parse(text, trust=self.trust)
         except language.Problem as problem:
+            if context.silent:
+                context.emit(report.Diagnosis(code=problem.code, category=problem.code, title=problem.title))
+                return None
             known = failure.Known(self.names, self.sources, self.trust, torch.get_rng_state())
             where = context.filename, context.first_line
             context.emit(failure.of_problem(problem, known, filename=where[0], first_line=where[1]))
@@ -269,7 +281,7 @@ class Session:
         before = torch.get_rng_state()
         sink = Sink(context.emit, source=statement.source, statement=number)
         value, error = None, None
-        seen = self.watch.before(statement, self.names) if self.warn else None
+        seen = self.watch.before(statement, self.names) if self.warn and not context.silent else None
         limits.limit_memory()
         start, cpu = time.perf_counter(), time.process_time()
         with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
@@ -285,7 +297,10 @@ class Session:
                 error = caught
             seconds = time.perf_counter() - start
             self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
+        limits.make_room()
         sink.finish()
+        if context.silent:
+            return self._ended(statement, number, context, value, error, shown=shown)
         drew = not torch.equal(before, torch.get_rng_state())
         frames = traceback.walk_tb(error.__traceback__ if error is not None else None)
         failed = {(frame.f_code.co_filename, line) for frame, line in frames}
@@ -302,6 +317,27 @@ class Session:
             return None
         for answer in self._answers(statement, value, context, shown=shown, drew_random=drew):
             context.emit(msgspec.structs.replace(answer, source=statement.source, statement=number, seconds=seconds))
+        return Gave(value)
+
+    def _ended(
+        self,
+        statement: Statement,
+        number: int,
+        context: _Context,
+        value: Any,
+        error: BaseException | None,
+        *,
+        shown: bool,
+    ) -> Gave | None:
+        """What a statement leaves behind of which nothing is to be said but that it failed."""
+        if error is not None:
+            self.poisoned |= failure.poisons(error)
+            context.emit(failure.unexplained(error, statement, number))
+            failure.let_go(error)
+            return None
+        self._set_width(context.width)
+        if isinstance(statement.node, ast.Expr) and value is not None and shown and context.bind:
+            self._keep(value, context.number)
         return Gave(value)
 
     def modes(self) -> AbstractContextManager[None]:
@@ -324,16 +360,22 @@ class Session:
     ) -> report.Diagnosis:
         """The diagnosis of what a statement raised."""
         self.poisoned |= failure.poisons(error)
-        return failure.of_error(
-            error,
-            statement,
-            failure.Known(self.names, self.sources, self.trust, random_state, seconds, self.advises),
-            number=number,
-            seconds=seconds,
-            filename=context.filename,
-            first_line=context.first_line,
-            not_run="\n".join(later.source for later in context.statements[number:]),
-        )
+        limits.make_room()
+        known = failure.Known(self.names, self.sources, self.trust, random_state, seconds, self.advises)
+        not_run = "\n".join(later.source for later in context.statements[number:])
+        try:
+            return failure.of_error(
+                error,
+                statement,
+                known,
+                number=number,
+                seconds=seconds,
+                filename=context.filename,
+                first_line=context.first_line,
+                not_run=not_run,
+            )
+        except MemoryError:
+            return failure.out_of_memory(statement, number, not_run)
 
     def _answers(
         self, statement: Statement, value: Any, context: _Context, *, shown: bool, drew_random: bool
@@ -343,7 +385,8 @@ class Session:
         if isinstance(statement.node, ast.Expr):
             if value is None or not shown:
                 return [report.Nothing()]
-            self._keep(value, context.number)
+            if context.bind:
+                self._keep(value, context.number)
             return [self.described(value, max_values=context.max_values, drew_random=drew_random)]
         bound = [name for name in statement.bound if name in self.names]
         answers: list[report.AnyReport] = [
@@ -381,6 +424,25 @@ class Session:
             if name[0] != "_" and name != "Out" and self.start.get(name, self) is not value
             and not isinstance(value, namespace.Namespace)
         }  # fmt: skip
+
+    def _listed(self, request: report.ListNames) -> report.Names:
+        """The variables, of the types that were asked for, and what these hold."""
+        items = [self.described(value, name=name, brief=True) for name, value in self.variables().items()]
+        wanted = tuple(item for item in items if not request.types or set(request.types) & _kinds(item))
+        names = report.Names(items=wanted, types=request.types, brief=request.brief)
+        if request.brief:
+            return names
+        from tensorcli.engine import holdings
+
+        held = holdings.stretches(self.names[item.name] for item in wanted if item.name)
+        results = holdings.stretches([self.names.get("Out"), self.names.get("_")])
+        return msgspec.structs.replace(
+            names,
+            nbytes=holdings.nbytes(held),
+            storages=len(held),
+            results_nbytes=0 if request.types else holdings.nbytes(held | results) - holdings.nbytes(held),
+            process_nbytes=None if request.types else limits.process_nbytes(),
+        )
 
     # Timing and inspecting
 

@@ -56,8 +56,21 @@ def render_names(names: report.Names, *, width: int) -> Text:
         Column("", 6, least=12),
     ]
     rows = [_name_row(item, width) for item in names.items]
-    total = f" {units.plural(len(rows), 'name')}, {units.nbytes(_memory(names.items))}"
-    return layout.block([*layout.table(columns, rows, width=width), layout.line([Part(total, theme.FAINT)], width)])
+    return layout.block([*layout.table(columns, rows, width=width), layout.line(_total(names), width)])
+
+
+def _total(names: report.Names) -> list[Part]:
+    """What all of them take, and what else is taken."""
+    held = units.nbytes(_memory(names.items) if names.nbytes is None else names.nbytes)
+    storages = f" in {units.plural(names.storages, 'storage')}" if names.storages is not None else ""
+    results = f", {units.nbytes(names.results_nbytes)} more in Out" if names.results_nbytes else ""
+    process = f"; the process holds {units.nbytes(names.process_nbytes)}" if names.process_nbytes else ""
+    return [
+        Part(f" {units.plural(len(names.items), 'variable')}, {held}", theme.FAINT),
+        Part(storages, theme.FAINT, 1, before=""),
+        Part(results, theme.FAINT, 3, before=""),
+        Part(process, theme.FAINT, 2, before=""),
+    ]
 
 
 def type_parts(item: report.Tensor | report.Value) -> list[Part]:
