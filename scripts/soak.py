@@ -35,6 +35,7 @@ sys.path[:0] = [str(ROOT)]
 from tensorcli import client, journal, report  # noqa: E402
 
 CALM = 0.25  # the last part of the statements, in which nothing is killed: the engine's memory is compared over it
+SETTLED = 30  # samples of an engine's memory, from which its growth can be told
 GROWTH = 16 << 20  # bytes that memory may differ by between the medians of two windows
 
 
@@ -138,7 +139,7 @@ def _within(w: Writer) -> Step:
     first = _statement(w)
     how = w.random.choice(["interrupt", "interrupt", "SIGKILL", "SIGSEGV"])
     busy = w.random.choice(["while True: pass", "while True: torch.ones(3)", "torch.manual_seed\nwhile True: pass"])
-    return Step(f"{first}\nprint('on')\n{busy}", model=first, during=how, kind=how)
+    return Step(f"{first}\nprint('on')\n{busy}", model=f"{first}\nNone", during=how, kind=how)
 
 
 def _between(w: Writer) -> Step:
@@ -157,7 +158,7 @@ def _asked(w: Writer) -> Step:
         Step(request=report.Complete(text=f"{a}.res", cursor=6), model="", kind="complete"),
         Step(request=report.Inspect(text=f"{a}.sum() + 1", dry_run=True), model="", kind="check"),
         Step(request=report.Time(text=f"{a} = torch.rand(3)"), model=f"{a} = torch.rand(3)", kind="time"),
-        Step(request=report.Inspect(text="torch.rand(3) + 1"), model="torch.rand(3) + 1", kind="inspect"),
+        Step(request=report.Inspect(text="torch.rand(3) + 1"), model="torch.rand(3) + 1\nNone", kind="inspect"),
         Step(request=report.Draw(text="torch.rand(5)"), model="torch.rand(5)", kind="plot"),
     ])  # fmt: skip
 
@@ -218,7 +219,8 @@ class Model:
 
     def look(self) -> str:
         """A text that prints every value, bit for bit, and the next random numbers."""
-        parts = [_bits(name, value) for name, value in self.variables().items()]
+        last = {"_": self.names["_"]} if "_" in self.names else {}
+        parts = [_bits(name, value) for name, value in {**self.variables(), **last}.items()]
         return f"print([{', '.join(parts)}], torch.rand(2).tolist(), np.random.rand(2).tolist())"
 
 
@@ -427,6 +429,7 @@ def _run(run: Soak, writer: Writer, statements: int, every: int, say: Callable[[
 
 def _judge_growth(run: Soak, samples: list[Sample], say: Callable[[str], None]) -> None:
     last = [each.engine for each in samples if each.pid == samples[-1].pid]
+    last = last if len(last) >= SETTLED else [0]  # a young one still loads what explanations need
     for what, growth, most in (
         ("memory of the front", grown([each.front for each in samples]), GROWTH),
         ("memory of the last engine", grown(last), GROWTH),

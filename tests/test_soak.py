@@ -9,7 +9,7 @@ from tensorcli import client, journal
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 
-import soak  # noqa: E402
+import soak
 
 SEED = 98  # with which all of these come
 KINDS = ("the session is back", "interrupt", "SIGKILL", "between", "restoring", "pause")

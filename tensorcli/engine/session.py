@@ -467,6 +467,7 @@ class Session:
         statements = self._parse(request.text, context)
         if not statements:
             return
+        self.inputs += 1
         names = self.names
         before = torch.get_rng_state()
         sink = Sink(lambda _: None, source=None, statement=None)
