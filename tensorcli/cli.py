@@ -124,21 +124,15 @@ Warn = Annotated[bool, typer.Option("--warn/--no-warn", help="Tell of mistakes t
 Trust = Annotated[bool, typer.Option("--trust", help="Full Python: run your own code without the gate.")]
 
 
-def _max_memory(text: Any) -> int:
+def _max_memory(text: Any) -> int | None:
     """How --max-memory is read."""
-    from tensorcli import units
+    from tensorcli.config import nbytes_of
 
     try:
-        nbytes = text if isinstance(text, int) else units.read_nbytes(text)
+        return nbytes_of(str(text))
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
-    if nbytes < LEAST_MEMORY:
-        least = units.nbytes(LEAST_MEMORY)
-        raise typer.BadParameter(f"{text!s:.40} is too little for torch itself: write {least} or more")
-    return nbytes
 
-
-LEAST_MEMORY = 1 << 29
 
 MaxMemory = Annotated[
     int | None,
@@ -196,10 +190,12 @@ def repl(
 
     def engine() -> "Client":
         from tensorcli.client import Pipe
+        from tensorcli.config import nbytes_of
 
+        most = max_memory or nbytes_of(preferences.config.max_memory)
         options: dict[str, Any] = {"device": device, "dtype": dtype.value, "trust": trust, "warn": warn}
         journal = last or _new_session(seed=chosen, device=device, dtype=dtype.value, warn=warn)
-        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, max_memory=max_memory, journal=journal)
+        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, max_memory=most, journal=journal)
 
     def screen() -> "Screen":
         return _screen(json=json, no_color=no_color, width=width)

@@ -143,12 +143,31 @@ def read(path: Path | None) -> tuple[Config, list[str]]:
     return Config(**good), [f"{path}: {problem}" for problem in wrong.values()]
 
 
+def nbytes_of(text: str) -> int | None:
+    """The most memory that `--max-memory` or max_memory asks for; None for no text. Raises ValueError."""
+    from tensorcli import units
+
+    if not text:
+        return None
+    if (nbytes := units.read_nbytes(text)) < LEAST_MEMORY:
+        raise ValueError(f"{text!s:.40} is too little for torch itself: write {units.nbytes(LEAST_MEMORY)} or more")
+    return nbytes
+
+
+LEAST_MEMORY = 1 << 29
+
+
 def _wrong(name: str, value: Any) -> str | None:
     """What is wrong with a value of this name, if anything is."""
     if name not in HELP:
         return f"there is no {name!r:.40}, only {', '.join(HELP)}"
     choices, kind = _choices(name), _KINDS[name]
     good = isinstance(value, kind) if isinstance(kind, type) else value in choices
+    if good and name == "max_memory":
+        try:
+            nbytes_of(value)
+        except ValueError as problem:
+            return f"{name}: {problem}"
     if good:
         return None
     shown = toml(value) if isinstance(value, bool | str) else repr(value)

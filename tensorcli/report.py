@@ -34,8 +34,8 @@ class Evaluate(Request, frozen=True, kw_only=True):
     `echo` says which expressions answer with their value: "last" only the last statement's, as a notebook's cell
     does, "all" every one's, as if each had been typed by itself.
     `filename` and `first_line` say where the text stands in a file, for people to find it again. With `until` only so
-    many of its statements run; without `bind` the last one's value is no `_`. `silent` is for who runs it again: results
-    go unsaid and failures unexplained.
+    many of its statements run; without `bind` the last one's value is no `_`. `silent` is for who runs it again:
+    results go unsaid and failures unexplained.
     """
 
     text: str

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tensorcli.client import Canned
-from tensorcli.config import HELP, Config, Preferences, Problem, background, own, read
+from tensorcli.config import HELP, Config, Preferences, Problem, background, own, read, toml
 from tensorcli.inputs import submit
 from tensorcli.repl.toolbar import banner
 from tensorcli.report import AnyReport, Diagnosis
@@ -37,6 +37,7 @@ def test_what_stands_there_holds(tmp_path):
         ('outlook = "true"', 'outlook is true or false, not "true"'),
         ("max_memory = true", "max_memory is text in quotes, not true"),
         ("max_memory = 8", "max_memory is text in quotes, not 8"),
+        ('max_memory = "lots"', "max_memory: lots is no amount of memory: write 8 GiB, 500M or 8000000000"),
         ("[keys]\na = 1", "keys is emacs or vi, not {'a': 1}"),
         ("a = " + "[" * 100_000, "is not TOML: maximum recursion depth exceeded"),
     ],
@@ -138,6 +139,11 @@ def test_what_cannot_be_settled_changes_nothing(tmp_path, name, text, problem):
     assert mine.config == Config()
 
 
+def test_a_text_is_quoted_as_toml_has_it():
+    text = 'a \\ "b" c'
+    assert tomllib.loads(f"x = {toml(text)}") == {"x": text}
+
+
 @pytest.mark.parametrize(
     ("before", "changes", "after"),
     [
@@ -149,7 +155,7 @@ def test_what_cannot_be_settled_changes_nothing(tmp_path, name, text, problem):
         ("keys = 'vi'", {"pager": "no"}, "keys = 'vi'\npager = false\n"),
         ("# a\r\nkeys = 'vi'\r\n", {"pager": "no"}, "# a\r\nkeys = 'vi'\r\npager = false\r\n"),
         ("pager = 'what'  # ?\n", {"pager": "no"}, "pager = false  # ?\n"),
-        ("", {"max_memory": 'a \\ "b" c'}, 'max_memory = "a \\\\ \\"b\\" c"\n'),
+        ("", {"max_memory": "8 GiB"}, 'max_memory = "8 GiB"\n'),
     ],
 )
 def test_what_is_saved_leaves_the_other_lines(tmp_path, before, changes, after):

@@ -90,6 +90,18 @@ def test_what_stands_before_the_statement_that_ends_it_is_there(
     assert seen(pipe) == expected[0]
 
 
+def test_after_an_error_that_leaves_cuda_useless_the_session_has_a_new_engine(pipe: Pipe) -> None:
+    asked(pipe, "x = torch.rand(3)")
+    before = getattr(asked(pipe, "str(x)")[0], "text", None)
+    said = asked(pipe, "y = 1\nraise torch.AcceleratorError('CUDA error: device-side assert triggered')")
+    assert [getattr(each, "code", type(each).__name__) for each in said[1:]] == [said[1].code, "engine-died", "Notice"]
+    died = said[2]
+    assert isinstance(died, Diagnosis)
+    assert died.title == "the engine had to end: after that error CUDA computes nothing more in the same process"
+    assert died.notes[0] == "that happened in statement 2 of this input, which is not run again"
+    assert [getattr(each, "text", None) for each in asked(pipe, "str(x)", "y")] == [before, "1"]
+
+
 def test_while_it_is_brought_back_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[str]], tmp_path) -> None:
     asked(pipe, *INPUTS)
     flag = tmp_path / "flag"
@@ -107,7 +119,7 @@ def test_an_engine_killed_while_it_brings_the_session_back_costs_no_input(
 ) -> None:
     asked(pipe, *INPUTS)
     killed(pipe)
-    to_kill = iter([2, 5, 7])  # engines: each while it runs another input again
+    to_kill = iter([2, 7])  # engines: each while it runs another input again
 
     def kill(report: AnyReport) -> None:
         if isinstance(report, Progress) and report.done == at[0]:
