@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tensorcli import child
+from tensorcli import child, wire
 from tensorcli.exchange import Course, Emit, exchange
 from tensorcli.report import (
     AnyReport,

@@ -267,7 +267,8 @@ PATTERNS: dict[str, str] = {
     "solve shape": r"Incompatible shapes of A and B|input\.size\(-2\) should match other|Incompatible matrix sizes",
     # memory
     "no memory": r"can't allocate memory|Unable to allocate|out of memory|Storage size calculation overflowed"
-    r"|array is too big|tried to allocate",
+    r"|array is too big|tried to allocate|bad_alloc"
+    r"|^\[enforce fail a$",  # of torch's allocator, which had no memory for the rest of its words
     "amount": r"tried to allocate (\d+) bytes|[Tt]ried to allocate ([\d.]+ \w+)|Unable to allocate ([\d.]+ \w+)",
     "sizes": r"sizes=\[([\d, ]*)\]",
 }

@@ -17,6 +17,7 @@ import torch
 from tensorcli import diagnoses, language, report, units
 from tensorcli.diagnoses import Unknown, general, syntax
 from tensorcli.diagnoses.edits import change, keyword, suffix
+from tensorcli.diagnoses.messages import PATTERNS
 from tensorcli.engine import (
     aftermath,
     apart,
@@ -330,7 +331,7 @@ def _history(sources: Mapping[str, Statement], failing: Statement) -> list[State
 
 def _memory(error: BaseException, message: str, names: Mapping[str, Any]) -> diagnoses.Memory:
     """What is known of the memory that ran out; nothing where another thing went wrong."""
-    if not isinstance(error, MemoryError) and "memory" not in message:
+    if not isinstance(error, MemoryError) and not re.search(f"memory|{PATTERNS['no memory']}", message):
         return diagnoses.Memory()
     limits.met()
     if "CUDA" in message:
