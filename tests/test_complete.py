@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from tensorcli import language, report
 from tensorcli.cursor import named, spot
-from tensorcli.engine import namespace, predict, prose, pure
-from tensorcli.engine import peek as peeking
+from tensorcli.engine import apart, foresight, namespace, predict, prose, pure
 from tensorcli.engine.peek import NOTHING, Scope, peek
 from tensorcli.engine.session import Session
 
@@ -31,13 +30,13 @@ def mix(a, b=2, *, scale=1.0):
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
     predict.warm_up()
-    patience, peeking.BUDGET_SECONDS = peeking.BUDGET_SECONDS, 60.0  # of a machine that is busy too
+    patience, foresight.SECONDS = foresight.SECONDS, 60.0  # of a machine that is busy too
     made = Session(seed=0)
     answers: list[report.AnyReport] = []
     made.ask(report.Evaluate(text=SETUP), answers.append)
     assert not any(isinstance(answer, report.Diagnosis) for answer in answers)
     yield made
-    peeking.BUDGET_SECONDS = patience
+    foresight.SECONDS = patience
 
 
 def asked(session: Session, request: report.AnyRequest) -> Any:
@@ -74,6 +73,9 @@ def texts(session: Session, text: str, **options: Any) -> list[str]:
         ("model(x).resh", ["reshape", "reshape_as"]),
         ("x.nonzero().resh", ["reshape", "reshape_as"]),
         ("(x > 0).resh", ["reshape", "reshape_as"]),
+        ("np.ones(3).resh", ["reshape"]),
+        ("np.random.rand(3).T.resh", ["reshape"]),
+        ("x.numpy().resh", ["reshape"]),
         ("for i in x:\n    y = i\n    if x.resh", ["reshape", "reshape_as"]),
         ("f'{x.resh", ["reshape", "reshape_as"]),
         ("'a.b'.isal", ["isalnum", "isalpha"]),
@@ -390,10 +392,30 @@ loud = Loud(); ran.clear()
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such timer")
 def test_a_prediction_that_takes_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peeking, "BUDGET_SECONDS", 0.05)
+    monkeypatch.setattr(foresight, "SECONDS", 0.05)
     session = Session(seed=0)
     asked(session, report.Evaluate(text="def slow():\n    while True: pass"))
     assert texts(session, "slow().") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such timer")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "np.ones(3)",
+        "ones.sum()",
+        "sorted(many)",
+        "sum(range(10**9))",
+        "'a' * 10**9",
+        "[[k for k in range(9999)] for n in range(9999)]",
+    ],
+)
+def test_what_would_compute_or_last_is_not_predicted(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight, "SECONDS", 0.05)
+    session = Session(seed=0)
+    session.ask(report.Evaluate(text="many = [0] * 10**6; ones = np.ones(3)"), lambda _: None)
+    with pytest.raises((apart.NoCopy, TimeoutError)):
+        foresight.value_of(ast.parse(text, mode="eval").body, session.names)
 
 
 def test_values_that_are_held_need_no_run(session: Session) -> None:

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.config import Config, Preferences
-from tensorcli.engine import apart, interrupts, outlook, predict, randomness
+from tensorcli.engine import apart, foresight, interrupts, predict, randomness
 from tensorcli.engine.session import Session
 from tensorcli.render.outlook import render_outlook
 from tensorcli.repl import outlook as prompted
@@ -52,7 +52,7 @@ def grow(): numbers.append(3)
 
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook, "SECONDS", 10.0)
+    monkeypatch.setattr(foresight, "SECONDS", 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -311,17 +311,17 @@ def test_nothing_of_the_session_changes(session: Session, text: str, capfd: pyte
 def test_what_is_cut_short_leaves_nothing_behind(session: Session, text: str, monkeypatch: pytest.MonkeyPatch):
     before = state(session)
     for turn in range(12):
-        monkeypatch.setattr(outlook, "SECONDS", 0.0005 * 1.5**turn)
+        monkeypatch.setattr(foresight, "SECONDS", 0.0005 * 1.5**turn)
         foretold(session, text)
         assert _get_current_dispatch_mode_stack() == []
     assert state(session) == before
-    monkeypatch.setattr(outlook, "SECONDS", 10.0)
+    monkeypatch.setattr(foresight, "SECONDS", 10.0)
     assert line(session, "x @ w") == "float32 [64, 10] cpu  2.5 KiB"
     assert torch.equal(session.names["x"] @ session.names["w"], session.names["x"].mm(session.names["w"]))
 
 
 def test_one_that_would_not_end_says_nothing(session: Session, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outlook, "SECONDS", 0.05)
+    monkeypatch.setattr(foresight, "SECONDS", 0.05)
     assert foretold(session, "while True: pass") == foretold(session, "x + 1; [f(999) for k in range(9999)]") == []
 
 

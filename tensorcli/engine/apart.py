@@ -201,6 +201,7 @@ def reachable(values: Iterable[Any]) -> list[Any]:
     waiting = list(values)
     found = []
     while waiting:
+        interrupts.may_stop()
         value = waiting.pop()
         if id(value) in seen or (isinstance(value, _PLAIN) and not _is_method(value)):
             continue
@@ -365,13 +366,23 @@ def _contained() -> Iterator[None]:
         raise NoCopy(f"{type(error).__name__} was raised") from None
 
 
-def value_of(node: ast.expr, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
-    """The value of an expression on copies of what it mentions. Raises TooLarge, NoCopy, what it raises itself."""
+def value_of(
+    node: ast.expr,
+    scope: Mapping[str, Any],
+    *,
+    trust: bool,
+    kind: type[Copier] = Copier,
+    start: Mapping[str, Any] | None = None,
+) -> Any:
+    """The value of an expression on copies of what it mentions. Raises TooLarge, NoCopy, what it raises itself.
+
+    `start` are the names that it starts with, where they are not those of any session.
+    """
     tree = ast.Expression(copy.deepcopy(node))
-    world = world_of(scope, [tree], trust=trust, kind=kind)
+    world = world_of(scope, [tree], trust=trust, kind=kind, start=start)
     body: ast.Expression = tree if trust else language.Guarded().visit(tree)
     with interrupts.may_raise(), autograd_kept(world, scope), _contained(), closed() if trust else nullcontext():
-        return eval(compile(ast.fix_missing_locations(body), "<apart>", "eval"), world)
+        return eval(compile(ast.fix_missing_locations(body), FILENAME.format(0), "eval"), world)
 
 
 def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] = Copier) -> Any:
@@ -389,9 +400,16 @@ def run(text: str, scope: Mapping[str, Any], *, trust: bool, kind: type[Copier] 
     return world[bound[0]] if bound and bound[0] in world else value
 
 
-def world_of(scope: Mapping[str, Any], trees: list[Any], *, trust: bool, kind: type[Copier] = Copier) -> dict[str, Any]:
-    """The names that a session starts with, and copies of those others that the trees use. Raises TooLarge, NoCopy."""
-    start = namespace.start_names(trust=trust)
+def world_of(
+    scope: Mapping[str, Any],
+    trees: list[Any],
+    *,
+    trust: bool,
+    kind: type[Copier] = Copier,
+    start: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The names that it starts with, and copies of those others that the trees use. Raises TooLarge, NoCopy."""
+    start = namespace.start_names(trust=trust) if start is None else start
     names = {name for name in used(trees, scope) if start.get(name, Copier) is not scope[name]}
     return copies(scope, names, start=start, kind=kind)
 

@@ -2,13 +2,10 @@
 
 import ast
 import re
-import types
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 
 from tensorcli import language, report, units
@@ -18,10 +15,10 @@ from tensorcli.engine import (
     dryrun,
     environment,
     failure,
+    foresight,
     interrupts,
     namespace,
     predict,
-    pretend,
     pure,
     remedy,
 )
@@ -30,17 +27,7 @@ from tensorcli.language import Statement
 
 Emit = Callable[[report.AnyReport], None]
 
-SECONDS = 0.1  # that a dry run may take; what is asked next does not wait for its end
-MOST_ITEMS = 10_000  # of a range, or a repeated sequence: Python's own functions go through one without a pause
-
 _UNSAID = ("depends-on-values", "not-predicted")
-# What is looked up at a device, waits for one, or is another number whenever it is asked for.
-_OUTSIDE = (frozenset(namespace.directory(namespace.MODULES["torch.cuda"])) - {"device", "is_available"}) | frozenset(
-    "id hash object time perf_counter perf_counter_ns process_time monotonic default_timer seed data_ptr "
-    "get_num_threads current_accelerator DataLoader".split()
-)
-_REPEATED = (list, tuple, str, bytes)
-_MAY_LAST = (ast.For, ast.While, ast.comprehension, ast.FunctionDef, ast.Lambda)
 
 
 def outlook(session: Session, request: report.Outlook, emit: Emit) -> None:
@@ -68,43 +55,13 @@ def _answers(session: Session, text: str) -> list[report.AnyReport]:
         if problem.code != "refused" or session.trust:  # what is not Python is not finished
             return []
         return [failure.of_problem(problem, failure.Known({}, {}), filename=None, first_line=1)]
-    if _is_foreseeable(statements, session):
-        with dryrun.untouched(seconds=SECONDS, gently=True), interrupts.may_raise():
+    trees = [statement.node for statement in statements]
+    if session.trust and not pure.changes_nothing(trees, session.names, session.start):
+        return []  # no gate kept what they call from the world outside
+    if foresight.is_foreseeable(trees, session.names):
+        with dryrun.untouched(seconds=foresight.SECONDS, gently=True), interrupts.may_raise():
             _Double(session, text).look(statements, answers.append)
     return answers
-
-
-def _is_foreseeable(statements: Sequence[Statement], session: Session) -> bool:
-    """Whether statements can be run on copies alone, and end by themselves or when they are told to."""
-    trees = [statement.node for statement in statements]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    used = [session.names[name] for name in apart.used(trees, session.names)]
-    if any(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes) or any(map(_is_numpy, used)):
-        return False
-    if session.trust and not pure.changes_nothing(trees, session.names, session.start):
-        return False  # no gate kept what they call from the world outside
-    if not interrupts.has_timer() and any(isinstance(node, _MAY_LAST) for node in nodes):
-        return False
-    if any(isinstance(node, ast.Mult) for node in nodes) and any(isinstance(value, _REPEATED) for value in used):
-        return False  # Python repeats a sequence in one go
-    words = {getattr(node, "attr", getattr(node, "id", None)) for node in nodes}
-    return _OUTSIDE.isdisjoint(words.union(*map(_words, used)))
-
-
-def _is_numpy(value: Any) -> bool:
-    """Whether this computes at once, whatever the size: torch's fake tensors know nothing of NumPy."""
-    if isinstance(value, namespace.Namespace):
-        return namespace.name_of(value).startswith("numpy")
-    return isinstance(value, np.ndarray | np.generic)
-
-
-def _words(function: Any) -> Iterator[str]:
-    """The names in a function's code."""
-    codes = [function.__code__] if isinstance(function, types.FunctionType) else []
-    while codes:
-        code = codes.pop()
-        yield from code.co_names
-        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
 def _too_large(answers: Sequence[report.AnyReport]) -> report.Diagnosis | None:
@@ -129,24 +86,10 @@ def _is_unfinished(problem: report.Diagnosis, request: report.Outlook) -> bool:
     return bool(word and problem.category == "name" and problem.span and problem.span.text.endswith(word))
 
 
-class _Faker(predict.Faker):
-    """Copies that have no elements. What has values all the same, or is on a device of its own, is not copied."""
-
-    def tensor(self, value: torch.Tensor) -> torch.Tensor:
-        """Refused where the copy, which is made on the CPU, would not be where the tensor is."""
-        if value.device.type != "cpu" and not pretend.active():
-            raise apart.NoCopy("a tensor on a device of its own")
-        return super().tensor(value)
-
-    def array(self, value: np.ndarray) -> np.ndarray:
-        """Refused: NumPy would compute."""
-        raise apart.NoCopy("an array of NumPy's")
-
-
 class _Double(dryrun.DrySession):
     """A session's double, behind the gate, that says of a statement's results what they are."""
 
-    faker = _Faker
+    faker = foresight.Faker
     advises = False
 
     def __init__(self, session: Session, text: str) -> None:
@@ -155,7 +98,7 @@ class _Double(dryrun.DrySession):
 
     def start_names(self) -> dict[str, Any]:
         """What a session starts with, less what takes long in one go."""
-        return {**namespace.start_names(trust=False), "__builtins__": _BUILTINS}
+        return foresight.start_names()
 
     def look(self, statements: Sequence[Statement], emit: Emit) -> None:
         """Run statements, and emit what they give."""
@@ -196,33 +139,3 @@ def _said(value: Any, name: str | None) -> report.Tensor | report.Value:
     if isinstance(value, str):  # a tensor's text has its values
         return msgspec.structs.replace(found, text="")
     return found
-
-
-# Python's own functions, bounded: a native call that goes through a long sequence cannot be cut short.
-
-
-def _repeat(left: Any, right: Any) -> Any:
-    for sequence, count in ((left, right), (right, left)):
-        if isinstance(sequence, _REPEATED) and isinstance(count, int):
-            _bound(len(sequence) * count)
-    return left * right
-
-
-def _range(*arguments: Any) -> range:
-    result: range = namespace.BUILTINS["range"](*arguments)
-    _bound(len(result))
-    return result
-
-
-def _bound(count: int) -> None:
-    if count > MOST_ITEMS:
-        raise interrupts.Late
-
-
-_BUILTINS = {
-    **namespace.BUILTINS,
-    "range": _range,
-    ".range": _range,
-    ".repeat": _repeat,
-    ".repeat=": partial(namespace.checked, _repeat),
-}

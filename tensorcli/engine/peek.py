@@ -9,9 +9,7 @@ import numpy as np
 import torch
 
 from tensorcli import language
-from tensorcli.engine import apart, namespace, predict, pure, signatures
-
-BUDGET_SECONDS = 0.1  # of a prediction: somebody is typing
+from tensorcli.engine import foresight, namespace, predict, pure, signatures
 
 NOTHING = object()
 
@@ -56,8 +54,7 @@ def _predicted(node: ast.expr, scope: Scope) -> Seen | None:
     if scope.trust or not predict.is_warm():
         return None
     try:
-        with apart.apart(seconds=BUDGET_SECONDS):
-            value = predict.value_of(node, scope.names, trust=False)
+        value = foresight.value_of(node, scope.names)
     except Exception:
         return None
     kind = torch.Tensor if predict.is_fake(value) else type(value)
@@ -67,6 +64,7 @@ def _predicted(node: ast.expr, scope: Scope) -> Seen | None:
 _OF_TENSORS = dict.fromkeys("T mT H mH real imag data grad".split(), torch.Tensor) | {
     "shape": torch.Size, "dtype": torch.dtype, "device": torch.device, "ndim": int
 }  # fmt: skip
+_OF_ARRAYS = dict.fromkeys("T real imag".split(), np.ndarray) | {"shape": tuple, "dtype": np.dtype, "ndim": int}
 _DISPLAYS: dict[type[ast.expr], type] = {
     ast.JoinedStr: str, ast.List: list, ast.ListComp: list, ast.Dict: dict, ast.DictComp: dict, ast.Set: set,
     ast.SetComp: set, ast.Tuple: tuple,
@@ -112,8 +110,9 @@ def _attribute(owner: Seen | None, name: str, scope: Scope) -> Seen | None:
         return Seen(type(value), value)
     if name not in attributes(owner, scope):
         return None
-    if issubclass(owner.kind, torch.Tensor) and name in _OF_TENSORS:
-        return Seen(_OF_TENSORS[name])
+    for kind, known in ((torch.Tensor, _OF_TENSORS), (np.ndarray, _OF_ARRAYS)):
+        if issubclass(owner.kind, kind) and name in known:
+            return Seen(known[name])
     raw = inspect.getattr_static(owner.kind, name, None)
     if inspect.isfunction(raw):
         return Seen(type(raw), raw.__get__(owner.kind))

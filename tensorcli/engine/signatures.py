@@ -213,7 +213,15 @@ def returned(function: Any) -> type | None:
     """The type of what a call gives, where the function says so."""
     if isinstance(function, type):
         return getattr(function, "real", function)
-    return torch.Tensor if any(_A_TENSOR.fullmatch(each.returns) for each in overloads(function)) else None
+    said = [each.returns for each in overloads(function)]
+    if any(map(_A_TENSOR.fullmatch, said)):
+        return torch.Tensor
+    of_array = any(map(_AN_ARRAY.search, said)) or _GIVES_ARRAY.search(
+        inspect.cleandoc(prose.documentation(namespace.original(function)))
+    )
+    return np.ndarray if of_array else None
 
 
 _A_TENSOR = re.compile(r"(?:torch\.)?\w*Tensor\.?")
+_AN_ARRAY = re.compile(r"\bndarray\b")
+_GIVES_ARRAY = re.compile(r"^Returns\n-+\n[^\n]*\b(?:nd)?array\b", re.MULTILINE)
