@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
@@ -386,7 +387,7 @@ class Prompt:
             self.happens(f"asked {request.text}")
             if request.text in self.later:
                 assert self.later[request.text].wait(30)
-            return [FORETOLD]
+            return [structs.replace(FORETOLD, name=request.text)]
         return []
 
     def happens(self, what: str) -> None:
@@ -448,12 +449,16 @@ def test_what_is_typed_next_is_asked_next_and_only_its_answer_drawn(tmp_path: Pa
     prompt = Prompt(tmp_path)
     first = prompt.later["qq"] = threading.Event()
     prompt.later["qq @ w"] = threading.Event()
+    seen = []
     steps = [
         ("asked qq", prompt.press(" @ w")),
-        ("asked qq @ w", lambda: (first.set(), prompt.later["qq @ w"].set())),
-        ("[64, 10]", prompt.press(LEAVE)),
+        ("@ w", first.set),
+        ("asked qq @ w", prompt.later["qq @ w"].set),
+        ("[64, 10]", lambda: (seen.append(prompt.drawn), prompt.press(LEAVE)())),
     ]
     assert prompt.play(*steps, keys="qq") == ["qq", "qq @ w"]
+    assert "qq @ w = float32 [64, 10]" in seen[0]
+    assert "qq = " not in seen[0]
 
 
 @pytest.mark.usefixtures("no_rest")

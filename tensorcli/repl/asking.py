@@ -1,11 +1,12 @@
 """Questions asked of the engine while somebody types: in the background, and only the last one counts."""
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.0005  # that a question, or its answer, waits for the prompt while that draws itself
 
 Then = Callable[[list["AnyReport"]], None]
+T = TypeVar("T")
 
 
 class Asker:
@@ -21,8 +23,7 @@ class Asker:
 
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self._next: tuple[AnyRequest, Then] | None = None
-        self._waiting: SimpleQueue[None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[AnyRequest, Then]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         sys.setswitchinterval(SWITCH_SECONDS)
 
@@ -36,16 +37,35 @@ class Asker:
         if self._thread is None:  # one for all questions: to start one takes a while
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
-        self._next = request, then
-        self._waiting.put(None)
+        self._waiting.put((request, then))
+
+    def answers(self, request: "AnyRequest") -> "asyncio.Future[list[AnyReport]]":
+        """Ask, and give the answers to the prompt, which awaits them; they never come if another question does."""
+        return future(lambda then: self.ask(request, then))
 
     def _work(self) -> None:
         while True:
-            self._waiting.get()
-            asked, self._next = self._next, None
-            if asked is None:  # it was asked with an earlier one's turn
-                continue
+            request, then = self._waiting.get()
+            while not self._waiting.empty():
+                request, then = self._waiting.get()
             answers: list[AnyReport] = []
             with suppress(Exception):  # nobody is there to be told, and the next question may fare better
-                self._client.ask(asked[0], answers.append)
-            asked[1](answers)
+                self._client.ask(request, answers.append)
+            then(answers)
+
+
+def future(start: Callable[[Callable[[T], None]], None]) -> "asyncio.Future[T]":
+    """What is started, and gives its result in a thread, as something that the prompt can await."""
+    loop = asyncio.get_running_loop()
+    given: asyncio.Future[T] = loop.create_future()
+
+    def tell(found: T) -> None:
+        if not given.done():
+            given.set_result(found)
+
+    def then(found: T) -> None:
+        with suppress(RuntimeError):  # the prompt has ended, and its loop with it
+            loop.call_soon_threadsafe(tell, found)
+
+    start(then)
+    return given

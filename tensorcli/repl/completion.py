@@ -17,7 +17,7 @@ from tensorcli import report
 from tensorcli.commands import COMMANDS, Command
 from tensorcli.pieces import logical_lines
 from tensorcli.render.safe import safe_line
-from tensorcli.repl.asking import Asker
+from tensorcli.repl.asking import Asker, future
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -57,7 +57,7 @@ class EngineCompleter(Completer):
         """As `get_completions`, while the prompt goes on."""
         for part in self._parts(document, complete_event):
             with suppress(asyncio.TimeoutError):
-                for each in part if isinstance(part, list) else await asyncio.wait_for(_future(part), PATIENCE):
+                for each in part if isinstance(part, list) else await asyncio.wait_for(future(part), PATIENCE):
                     yield each
 
     def _parts(self, document: Document, event: CompleteEvent) -> "Iterator[list[Completion] | Start]":
@@ -138,20 +138,3 @@ def _files(start: str) -> list[Completion]:
 def _in_background(function: Callable[[], list[Completion]]) -> Start:
     """What has a thread do it: a folder may be at the other end of a network."""
     return lambda then: threading.Thread(target=lambda: then(function()), daemon=True).start()
-
-
-def _future(start: Start) -> "asyncio.Future[list[Completion]]":
-    """What is started as something to await."""
-    loop = asyncio.get_running_loop()
-    given: asyncio.Future[list[Completion]] = loop.create_future()
-
-    def tell(found: list[Completion]) -> None:
-        if not given.done():
-            given.set_result(found)
-
-    def then(found: list[Completion]) -> None:
-        with suppress(RuntimeError):  # the prompt has ended, and its loop with it
-            loop.call_soon_threadsafe(tell, found)
-
-    start(then)
-    return given

@@ -1,9 +1,7 @@
 """What the input would give, said below it while it is written: asked for once the keys rest for a moment."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
@@ -11,6 +9,7 @@ from prompt_toolkit import PromptSession
 from tensorcli import report
 from tensorcli.pieces import clean, split
 from tensorcli.render.outlook import render_outlook
+from tensorcli.repl.asking import Asker
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -27,6 +26,7 @@ class Outlook:
 
     def __init__(self, prompt: PromptSession[str], client: "Client", wanted: Callable[[], bool]) -> None:
         self._app, self._buffer, self._client, self._wanted = prompt.app, prompt.default_buffer, client, wanted
+        self._asker = Asker(client)
         self._of: Input | None = None  # what was asked about last, or soon will be
         self._answers: Answers = ()  # to that, once they have come
         self._task: asyncio.Task[None] | None = None
@@ -48,26 +48,11 @@ class Outlook:
         self._task = self._app.create_background_task(self._ask(*self._of))
 
     async def _ask(self, text: str, cursor: int) -> None:
-        """Have it answered by a thread: what is typed next cancels this, and the thread talks to nobody."""
+        """Have it answered, once the keys rest: what is typed next cancels this."""
         await asyncio.sleep(IDLE_SECONDS)
-        if not _is_code(text):
-            return
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answers] = loop.create_future()
-
-        def fetch() -> None:
-            answers: list[report.AnyReport] = []
-            self._client.ask(report.Outlook(text=text, cursor=cursor), answers.append)
-            with suppress(RuntimeError):  # the prompt has ended, and its loop
-                loop.call_soon_threadsafe(settle, answers)
-
-        def settle(answers: Answers) -> None:
-            if not answered.cancelled():
-                answered.set_result(answers)
-
-        threading.Thread(target=fetch, daemon=True).start()
-        self._answers = await answered
-        self._app.invalidate()
+        if _is_code(text):
+            self._answers = await self._asker.answers(report.Outlook(text=text, cursor=cursor))
+            self._app.invalidate()
 
 
 def _is_code(text: str) -> bool:

@@ -1,9 +1,6 @@
 """The line that says how the function at the cursor is called, and F1, which shows its documentation."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -82,17 +79,12 @@ class SignatureLine:
 
     def document(self, buffer: Buffer) -> None:
         """Show the documentation of what stands at the cursor, above the prompt, once it is there."""
-        loop, context = asyncio.get_running_loop(), copy_context()  # in which the app is known
+        request = report.Document(text=buffer.text, cursor=buffer.cursor_position)
+        self._app.create_background_task(self._document(request))
 
-        def show(answers: Sequence[report.AnyReport]) -> None:
-            if self._app.is_running:
-                run_in_terminal(lambda: self._show(answers))
-
-        def then(answers: Sequence[report.AnyReport]) -> None:
-            with suppress(RuntimeError):  # the prompt has ended, and its loop with it
-                loop.call_soon_threadsafe(show, answers, context=context)
-
-        self._helper.ask(report.Document(text=buffer.text, cursor=buffer.cursor_position), then)
+    async def _document(self, request: report.Document) -> None:
+        answers = await self._helper.answers(request)
+        await run_in_terminal(lambda: self._show(answers))
 
     def _show(self, answers: Sequence[report.AnyReport]) -> None:
         for answer in answers:
