@@ -4,7 +4,8 @@ import keyword
 import re
 from typing import NamedTuple
 
-LONGEST = 100_000  # characters before the cursor; in a longer text nothing is looked for
+LONGEST = 20_000  # characters before the cursor; in a longer text nothing is looked for
+NEAR = 5_000  # characters before the cursor that are enough, with the rest of their statement
 
 
 class Argument(NamedTuple):
@@ -171,6 +172,17 @@ class _Tokens:
         while end and self.all[end - 1].kind != "newline" and self.all[end - 1].text != ";":
             end -= 1
         return end
+
+
+def near(before: str) -> str:
+    """The end of a long text, from a line at the margin on: all that a cursor at its end has to do with."""
+    begin = len(before) - NEAR
+    while begin > 0:
+        begin = before.rfind("\n", 0, begin) + 1
+        if before[begin] not in " \t\n#)]}":
+            break
+        begin -= 1
+    return before[max(begin, 0) :]
 
 
 def spot(text: str, cursor: int) -> Spot | None:

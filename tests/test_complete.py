@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorcli import language, report
-from tensorcli.cursor import named, spot
+from tensorcli.cursor import NEAR, call, named, near, spot
 from tensorcli.engine import apart, foresight, namespace, predict, prose, pure
 from tensorcli.engine.peek import NOTHING, Scope, peek
 from tensorcli.engine.session import Session
@@ -293,6 +293,19 @@ def test_what_stands_at_the_cursor(session: Session) -> None:
     assert documented(session, text, cursor=17).name == "torch.matmul"
     assert named("f(x, )", 5) == "f"
     assert named("1 + ", 4) is None
+
+
+def test_a_long_text_is_read_from_its_last_statements_alone() -> None:
+    line = "y = torch.sum(x, dim=0)\n"
+    many = line * 1000
+    assert near(line * 3) == line * 3
+    for end in ("x.resh", "f(\n    a,\n\n# c\n  x.resh", "def f(a):\n    if a:\n        x.resh"):
+        assert len(near(many + end)) < NEAR + len(line) + len(end)
+        assert near(many + end).startswith(line)
+    block = "f(\n" + "    a,\n" * 2000
+    assert near(many + block) == block, "the statement that the cursor is in is whole"
+    assert call(block, len(block)) is not None
+    assert near(" \n" * NEAR) == " \n" * NEAR
 
 
 def test_what_is_not_there(session: Session) -> None:

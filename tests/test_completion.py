@@ -131,6 +131,15 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ".hidden" not in offered("%load ", without)
 
 
+def test_of_a_long_input_the_engine_is_asked_about_the_end() -> None:
+    client = Canned(canned, settings=SETTINGS)
+    offered("y = 1\n" * 100_000 + "x.re", client)
+    (asked,) = client.asked
+    assert isinstance(asked, report.Complete)
+    assert asked.text.endswith("y = 1\nx.re")
+    assert asked.cursor == len(asked.text) < 10_000
+
+
 def test_what_nobody_asked_for_is_offered_where_a_name_has_begun() -> None:
     assert offered("x.re", typed=True) == ["x.re|"]
     assert offered("f(", typed=True) == []
@@ -244,3 +253,17 @@ def test_the_last_question_wins() -> None:
     go_on.set()
     assert all_done.wait(timeout=60)
     assert answered == ["first", "third"]
+
+
+def test_an_answer_that_finds_no_prompt_stops_no_question() -> None:
+    asker, answered = Asker(Canned(canned, settings=SETTINGS)), threading.Event()
+
+    def ended(_: list[AnyReport]) -> None:
+        first.set()
+        raise RuntimeError("the prompt has ended")
+
+    first = threading.Event()
+    asker.ask(report.Complete(text="x", cursor=1), ended)
+    assert first.wait(timeout=60)
+    asker.ask(report.Complete(text="x", cursor=1), lambda _: answered.set())
+    assert answered.wait(timeout=60)

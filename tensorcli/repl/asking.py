@@ -51,7 +51,8 @@ class Asker:
             answers: list[AnyReport] = []
             with suppress(Exception):  # nobody is there to be told, and the next question may fare better
                 self._client.ask(request, answers.append)
-            then(answers)
+            with suppress(Exception):  # as of a prompt that has just ended
+                then(answers)
 
 
 def future(start: Callable[[Callable[[T], None]], None]) -> "asyncio.Future[T]":

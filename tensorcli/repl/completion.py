@@ -15,6 +15,7 @@ from prompt_toolkit.document import Document
 
 from tensorcli import report
 from tensorcli.commands import COMMANDS, Command
+from tensorcli.cursor import near
 from tensorcli.pieces import logical_lines
 from tensorcli.render.safe import safe_line
 from tensorcli.repl.asking import Asker, future
@@ -62,7 +63,7 @@ class EngineCompleter(Completer):
 
     def _parts(self, document: Document, event: CompleteEvent) -> "Iterator[list[Completion] | Start]":
         """What is offered: lists, and what gives one later."""
-        before = document.text_before_cursor
+        before = near(document.text_before_cursor)
         if event.text_inserted and not _BEGUN.search(before):  # nobody has asked yet
             return
         lines = before.split("\n")
@@ -131,7 +132,9 @@ def _files(start: str) -> list[Completion]:
             if each.name.startswith(begun) and (begun[:1] == "." or each.name[0] != "."):
                 name = os.path.join(folder, each.name) + (os.sep if each.is_dir() else "")
                 around = quote or ('"' if " " in name else "")
-                found.append(Completion(around + name + ("" if each.is_dir() else around), -len(start), each.name))
+                found.append(
+                    Completion(around + name + ("" if each.is_dir() else around), -len(start), safe_line(each.name))
+                )
     return found[:MAX_FILES]
 
 

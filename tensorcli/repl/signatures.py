@@ -14,6 +14,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.utils import get_cwidth
 
 from tensorcli import report
+from tensorcli.cursor import near
 from tensorcli.render.safe import safe_line
 from tensorcli.repl.asking import Asker
 
@@ -48,8 +49,9 @@ class SignatureLine:
         return [*fitted(self._found.items[self._at()], width - len(several)), ("", several)]
 
     def _changed(self, buffer: Buffer) -> None:
-        self._wanted = report.Signature(text=buffer.text, cursor=buffer.cursor_position)
-        if "(" in buffer.document.text_before_cursor:
+        before = near(buffer.document.text_before_cursor)
+        self._wanted = report.Signature(text=before, cursor=len(before))
+        if "(" in before:
             self._asker.ask(self._wanted, partial(self._take, self._wanted))
         else:
             self._found = report.Signatures()
@@ -79,7 +81,8 @@ class SignatureLine:
 
     def document(self, buffer: Buffer) -> None:
         """Show the documentation of what stands at the cursor, above the prompt, once it is there."""
-        request = report.Document(text=buffer.text, cursor=buffer.cursor_position)
+        before = near(buffer.document.text_before_cursor)
+        request = report.Document(text=before + buffer.document.text_after_cursor, cursor=len(before))
         self._app.create_background_task(self._document(request))
 
     async def _document(self, request: report.Document) -> None:
