@@ -206,6 +206,14 @@ def test_dims_with_their_sizes(session: Session, text: str, labels: list[str]) -
     assert texts(session, text) == numbers
 
 
+def test_a_nested_tensor_has_dims_too() -> None:
+    session = Session(seed=0)
+    text = "many = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(4, 3)])"
+    session.ask(report.Evaluate(text=text), lambda _: None)
+    labels = [item.label for item in offered(session, "many.sum(dim=")]
+    assert labels == ["dim=0 (2)", "dim=1 (?)", "dim=2 (3)"]
+
+
 def test_what_a_call_cannot_do_without_is_offered_before_its_keywords(session: Session) -> None:
     assert texts(session, "F.relu(").index("x") < texts(session, "F.relu(").index("inplace=")
     assert texts(session, "F.relu(x, ")[:2] == ["True", "False"]
@@ -392,14 +400,41 @@ class Loud(nn.Module):
     def __getitem__(self, index): ran.append("item"); return self
     def __repr__(self): ran.append("repr"); return "loud"
     def forward(self, x): ran.append("forward"); return x
-loud = Loud(); ran.clear()
+class Told:
+    def __get__(self, owner, kind): ran.append("get"); return 5
+    def __set__(self, owner, value): pass
+class Quiet:
+    told = Told()
+    @property
+    def __class__(self): return int
+    def __getattr__(self, name): ran.append(name); raise AttributeError(name)
+class Traced(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, *arguments): ran.append("function"); return super().__torch_function__(*arguments)
+loud = Loud(); quiet = Quiet(); traced = torch.rand(3).as_subclass(Traced); ran.clear()
 """
     session.ask(report.Evaluate(text=text), lambda _: None)
     assert session.names["ran"] == []
-    for written in ("loud.", "loud.shown.", "loud[0].", "loud(1).", "loud(", "loud.sh", "lou", "mix(loud.nothing."):
+    for written in (
+        "quiet.",
+        "quiet.to",
+        "quiet.nothing",
+        "tra",
+        "traced.sum(dim=",
+        "loud.",
+        "loud.shown.",
+        "loud[0].",
+        "loud(1).",
+        "loud(",
+        "loud.sh",
+        "lou",
+        "mix(loud.nothing.",
+    ):
         asked(session, report.Complete(text=written, cursor=len(written)))
         asked(session, report.Signature(text=written, cursor=len(written)))
+        session.ask(report.Outlook(text=written, cursor=0), lambda _: None)
     assert session.names["ran"] == []
+    assert next((item.text, item.detail) for item in offered(session, "traced")) == ("traced", "float32 [3]")
     assert "shown" in texts(session, "loud.sh")
 
 

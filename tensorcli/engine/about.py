@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from tensorcli import units
 from tensorcli.engine import describe, namespace, prose
 
 
@@ -28,7 +29,8 @@ def entry(value: Any) -> str:
 def detail(value: Any) -> str:
     """A few words about a value: shape and dtype of a tensor, a plain value itself, else its type."""
     if isinstance(value, torch.Tensor):
-        return f"{describe.dtype_name(value.dtype)} {list(describe.shape_of(value))}"
+        with torch._C.DisableTorchFunctionSubclass():
+            return f"{describe.dtype_name(value.dtype)} {units.shape(shape(value))}"
     if isinstance(value, namespace.Namespace) or inspect.ismodule(value):
         return "module"
     kind = type(value)
@@ -41,6 +43,12 @@ def detail(value: Any) -> str:
     if kind in (list, tuple, dict, set):
         return f"{kind.__name__} of {len(value):,}"
     return help_of(value) or describe.type_name(kind)
+
+
+def shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    """A tensor's sizes, with nothing run of a class of one's own."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return describe.shape_of(tensor)
 
 
 def help_of(value: Any) -> str:

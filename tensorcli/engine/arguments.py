@@ -9,7 +9,7 @@ import torch
 
 from tensorcli import report
 from tensorcli.cursor import Call, Spot
-from tensorcli.engine import pretend, prose, signatures
+from tensorcli.engine import about, pretend, prose, signatures
 from tensorcli.engine.about import Entry
 from tensorcli.engine.peek import NOTHING, Scope, Seen, peek
 
@@ -105,7 +105,7 @@ def _dims(name: str, call: Call, scope: Scope) -> Iterator[Entry]:
     back = call.written.endswith("-")
     for dim, size in enumerate(shape):
         text = str(len(shape) - dim if back else dim)
-        yield Entry(text, label=f"{name}={'-' if back else ''}{text} ({size})")
+        yield Entry(text, label=f"{name}={'-' if back else ''}{text} ({'?' if size < 0 else size})")
 
 
 def _shape_for(call: Call, scope: Scope) -> tuple[int, ...]:
@@ -116,6 +116,8 @@ def _shape_for(call: Call, scope: Scope) -> tuple[int, ...]:
         seen = peek(text, scope)
         value: Any = seen.value if seen else NOTHING
         value = value[0] if type(value) in (list, tuple) and value else value
-        if isinstance(value, torch.Tensor | np.ndarray):
+        if isinstance(value, torch.Tensor):
+            return about.shape(value)
+        if isinstance(value, np.ndarray):
             return tuple(value.shape)
     return ()

@@ -160,7 +160,7 @@ def _at_hand(seen: Seen, scope: Scope) -> dict[str, str]:
 
 def _of_attribute(seen: Seen, name: str, scope: Scope) -> str:
     """A line about an attribute: its value where that is the object's own, else what it does."""
-    if seen.value is not NOTHING and not hasattr(seen.kind, name):
+    if seen.value is not NOTHING and about.static(seen.kind, name) is None:
         value = _had(seen, name, scope)
         if value is not NOTHING:
             return about.entry(value)

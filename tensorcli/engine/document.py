@@ -110,6 +110,8 @@ def _definition(value: Any, sources: Mapping[str, Statement]) -> str | None:
     """The source text of a function or class: as it was typed, or from its library's file."""
     if isinstance(value, torch.nn.Module):
         value = type(value)
+    if not _is_made_by_hand(value):
+        return None
     code = getattr(getattr(value, "__func__", value), "__code__", None)
     if isinstance(code, types.CodeType) and code.co_filename in sources:
         return sources[code.co_filename].source

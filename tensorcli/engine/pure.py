@@ -107,7 +107,7 @@ def _is_random(name: str) -> bool:
 def _is_plain(value: Any) -> bool:
     if type(value) is tuple:
         return all(map(_is_plain, value))
-    return type(value) in (torch.Tensor, torch.nn.Parameter) or isinstance(value, _PLAIN)
+    return type(value) in (torch.Tensor, torch.nn.Parameter) or issubclass(type(value), _PLAIN)
 
 
 def _is_pure(func: ast.expr, scope: Mapping[str, Any]) -> bool:
