@@ -211,6 +211,44 @@ def spot(text: str, cursor: int) -> Spot | None:
     return Spot(word, start, owner, tokens.call(at))
 
 
+def bound(text: str, cursor: int) -> tuple[str, ...]:
+    """The names that a text binds before the cursor, the latest last: assignments, loops, `as`, functions, parameters.
+
+    What such a name is when the text has run may be something else than what the session has under it now.
+    """
+    if cursor > LONGEST:
+        return ()
+    tokens = _Tokens(text[:cursor])
+    found: list[str] = []
+    clause, parameters = "", [False]  # within `for` or `lambda`; whether brackets that are open are those of a def
+    for at, token in enumerate(tokens.all):
+        one, two, *_ = [each.text for each in reversed(tokens.all[max(at - 2, 0) : at])] + ["", ""]
+        if token.kind == "mark" and token.text in _OPENING:
+            parameters.append(two == "def")
+        elif token.kind == "mark" and token.text in _CLOSING:
+            parameters = parameters[:-1] or [False]
+        elif token.text in ("for", "lambda", "in", ":"):
+            clause = token.text
+        elif token.text == "=" and "=" not in (one, tokens.text[token.end : token.end + 1]) and len(parameters) == 1:
+            found += _targets(tokens, at)
+        elif token.text == "=" and one == ":":
+            found.append(two)
+        elif token.kind == "name" and not keyword.iskeyword(token.text):
+            listed = one in (",", "(", "*") and (parameters[-1] or clause in ("for", "lambda"))
+            if listed or one in ("as", "def", "for", "lambda"):
+                found.append(token.text)
+    return tuple(dict.fromkeys(reversed(found)))[::-1]
+
+
+def _targets(tokens: _Tokens, at: int) -> list[str]:
+    """The names before an = that it assigns to."""
+    found = []
+    while at and (tokens.all[at - 1].kind == "name" or tokens.all[at - 1].text == ","):
+        at -= 1
+        found.append(tokens.all[at].text)
+    return [] if at and tokens.all[at - 1].text == "." else [each for each in reversed(found) if each != ","]
+
+
 def call(text: str, cursor: int) -> Call | None:
     """The call that `cursor` is in, whatever is being written there."""
     if cursor > LONGEST:

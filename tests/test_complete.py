@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorcli import language, report
-from tensorcli.cursor import NEAR, call, named, near, spot
+from tensorcli.cursor import NEAR, bound, call, named, near, spot
 from tensorcli.engine import apart, foresight, namespace, predict, prose, pure
 from tensorcli.engine.peek import NOTHING, Scope, peek
 from tensorcli.engine.session import Session
@@ -217,6 +217,36 @@ def test_a_nested_tensor_has_dims_too() -> None:
 def test_what_a_call_cannot_do_without_is_offered_before_its_keywords(session: Session) -> None:
     assert texts(session, "F.relu(").index("x") < texts(session, "F.relu(").index("inplace=")
     assert texts(session, "F.relu(x, ")[:2] == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a = 1; b, c = 2, 3\nd = e = a", ("a", "b", "c", "d", "e")),
+        ("for i, (j, k) in x:\n    ", ("i", "j", "k")),
+        ("def f(a, *b, c=d, **e):\n    return a(g, h=i)", ("f", "a", "b", "c", "e")),
+        ("(lambda a, b=c: d(a, e", ("a", "b")),
+        ("with torch.no_grad() as a, f(b=c): [d for e in f(g, h=i) if (j := k)]", ("a", "e", "j")),
+        ("x.a = x[b] = c; d == e; f(g=h,\n  i=j); k += l; m <= n; {o: p}", ()),
+        ("a = 1; b = 2; a = 3", ("b", "a")),
+        ("'a = 1' # b = 2", ()),
+        ("a", ()),
+    ],
+)
+def test_names_that_a_text_binds(text: str, names: tuple[str, ...]) -> None:
+    assert bound(text, len(text)) == names
+
+
+def test_what_the_text_binds_is_offered_and_only_the_type_of_what_it_was_believed(session: Session) -> None:
+    assert [(item.text, item.detail) for item in offered(session, "def f(weird, x):\n    return wei")] == [
+        ("weird", "")
+    ]
+    assert next((item.text, item.detail) for item in offered(session, "x = 3; y = x")) == ("x", "")
+    assert texts(session, "for x in f:\n    x.resh") == ["reshape", "reshape_as"]
+    assert {item.text: item.detail for item in offered(session, "x = f; x.")}["shape"] != "torch.Size([64, 784])"
+    for text in ("x = w[0]; x.sum(dim=", "def f(x): return x.sum(dim=", "x = w; (x @ w).sum(dim="):
+        assert not any("(64)" in item.label for item in offered(session, text))
+    assert [item.label for item in offered(session, "y = w; x.sum(dim=")] == ["dim=0 (64)", "dim=1 (784)"]
 
 
 # Signatures.

@@ -29,7 +29,7 @@ def completions(request: report.Complete, scope: Scope) -> report.Completions:
         word = re.split(r"\s", request.text[: request.cursor])[-1]
         known = _codes() if request.of == "mistakes" else _variables(scope)
         return _matching(word, known, request.cursor - len(word))
-    place = spot(request.text, request.cursor)
+    place, scope = spot(request.text, request.cursor), scope.at(request.text, request.cursor)
     return report.Completions(items=()) if place is None else _matching(place.word, _entries(place, scope), place.start)
 
 
@@ -191,6 +191,7 @@ def _standing_alone(place: Spot, scope: Scope) -> Iterator[Entry]:
     if place.word or not arguments.wants_value(place.call, ways):
         yield from keywords
         keywords = []
+    yield from (Entry(name) for name in reversed(scope.bound) if name[0] != "_")
     yield from _variables(scope)
     yield from keywords
     if place.word:

@@ -22,7 +22,7 @@ MAX_TEXT = 20_000  # characters
 def called(request: report.Signature, scope: Scope) -> report.Signatures:
     """The ways to call the function whose call the cursor is in, each with the parameter that is written."""
     call = cursor.call(request.text, request.cursor)
-    seen = peek(call.function, scope) if call else None
+    seen = peek(call.function, scope.at(request.text, request.cursor)) if call else None
     if call is None or seen is None:
         return report.Signatures()
     name = " ".join(call.function.split())
@@ -38,7 +38,9 @@ def document(
     request: report.Document, scope: Scope, variables: Mapping[str, Any], sources: Mapping[str, Statement]
 ) -> report.Documentation | report.Diagnosis:
     """What the expression is, or the one that is meant at the cursor."""
-    text = request.text.strip() if request.cursor is None else cursor.named(request.text, request.cursor)
+    text: str | None = request.text.strip()
+    if request.cursor is not None:
+        text, scope = cursor.named(request.text, request.cursor), scope.at(request.text, request.cursor)
     seen = peek(text, scope) if text else None
     if text is None or seen is None:
         title = f"{_quoted(text or request.text)} is nothing that can be told about without running it"

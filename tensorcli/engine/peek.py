@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tensorcli import language
+from tensorcli.cursor import bound
 from tensorcli.engine import foresight, namespace, predict, pure, signatures
 
 NOTHING = object()
@@ -23,10 +24,25 @@ class Seen(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What an expression may name, and whether the gate is open."""
+    """What an expression may name, and whether the gate is open.
+
+    `bound` are names that the text itself binds before the expression: of their values the type alone is believed.
+    """
 
     names: Mapping[str, Any]
     trust: bool
+    bound: tuple[str, ...] = ()
+
+    def at(self, text: str, cursor: int) -> "Scope":
+        """The scope at a place of a text."""
+        return self._replace(bound=bound(text, cursor))
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The names whose values are sure."""
+        if self.names.keys().isdisjoint(self.bound):
+            return self.names
+        return {name: value for name, value in self.names.items() if name not in self.bound}
 
 
 def peek(text: str, scope: Scope) -> Seen | None:
@@ -41,7 +57,7 @@ def peek(text: str, scope: Scope) -> Seen | None:
 def peek_at(node: ast.expr, scope: Scope) -> Seen | None:
     """What an expression that passed the gate is, as `peek`."""
     try:
-        value = pure.held(node, scope.names, trust=scope.trust)
+        value = pure.held(node, scope.values, trust=scope.trust)
     except pure.Unknown:
         return _predicted(node, scope) or _guessed(node, scope)
     except Exception:  # there is none
@@ -54,7 +70,7 @@ def _predicted(node: ast.expr, scope: Scope) -> Seen | None:
     if scope.trust or not predict.is_warm():
         return None
     try:
-        value = foresight.value_of(node, scope.names)
+        value = foresight.value_of(node, scope.values)
     except Exception:
         return None
     kind = torch.Tensor if predict.is_fake(value) else type(value)
@@ -74,6 +90,8 @@ _DISPLAYS: dict[type[ast.expr], type] = {
 def _guessed(node: ast.expr, scope: Scope) -> Seen | None:
     """The type of what it would give, as its operators and functions say it."""
     match node:
+        case ast.Name(id=name) if name in scope.names:
+            return Seen(type(scope.names[name]))
         case ast.Attribute(value=owner, attr=name):
             return _attribute(peek_at(owner, scope), name, scope)
         case ast.BinOp(left=left, right=right):
