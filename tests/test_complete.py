@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tensorcli import language, report
 from tensorcli.cursor import NEAR, bound, call, named, near, spot
-from tensorcli.engine import apart, foresight, namespace, predict, prose, pure
+from tensorcli.engine import apart, complete, foresight, namespace, predict, prose, pure
 from tensorcli.engine.peek import NOTHING, Scope, peek
 from tensorcli.engine.session import Session
 
@@ -148,6 +148,17 @@ def test_names_the_latest_first(session: Session) -> None:
     assert texts(session, "", of="names")[:2] == ["mix", "held"]
     assert "matmul-inner-sizes" in texts(session, "", of="mistakes")
     assert texts(session, "matmul-in", of="mistakes") == ["matmul-inner-sizes"]
+
+
+def test_of_many_variables_only_those_that_are_offered_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr(complete.about, "detail", lambda value: looked.append(value) or "")
+    names = {f"name{number}": number for number in range(10_000)}
+    scope = Scope(names, trust=False)
+    found = complete.completions(report.Complete(text="x + Name12", cursor=10), scope)
+    assert len(found.items) == len(looked) == 111
+    complete.completions(report.Complete(text="", cursor=0), scope)
+    assert len(looked) == 111 + complete.MAX_ITEMS
 
 
 @pytest.mark.parametrize(

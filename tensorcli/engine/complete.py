@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def completions(request: report.Complete, scope: Scope) -> report.Completions:
     """What could stand at the cursor, best first. Nothing is run that could have an effect."""
     if request.of != "code":
         word = re.split(r"\s", request.text[: request.cursor])[-1]
-        known = _codes() if request.of == "mistakes" else _variables(scope)
+        known = _codes() if request.of == "mistakes" else _variables(scope, word)
         return _matching(word, known, request.cursor - len(word))
     place, scope = spot(request.text, request.cursor), scope.at(request.text, request.cursor)
     return report.Completions(items=()) if place is None else _matching(place.word, _entries(place, scope), place.start)
@@ -73,9 +74,11 @@ def _codes() -> list[Entry]:
 # Names.
 
 
-def _variables(scope: Scope) -> list[Entry]:
-    """The variables, latest first; the libraries are among them."""
-    return [Entry(name, about.detail(scope.names[name])) for name in reversed([*scope.names]) if name[0] not in "._"]
+def _variables(scope: Scope, begun: str) -> list[Entry]:
+    """The variables whose names begin so, latest first; the libraries are among them."""
+    folded = begun.casefold()
+    found = (name for name in reversed([*scope.names]) if name[0] not in "._" and name.casefold().startswith(folded))
+    return [Entry(name, about.detail(scope.names[name])) for name in islice(found, MAX_ITEMS)]
 
 
 def _builtins(scope: Scope) -> Iterator[Entry]:
@@ -192,7 +195,7 @@ def _standing_alone(place: Spot, scope: Scope) -> Iterator[Entry]:
         yield from keywords
         keywords = []
     yield from (Entry(name) for name in reversed(scope.bound) if name[0] != "_")
-    yield from _variables(scope)
+    yield from _variables(scope, place.word)
     yield from keywords
     if place.word:
         yield from _builtins(scope)
