@@ -48,6 +48,7 @@ def f(n):
     for k in range(n): total = total + k
     return total
 def grow(): numbers.append(3)
+def kept(*, a=w): return x @ a
 """
 
 
@@ -120,6 +121,7 @@ def said(answer: AnyReport) -> object:
         ("for k in range(3):\n    x = x + k\ny = x[:2]", "y = float32 [2, 784] cpu  6.1 KiB"),
         ("model(x)", "float32 [64, 10] cpu  2.5 KiB  requires grad"),
         ("f(3)", "float32 [] cpu  4 B"),
+        ("kept()", "float32 [64, 10] cpu  2.5 KiB"),
         ("n = x.shape[0] * 2", "n = int 128"),
         ("x.shape", "torch.Size([64, 784])"),
         ("nn.Linear(3, 4)", "Linear(in_features=3, out_features=4, bias=True)"),

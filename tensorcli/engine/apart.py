@@ -216,7 +216,8 @@ def reachable(values: Iterable[Any]) -> list[Any]:
             if _is_method(value):
                 waiting.append(value.__self__)
             elif isinstance(value, types.FunctionType):
-                waiting += [*(value.__defaults__ or ()), *(cell.cell_contents for cell in value.__closure__ or ())]
+                waiting += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+                waiting += [*(cell.cell_contents for cell in value.__closure__ or ())]
         else:
             waiting += gc.get_referents(value)
     return found
