@@ -292,6 +292,23 @@ def test_signatures(session: Session, text: str, best: int, current: str, parame
     assert parameters is None or way.parameters == parameters
 
 
+def test_defaults_are_told_where_they_are_short() -> None:
+    session = Session(seed=0, trust=True)
+    text = """
+ran, own = [], []
+own.append(own)
+class Loud:
+    def __repr__(self): ran.append("repr"); return "loud"
+def f(a=-1, b="text", c=(1, [2.5, None]), d={"k": torch.float32}, e=torch.rand, g=10**10_000, h=list(range(10**6)),
+      i=torch.rand(2), j=[Loud()], k=own, m=Loud()): pass
+"""
+    session.ask(report.Evaluate(text=text), lambda _: None)
+    (way,) = asked(session, report.Signature(text="f(", cursor=2)).items
+    told = ["a=-1", "b='text'", "c=(1, [2.5, None])", "d={'k': torch.float32}", "e=rand"]
+    assert list(way.parameters) == [*told, *(f"{name}=..." for name in "ghijkm")]
+    assert session.names["ran"] == []
+
+
 @pytest.mark.parametrize("text", ["", "x", "x.sum", "(x, ", "nowhere(", "count(", "x.sum()", "def f(", "#f("])
 def test_there_is_no_signature_where_nothing_is_called(session: Session, text: str) -> None:
     assert asked(session, report.Signature(text=text, cursor=len(text))).items == ()
@@ -330,6 +347,8 @@ def test_documentation(session: Session) -> None:
 def test_a_variable_is_described(session: Session) -> None:
     found = documented(session, "x")
     assert (found.type, found.value.shape, found.value.dtype) == ("torch.Tensor", (64, 784), "float32")
+    assert found.value.stats is not None
+    assert documented(session, "x", cursor=1).value.stats is None  # which would hold up what is typed next
     assert documented(session, "count").value.text == "3"
     assert documented(session, "(x @ w)").value is None  # which is predicted, not computed
 

@@ -52,7 +52,7 @@ def document(
         type=_kind(seen),
         signatures=tuple(msgspec.structs.replace(way, function=text) for way in ways),
         text=describe.cut(_documentation(seen), limit=MAX_TEXT),
-        value=_described(seen, variables),
+        value=_described(seen, variables, stats=request.cursor is None),
         definition=_definition(value, sources) if request.source else None,
     )
 
@@ -101,11 +101,11 @@ def _owner(value: Any) -> Any:
     return None if owner is None or isinstance(owner, types.ModuleType | type) else owner
 
 
-def _described(seen: Seen, variables: Mapping[str, Any]) -> report.Tensor | report.Value | None:
-    """The description of a value that is at hand."""
+def _described(seen: Seen, variables: Mapping[str, Any], *, stats: bool) -> report.Tensor | report.Value | None:
+    """The description of a value that is at hand; its `stats` may take a while."""
     if seen.value is NOTHING or seen.predicted or _is_made_by_hand(seen.value):
         return None
-    return describe.describe(seen.value, names=variables, max_values=0)
+    return describe.describe(seen.value, names=variables, max_values=0, stats=stats)
 
 
 def _definition(value: Any, sources: Mapping[str, Statement]) -> str | None:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import re
 import types
 from collections.abc import Iterator
@@ -92,14 +93,24 @@ def _written(found: inspect.Signature) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
-    """A default value in few words. Values of one's own classes have a repr that is not ours to run."""
+    """A default value in few words."""
     if isinstance(value, type) or inspect.isroutine(value):
         return str(value.__name__)
-    plain = isinstance(value, int | float | str | bool | tuple | list | dict | type(None) | torch.dtype | torch.device)
-    if not plain and type(value).__module__.partition(".")[0] not in ("torch", "numpy", "inspect"):
-        return "..."
-    text = repr(value)
+    text = repr(value) if _is_told(value) else "..."
     return text if len(text) <= MAX_DEFAULT else "..."
+
+
+def _is_told(value: Any, depth: int = 3) -> bool:
+    """Whether a value has a short repr that costs nothing. One of a class of one's own is not ours to run."""
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= 64)
+    if kind in (str, tuple, list, dict):
+        parts = () if kind is str else itertools.chain(*value.items()) if kind is dict else value
+        return len(value) < MAX_DEFAULT and depth > 0 and all(_is_told(part, depth - 1) for part in parts)
+    of_library = kind.__module__.partition(".")[0] in ("torch", "numpy", "inspect")
+    computes = isinstance(value, torch.Tensor | torch.nn.Module | np.ndarray)
+    return kind in (float, bool, type(None)) or (of_library and not computes)
 
 
 # Documentation. torch and NumPy begin it with the signature, or name further ones in directives.
