@@ -464,6 +464,13 @@ def test_what_is_typed_next_is_asked_next_and_only_its_answer_drawn(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("no_rest")
+def test_the_same_text_is_asked_about_again_once_it_has_run(tmp_path: Path):
+    prompt = Prompt(tmp_path)
+    steps = [("[64, 10]", prompt.press("\rqq")), ("asked qq", prompt.press(LEAVE))]
+    assert prompt.play(*steps, keys="qq") == ["qq", "qq"]
+
+
+@pytest.mark.usefixtures("no_rest")
 def test_commands_blanks_and_pasted_prompts_are_not_asked_about(tmp_path: Path):
     prompt = Prompt(tmp_path)
     clear = "\x15"

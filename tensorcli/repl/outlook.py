@@ -40,7 +40,10 @@ class Outlook:
         return self._buffer.text, self._buffer.cursor_position
 
     def _rendered(self, _sender: object) -> None:
-        if self._app.is_done or self._of == self._input() or not self._client.settings or not self._wanted():
+        if self._app.is_done:  # what is said of the same text after this one has run may be another thing
+            self._of = None
+            return
+        if self._of == self._input() or not self._client.settings or not self._wanted():
             return
         if self._task:
             self._task.cancel()
