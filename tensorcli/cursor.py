@@ -229,15 +229,16 @@ def bound(text: str, cursor: int) -> tuple[str, ...]:
             parameters = parameters[:-1] or [False]
         elif token.text in ("for", "lambda", "in", ":"):
             clause = token.text
-        elif token.text == "=" and "=" not in (one, tokens.text[token.end : token.end + 1]) and len(parameters) == 1:
-            found += _targets(tokens, at)
         elif token.text == "=" and one == ":":
             found.append(two)
+        elif token.text == "=" and "=" not in (one, tokens.text[token.end : token.end + 1]) and len(parameters) == 1:
+            found += _targets(tokens, at)
         elif token.kind == "name" and not keyword.iskeyword(token.text):
             listed = one in (",", "(", "*") and (parameters[-1] or clause in ("for", "lambda"))
             if listed or one in ("as", "def", "for", "lambda"):
                 found.append(token.text)
-    return tuple(dict.fromkeys(reversed(found)))[::-1]
+    names = (name for name in reversed(found) if name.isidentifier() and not keyword.iskeyword(name))
+    return tuple(dict.fromkeys(names))[::-1]
 
 
 def _targets(tokens: _Tokens, at: int) -> list[str]:

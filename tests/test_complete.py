@@ -240,6 +240,7 @@ def test_what_a_call_cannot_do_without_is_offered_before_its_keywords(session: S
         ("with torch.no_grad() as a, f(b=c): [d for e in f(g, h=i) if (j := k)]", ("a", "e", "j")),
         ("x.a = x[b] = c; d == e; f(g=h,\n  i=j); k += l; m <= n; {o: p}", ()),
         ("a = 1; b = 2; a = 3", ("b", "a")),
+        ("while a := b: (c := d), lambda:= e, ():= f", ("a", "c")),
         ("'a = 1' # b = 2", ()),
         ("a", ()),
     ],
@@ -440,12 +441,13 @@ def test_at_any_place_of_any_text(session: Session, text: str, data: st.DataObje
         assert item.start + len(place.word if place else "") == cursor
         if place and place.owner:
             language.parse(f"({place.owner}\n).{item.text}")  # raises what the gate refuses
-            seen = peek(place.owner, Scope(session.names, trust=False))
+            seen = peek(place.owner, Scope(session.names, trust=False).at(text, cursor))
             assert seen is not None
             if seen.value is not NOTHING and not seen.predicted:
                 namespace.attribute(seen.value, item.text)
         elif place and not place.quoted and place.importing is None and item.text.isidentifier():
-            assert item.text in session.names or item.text in namespace.BUILTINS or keyword.iskeyword(item.text)
+            known = {*session.names, *namespace.BUILTINS, *bound(text, cursor)}
+            assert item.text in known or keyword.iskeyword(item.text)
 
 
 def test_nothing_of_ones_own_runs_under_trust() -> None:
