@@ -12,6 +12,7 @@ from tensorcli.engine import diagrams, pretend
 from tensorcli.engine.session import Session
 from tensorcli.render import render
 from tensorcli.render.diagrams import draw
+from tensorcli.render.theme import ERROR, SPAN
 
 WIDTHS = (20, 40, 60, 80, 100, 120, 160)
 
@@ -524,7 +525,7 @@ def test_what_failed_is_marked_and_nothing_above_it_has_a_result():
         "└ torch.relu((x + 1) @ x)",
         "failed",
     ]
-    red = {text.plain[span.start : span.end] for span in text.spans if "red" in str(span.style)}
+    red = {text.plain[span.start : span.end] for span in text.spans if span.style in (ERROR, SPAN)}
     assert red == {"torch.relu((x + 1) @ x).sum()", "torch.relu((x + 1) @ x)", "(x + 1) @ x", "failed"}
 
 

@@ -141,7 +141,7 @@ def test_the_options_behind_bench_are_those_of_the_command():
     assert {name: "action" in kind and "default" not in kind for name, kind in OPTIONS.items()} == {
         name: flag
         for name, flag in of_command.items()
-        if name not in {*of_files, "--trust", "--no-color", "--width", "--help"}
+        if name not in {*of_files, "--trust", "--max-memory", "--no-color", "--width", "--help"}
     }
 
 

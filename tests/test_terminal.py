@@ -163,7 +163,7 @@ def test_other_sizes_while_running_and_during_an_answer(start: Start, tmp_path: 
     terminal.see("busy")
     terminal.resize(rows=24, columns=40)
     gate.write_text("done")
-    terminal.see(begins("error: "))
+    terminal.see(begins("  message: size mismatch"))
     terminal.prompt()
     terminal.see(lambda lines: lines[-1].startswith("cpu - float32"))
     terminal.type("x" * 60)
