@@ -2,7 +2,11 @@
 
 import os
 import pickle
+import random
+import subprocess
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from safetensors.torch import load_file, save_file
 
 from tensorcli import keeping, report
@@ -126,6 +130,12 @@ def test_every_layout_makes_the_round_trip(session: Session, text: str, ending: 
     assert same(session.names["x"], session.names["expected"])
 
 
+def test_an_array_of_another_machines_byte_order_is_read(session: Session) -> None:
+    np.save("w.npy", np.arange(3, dtype=">f4"))
+    load(session, "w.npy")
+    assert same(session.names["w"], torch.arange(3.0))
+
+
 def test_what_a_file_does_not_keep_is_said(session: Session) -> None:
     ran(session, "x = torch.rand(3)\nv = x[1:]\nw = torch.ones(2, requires_grad=True)\np = nn.Parameter(torch.ones(2))")
     assert save(session, "w.safetensors") == (
@@ -145,6 +155,13 @@ def test_names_become_variables_or_a_dict(session: Session) -> None:
     assert session.names["d"].shape == (2,)
     load(session, "w.safetensors a b as some")
     assert list(session.names["some"]) == ["a", "b"]
+    save_file({"x.y": torch.ones(1), "x_y": torch.ones(2)}, name := "{0}{key}.safetensors")
+    assert load(session, f"{name} x.y x_y") == (
+        f"error: two of these would have one name: write %load {name} x.y x_y as data_0_key"
+    )
+    load(session, f"{name} x_y")
+    load(session, f"{name} as both")
+    assert list(session.names["both"]) == ["x.y", "x_y"]
     assert load(session, "w.safetensors q") == "error: w.safetensors has no q: it has a, b, c"
 
 
@@ -267,6 +284,67 @@ def test_rubbish_is_said_in_one_sentence(session: Session, ending: str) -> None:
     assert load(session, f"d.{ending}") == f"error: d.{ending} is a folder: load a file in it"
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "npy", "npz", "pt", "png", "jpg", "gif", "tif", "webp"])
+def test_a_file_with_wrong_bytes_in_it_is_loaded_or_said_in_one_sentence(session: Session, ending: str) -> None:
+    x, name, generator = torch.arange(600).reshape(20, 30).to(torch.uint8), f"w.{ending}", random.Random(ending)
+    if ending in ("safetensors", "npy"):
+        session.names["x"] = x
+        save(session, f"{name} x")
+    elif ending == "npz":
+        np.savez_compressed(name, x=x.numpy(), y=x.numpy())
+    elif ending == "pt":
+        torch.save({"x": x, 1: x}, name)
+    else:
+        Image.fromarray(x.numpy()).convert("RGB").save(name)
+    whole = Path(name).read_bytes()
+    for _ in range(60):
+        broken = bytearray(whole[: generator.choice([len(whole), generator.randrange(len(whole))])])
+        for _ in range(generator.randrange(4) if broken else 0):
+            broken[generator.randrange(len(broken))] = generator.randrange(256)
+        Path(name).write_bytes(broken)
+        said = asked(session, keeping.load(name))[-1]
+        assert isinstance(said, report.Loaded) or said.code in ("cannot-load", "no-file"), said
+        assert isinstance(said, report.Loaded) or "\n" not in said.title
+
+
+def test_what_is_in_a_file_but_no_tensor_is_said(session: Session) -> None:
+    with zipfile.ZipFile("w.npz", "w") as file:
+        file.writestr("README", "text")
+    assert load(session, "w.npz") == "error: README in w.npz is no array"
+    torch.save({1: torch.ones(2), "a": torch.ones(2)}, "w.pt")
+    assert load(session, "w.pt 1") == "error: w.pt has no 1: it has a"
+
+
+def test_no_picture_starts_another_program(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_args: object, **_options: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", run)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", "gs")  # as where Ghostscript is installed
+    Path("w.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    assert load(session, "w.png") == ("error: w.png is no picture of these kinds: PNG, JPEG, GIF, BMP, WEBP, TIFF, PPM")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_nothing_is_waited_for_in_a_pipe_or_a_device(session: Session) -> None:
+    os.mkfifo("w.npy")
+    os.symlink("/dev/zero", "w.csv")
+    for name in ("w.npy", "w.csv"):
+        assert load(session, name) == f"error: {name} is a pipe or a device: only files are loaded"
+
+
+def test_what_torch_says_of_memory_is_said(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clone(*_args: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+
+    ran(session, "x = torch.ones(3)\nv = x[1:]")
+    save(session, "w.safetensors x")
+    monkeypatch.setattr(torch.Tensor, "clone", clone)
+    assert load(session, "w.safetensors") == "error: w.safetensors does not fit in the memory that is free"
+    assert save(session, "v.npy v") == "error: there is not enough memory to put these into a file"
+    assert os.listdir() == ["w.safetensors"]
+
+
 def test_what_does_not_fit_is_said_before_it_is_read(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     ran(session, "x = torch.zeros(1000)")
     for ending in ("safetensors", "npy", "npz"):
@@ -324,6 +402,23 @@ def test_a_picture_is_channels_of_rows(
         assert torch.equal(img[0], torch.from_numpy(rows.astype(np.int64)).to(dtype))
 
 
+def test_what_a_picture_loses_is_said(session: Session) -> None:
+    Image.new("CMYK", (3, 2)).save("w.jpg")
+    assert load(session, "w.jpg") == "w.jpg: CMYK, turned to RGB"
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    rows = b"".join(b"\0" + np.array([[1000, 40000, 300]] * 3, ">u2").tobytes() for _ in range(2))
+    header = chunk(b"IHDR", bytes([0, 0, 0, 3, 0, 0, 0, 2, 16, 2, 0, 0, 0]))
+    content = header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    Path("w.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert load(session, "w.png") == "w.png: 16 bits a channel, of which 8 are read"
+    frames = [Image.new("RGB", (3, 2), color) for color in ("red", "blue")]
+    frames[0].save("w.gif", save_all=True, append_images=frames[1:])
+    assert load(session, "w.gif") == "w.gif: its first frame of several"
+
+
 def test_a_photograph_stands_as_it_was_taken(session: Session) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -340,7 +435,8 @@ def test_a_photograph_stands_as_it_was_taken(session: Session) -> None:
     [
         ("a,b\n1,2\n3,4.5\n", [[1, 2], [3, 4.5]], "columns: a and b"),
         ("1,2\n3,4\n", [[1, 2], [3, 4]], "it has no header"),
-        ("\ufeffa;b\r\n1,5;2\r\n-3e2;4\r\n", [[1.5, 2], [-300, 4]], "columns: a and b"),
+        ("\ufeffa;b\r\n1,5;2\r\n-3e2;4\r\n", [[1.5, 2], [-300, 4]],
+         "columns: a and b\na comma in a number is its decimal point"),
         ("a\tb\n1\t2\n", [[1, 2]], "columns: a and b"),
         ("a\n1\n\n2\n", [[1], [2]], "columns: a"),
         ('"x, y",b\n"1",2\n', [[1, 2]], "columns: x, y and b"),
@@ -354,8 +450,16 @@ def test_a_photograph_stands_as_it_was_taken(session: Session) -> None:
         ("a,,b\n1,2,3\n", [[1, 2, 3]], "columns: a, column 2 and b"),
         ("a\ninf\n-Infinity\n", [[float("inf")], [float("-inf")]], "columns: a"),
         ("id\n16777217\n", [[16777216]],
-         "columns: id\nsome whole numbers are too large to be exact in this dtype: "
+         "columns: id\nsome whole numbers are too large to be exact in float32: "
          "%dtype float64 before loading keeps them"),
+        ("id\n9007199254740993\n", [[2.0**53]],
+         "columns: id\nsome whole numbers are too large to be exact, in float64 too"),
+        ("a\n16777218\n1e30\n", [[16777218], [1e30]], "columns: a"),
+        ("a\n1e39\n", [[float("inf")]],
+         "columns: a\nsome numbers are too large for float32, and so inf: %dtype float64 before loading keeps them"),
+        ('"name, first";b\n"Doe, J";1\n"Roe, K";2\n', [[1], [2]],
+         "columns: b\nleft out: name, first, which holds text such as 'Doe, J'"),
+        ('"a\n b",b\n1,2\n', [[1, 2]], "columns: a b and b"),
     ],
 )  # fmt: skip
 def test_a_table_is_its_numbers(session: Session, text: str, expected: list[list[float]], said: str) -> None:
@@ -388,7 +492,9 @@ def test_what_is_no_table_of_numbers_is_said(session: Session, text: str, why: s
 
 def test_bytes_that_are_no_text_are_said(session: Session) -> None:
     Path("d.csv").write_bytes("a\nü\n".encode("latin-1"))
-    assert load(session, "d.csv") == "error: d.csv is not UTF-8 text: byte 2 is not; save it as UTF-8"
+    assert load(session, "d.csv") == "error: d.csv is not UTF-8 text: line 2 is not; save it as UTF-8"
+    Path("d.csv").write_bytes(b"a\n" + 20_000 * b"1\n" + b"\xff\n")
+    assert load(session, "d.csv") == "error: d.csv is not UTF-8 text: line 20,002 is not; save it as UTF-8"
 
 
 # What is typed.
@@ -414,8 +520,8 @@ def test_what_is_mistyped_is_said(argument: str, why: str) -> None:
 
 
 def test_a_name_hides_nothing_that_is_there(session: Session) -> None:
-    for name in ("torch", "for", "3 d", "ü", "_x", "..."):
+    for name in ("torch", "for", "3 d", "ü", "_x", "...", "Out", "x²", "e\u0301"):  # as some disks spell é
         np.save(f"{name}.npy", np.ones(1))
         load(session, f"'{name}.npy'")
-    assert list(session.variables()) == ["torch_", "for_", "data_3_d", "ü", "x", "data"]
+    assert list(session.variables()) == ["torch_", "for_", "data_3_d", "ü", "x", "data", "Out_", "x2", "é"]
     assert load(session, "odd.xyz").startswith("error: odd.xyz cannot be loaded: of files that end in .xyz no tensor")

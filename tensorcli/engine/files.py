@@ -1,10 +1,14 @@
 """Tensors from files and in files, in formats from which nothing is run (`%load`, `%save`)."""
 
 import difflib
+import pickle
 import re
+import stat
+import unicodedata
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -31,11 +35,14 @@ class Changed(Unfit):
     """What has become of a file that was loaded before."""
 
 
+KEY = "\0"  # no path and no other text in Python has one
+
+
 @dataclass(frozen=True)
 class Found:
     """What a file holds: tensors by the names they have there, or one `value`, to which the file gives its own name.
 
-    `python` makes it in plain Python, with `imports`: of the tensors by their names, "{key}" stands for one.
+    `python` makes it in plain Python, with `imports`: of the tensors by their names, KEY stands for one's.
     """
 
     python: str
@@ -89,8 +96,22 @@ def _read(path: Path, names: tuple[str, ...]) -> Found:
                     f"of these it is: {known}")  # fmt: skip
     if path.is_dir():
         raise Unfit(f"{path.name} is a folder: load a file in it")
-    path.stat()
-    return reader(path, names)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise Unfit(f"{path.name} is a pipe or a device: only files are loaded")
+    try:
+        return reader(path, names)
+    except (Unfit, OSError, MemoryError):
+        raise
+    except Exception as error:  # libraries raise whatever a broken file makes them raise
+        _raise_for_memory(error)
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise Unfit(f"{path.name} is no whole {ending} file: {reason}"[:300]) from None
+
+
+def _raise_for_memory(error: Exception) -> None:
+    """Raise MemoryError for what torch raises in its stead."""
+    if isinstance(error, RuntimeError) and "memory" in str(error):
+        raise MemoryError from None
 
 
 def _named(found: Found, path: Path, request: report.Load) -> tuple[dict[str, Any], str]:
@@ -101,12 +122,14 @@ def _named(found: Found, path: Path, request: report.Load) -> tuple[dict[str, An
             raise Unfit(f"{path.name} holds one value without a name: write %load {path.name} as {request.names[0]}")
         return {name: found.value}, f"{name} = {found.python}"
     if (request.name and len(found.tensors) != 1) or (not request.names and not all(map(_is_name, found.tensors))):
-        everything = found.python.removesuffix("[{key}]")
+        everything = found.python.removesuffix(f"[{KEY}]")
         if request.names:
-            everything = f"{{key: {found.python.format(key='key')} for key in {list(found.tensors)!r}}}"
+            everything = f"{{key: {found.python.replace(KEY, 'key')} for key in {list(found.tensors)!r}}}"
         return {name: dict(found.tensors)}, f"{name} = {everything}"
     own = {request.name or identifier(key): key for key in found.tensors}
-    lines = [f"{each} = {found.python.format(key=repr(key))}" for each, key in own.items()]
+    if len(own) < len(found.tensors):
+        raise Unfit(f"two of these would have one name: write %load {path.name} {' '.join(found.tensors)} as {name}")
+    lines = [f"{each} = {found.python.replace(KEY, repr(key))}" for each, key in own.items()]
     return {each: found.tensors[key] for each, key in own.items()}, "\n".join(lines)
 
 
@@ -116,10 +139,12 @@ def _is_name(text: str) -> bool:
 
 def identifier(text: str) -> str:
     """A text made into a name that a variable may have and that hides none of what is there from the start."""
-    name = re.sub(r"\W+", "_", text).strip("_") or "data"
+    known = unicodedata.normalize("NFKC", text)  # as Python reads names, however a disk spells them
+    name = "".join(each if f"x{each}".isidentifier() else "_" for each in known)
+    name = re.sub("_+", "_", name).strip("_") or "data"
     if not name.isidentifier():
         name = f"data_{name}"
-    return f"{name}_" if iskeyword(name) or name in namespace.START else name
+    return f"{name}_" if iskeyword(name) or name in (*namespace.START, "Out") else name
 
 
 def _chosen(names: tuple[str, ...], there: Iterable[str], path: Path) -> tuple[str, ...]:
@@ -177,12 +202,14 @@ def _read_safetensors(path: Path, names: tuple[str, ...]) -> Found:
     except SafetensorError as error:
         raise Unfit(f"{path.name} is no whole safetensors file: {error}") from None
     where = "" if _device() == "cpu" else f", device={_device()!r}"
-    python = f"load_file({shown(path)}{where})[{{key}}]"
+    python = f"load_file({shown(path)}{where})[{KEY}]"
     return Found(python, ("from safetensors.torch import load_file",), tensors)
 
 
 def _from_numpy(array: Any, what: str) -> torch.Tensor:
     """A tensor of an array's elements. Raises Unfit for a kind that torch has not."""
+    if not isinstance(array, np.ndarray):  # what else there may be in a zip file
+        raise Unfit(f"{what} is no array")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     try:
@@ -191,39 +218,38 @@ def _from_numpy(array: Any, what: str) -> torch.Tensor:
         raise Unfit(f"{what} holds {array.dtype}, which no tensor can") from None
 
 
-def _of_numpy(path: Path, error: Exception) -> Unfit:
-    if "pickle" in str(error):
-        return Unfit(f"{path.name} holds Python objects, which are not read: they can run code")
-    return Unfit(f"{path.name} is no whole {path.suffix.lower()} file: {error}"[:300])
+@contextmanager
+def _of_numpy(path: Path) -> Iterator[None]:
+    """Within it NumPy reads."""
+    try:
+        yield
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise Unfit(f"{path.name} holds Python objects, which are not read: they can run code") from None
 
 
 def _read_npy(path: Path, names: tuple[str, ...]) -> Found:
     check_room(path.stat().st_size, path)
-    try:
+    with _of_numpy(path):
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _of_numpy(path, error) from None
     if not isinstance(array, np.ndarray):
         raise Unfit(f"{path.name} is an .npz file by its content: give it that ending")
-    python = f"torch.from_numpy(np.load({shown(path)}, allow_pickle=False)){moving()}"
+    native = "" if array.dtype.isnative else f".astype({array.dtype.name!r})"
+    python = f"torch.from_numpy(np.load({shown(path)}, allow_pickle=False){native}){moving()}"
     return Found(python, ("import numpy as np",), value=_from_numpy(array, path.name))
 
 
 def _read_npz(path: Path, names: tuple[str, ...]) -> Found:
-    try:
-        with zipfile.ZipFile(path) as file:
-            sizes = {each.filename.removesuffix(".npy"): each.file_size for each in file.infolist()}
-        wanted = _chosen(names, sizes, path)
-        check_room(sum(sizes[name] for name in wanted), path)
-        with np.load(path, allow_pickle=False) as arrays:
-            tensors = {name: _from_numpy(arrays[name], f"{name} in {path.name}") for name in wanted}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise _of_numpy(path, error) from None
-    python = f"torch.from_numpy(np.load({shown(path)}, allow_pickle=False)[{{key}}]){moving()}"
+    with zipfile.ZipFile(path) as file:
+        sizes = {each.filename.removesuffix(".npy"): each.file_size for each in file.infolist()}
+    wanted = _chosen(names, sizes, path)
+    check_room(sum(sizes[name] for name in wanted), path)
+    with _of_numpy(path), np.load(path, allow_pickle=False) as arrays:
+        tensors = {name: _from_numpy(arrays[name], f"{name} in {path.name}") for name in wanted}
+    python = f"torch.from_numpy(np.load({shown(path)}, allow_pickle=False)[{KEY}]){moving()}"
     if not all(map(_is_name, tensors)) and not names:
-        python = (
-            f"{{name: torch.from_numpy(array){moving()} for name, array in np.load({shown(path)}).items()}}[{{key}}]"
-        )
+        python = f"{{name: torch.from_numpy(array){moving()} for name, array in np.load({shown(path)}).items()}}[{KEY}]"
     return Found(python, ("import numpy as np",), tensors)
 
 
@@ -232,26 +258,24 @@ def _read_pickle(path: Path, names: tuple[str, ...]) -> Found:
     check_room(path.stat().st_size, path)
     try:
         value = torch.load(path, map_location=_device(), weights_only=True)
-    except (MemoryError, OSError):
-        raise
-    except Exception as error:  # pickle raises whatever its content makes it raise
-        if "weights_only" in str(error):
-            named = re.search(r"GLOBAL (\S+)", str(error))
-            what = f"{named[1]}, which is" if named else "things that are"
-            raise Unfit(
-                f"{path.name} holds {what} not read: it could run code; save its state_dict() instead"
-            ) from None
-        raise Unfit(f"{path.name} is no whole file of torch.save's: {error}".split("\n")[0][:300]) from None
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error):
+            raise
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"{named[1]}, which is" if named else "things that are"
+        raise Unfit(f"{path.name} holds {what} not read: it could run code; save its state_dict() instead") from None
     python = f"torch.load({shown(path)}, map_location={_device()!r}, weights_only=True)"
     note = ("tensors and plain containers were read, and nothing was run: weights_only=True",)
     if names:
         if not isinstance(value, dict):
             raise Unfit(f"{path.name} holds a {type(value).__name__}, of which nothing has a name")
-        chosen = _chosen(names, map(str, value), path)
-        return Found(f"{python}[{{key}}]", (), {name: value[name] for name in chosen}, notes=note)
+        chosen = _chosen(names, (key for key in value if isinstance(key, str)), path)
+        return Found(f"{python}[{KEY}]", (), {name: value[name] for name in chosen}, notes=note)
     return Found(python, (), value=value, notes=note)
 
 
+# Pillow would also run Ghostscript for what is PostScript, whatever the file is called.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -262,20 +286,20 @@ def _read_image(path: Path, names: tuple[str, ...]) -> Found:
     except ImportError:
         raise Unfit(f"{path.name} is a picture, and reading one takes Pillow: pip install pillow") from None
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=_FORMATS) as opened:
             check_room(8 * opened.width * opened.height, path)
             notes = ["its first frame of several"] if getattr(opened, "n_frames", 1) > 1 else []
+            if not opened.mode.startswith("I") and any(";16" in str(tile[3]) for tile in opened.tile):
+                notes.append("16 bits a channel, of which 8 are read")
             turned = ImageOps.exif_transpose(opened)
             if opened.getexif().get(0x0112, 1) != 1:
                 notes.append("turned as its EXIF data says")
             mode = _mode(opened)
+            if mode == "RGB" and opened.mode not in ("RGB", "P"):
+                notes.append(f"{opened.mode}, turned to RGB")
             picture = np.array(turned.convert(mode) if turned.mode != mode else turned)
     except UnidentifiedImageError:
-        raise Unfit(f"{path.name} is no picture that Pillow knows") from None
-    except (Unfit, OSError, MemoryError):
-        raise
-    except Exception as error:  # a broken picture's
-        raise Unfit(f"{path.name} is no whole picture: {error}"[:300]) from None
+        raise Unfit(f"{path.name} is no picture of these kinds: {', '.join(_FORMATS)}") from None
     if mode == "I;16":
         notes.append("16 bits a pixel, as int32")
         picture = picture.astype(np.int32)
@@ -342,7 +366,9 @@ def save(session: "Session", request: report.Save, emit: Emit) -> None:
         return emit(_problem("cannot-save", str(problem)))
     except OSError as error:
         return emit(_problem("not-written", f"{path.name} cannot be written: {error.strerror or error}"))
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
         return emit(_problem("cannot-save", "there is not enough memory to put these into a file"))
     listed = [f"{key} {dtype_name(x.dtype)} {units.shape(x.shape)}" for key, x in list(tensors.items())[:5]]
     more = [f"{len(tensors) - 5:,} more"] if len(tensors) > 5 else []

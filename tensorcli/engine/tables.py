@@ -12,22 +12,29 @@ import numpy as np
 import torch
 
 from tensorcli import units
+from tensorcli.engine.describe import dtype_name
 from tensorcli.engine.files import Found, Unfit, check_room, moved, moving, shown
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 _SEPARATORS = ",;\t|"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_WHOLE = 2.0**53  # up to here every whole number is a float64
+_QUOTED = re.compile(r'"[^"]*"')
 _SAMPLE = 64  # lines that are looked at before any is read
 
 
 @dataclass
 class Column:
-    """A column as it is read: its numbers, how many are missing, and the first cell that is no number."""
+    """A column as it is read: its numbers, how many are missing, and the first cell that is no number.
+
+    `exact` says that no whole number in it was too large for a float64.
+    """
 
     numbers: "array[float]" = field(default_factory=lambda: array("d"))
     missing: int = 0
     text: str | None = None
+    exact: bool = True
     words: set[str] = field(default_factory=set)  # that stand for what is missing
 
 
@@ -37,10 +44,21 @@ def read(path: Path) -> Found:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _read(file, path)
-    except UnicodeDecodeError as error:
-        raise Unfit(f"{path.name} is not UTF-8 text: byte {error.start:,} is not; save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise Unfit(f"{path.name} is not UTF-8 text: line {_not_text(path):,} is not; save it as UTF-8") from None
     except csv.Error as error:
         raise Unfit(f"{path.name} is no table: {error}") from None
+
+
+def _not_text(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _read(file: IO[str], path: Path) -> Found:
@@ -60,13 +78,13 @@ def _read(file: IO[str], path: Path) -> Found:
         if any(map(str.strip, row)):
             _take(row, line, columns, comma, path)
             count += 1
-    names = [cell.strip() or f"column {at}" for at, cell in enumerate(first, 1)] if header else []
+    names = [" ".join(cell.split())[:40] or f"column {at}" for at, cell in enumerate(first, 1)] if header else []
     return _found(columns, names, count, separator, comma, path)
 
 
 def _separator(sample: list[str]) -> str:
     """The separator that the first lines have, the same number each if there is such a one; else a comma."""
-    lines = [line for line in sample if line.strip()]
+    lines = [_QUOTED.sub("", line) for line in sample if line.strip()]
     counts = {each: [line.count(each) for line in lines] for each in _SEPARATORS}
     found = [each for each in _SEPARATORS if min(counts[each], default=0) > 0]
     return min(found, key=lambda each: (len(set(counts[each])), -sum(counts[each])), default=",")
@@ -87,6 +105,8 @@ def _take(row: list[str], line: int, columns: list[Column], comma: bool, path: P
             column.numbers = array("d")
         if column.text is None and number is not None:
             column.numbers.append(number)
+            if abs(number) >= _WHOLE and cell.strip().lstrip("+-").isdecimal():
+                column.exact &= int(cell) == number
 
 
 def _number(cell: str, comma: bool) -> float | None:
@@ -112,17 +132,28 @@ def _found(columns: list[Column], names: list[str], count: int, separator: str, 
     if missing:
         where = units.listed([f"{number:,} in {name}" for name, number in missing.items()])
         notes.append(f"missing, and so nan: {where}")
-    if values.dtype != torch.float64 and bool((exact.isfinite() & (exact.abs() > _largest_whole(values.dtype))).any()):
-        notes.append(
-            "some whole numbers are too large to be exact in this dtype: %dtype float64 before loading keeps them"
-        )
+    if comma:
+        notes.append("a comma in a number is its decimal point")
+    notes += _not_kept(exact, values, all(columns[at].exact for at in kept))
     words = set[str]().union(*(columns[at].words for at in kept))
     python = _python(kept, words, bool(names), separator, comma, path)
     return Found(python, ("import csv",), value=moved(values), notes=tuple(notes))
 
 
-def _largest_whole(dtype: torch.dtype) -> float:
-    return 2 / torch.finfo(dtype).eps
+def _not_kept(read: torch.Tensor, values: torch.Tensor, exact: bool) -> list[str]:
+    """What became another number in the dtype: not the last digits of fractions, but whole numbers, and infinities."""
+    dtype, notes = dtype_name(values.dtype), list[str]()
+    if bool((values.isinf() & read.isfinite()).any()):
+        notes.append(f"some numbers are too large for {dtype}, and so inf: {_KEEPS}")
+    whole = (read == read.trunc()) & (read.abs() < 2.0**63)
+    if not exact:
+        notes.append("some whole numbers are too large to be exact, in float64 too")
+    elif bool((whole & values.isfinite() & (read != values.double())).any()):
+        notes.append(f"some whole numbers are too large to be exact in {dtype}: {_KEEPS}")
+    return notes
+
+
+_KEEPS = "%dtype float64 before loading keeps them"
 
 
 def _python(kept: list[int], words: set[str], header: bool, separator: str, comma: bool, path: Path) -> str:
