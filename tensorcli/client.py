@@ -358,7 +358,12 @@ class Pipe:
         notes.append("a fresh engine takes its place, and your session is brought back")
         if words := engine.last_words():
             notes.append(f"its last words: {words}")
-        return Diagnosis(code="engine-died", category="engine", title=f"the engine {engine.reason}", notes=tuple(notes))
+        found = Diagnosis(
+            code="engine-died", category="engine", title=f"the engine {engine.reason}", notes=tuple(notes)
+        )
+        if request is None or self._course.begun == 1:
+            return found
+        return msgspec.structs.replace(found, statement=self._course.begun, seconds=self._seconds())  # others ran
 
     def _exchange(self, engine: child.Engine, request: AnyRequest, emit: Emit, *, tell: Emit | None = None) -> bool:
         """Ask `engine`, and say whether it lived to answer."""

@@ -1,5 +1,6 @@
 """%load, %save and %run: what they are given, and the requests or files that follow from it."""
 
+import os
 import re
 import shlex
 import sys
@@ -54,7 +55,7 @@ def save(
         raise Mistyped("%save takes a file: try %save notes.py, or %save x.safetensors x")
     path, rest = _path(words[0]), [word.rstrip(",") for word in words[1:]]
     ending = path.suffix.lower()
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # which raises nothing where it may not look
         raise Mistyped(f"there is no folder {path.parent}")
     if ending in TENSORS:
         return Save(path=str(path), names=tuple(rest), force=force)

@@ -37,6 +37,7 @@ _IMPORTS = {  # the names that are there from the start, in the order in which t
     "F": "import torch.nn.functional as F",
     "nn": "from torch import nn",
 }
+_RANDOM = "_random"  # so that its seed goes by a name that nobody types
 
 
 def save(
@@ -49,49 +50,56 @@ def save(
     may_change: MayChange,
 ) -> Notice | Diagnosis:
     """Write inputs to a file, and say which did not work and how they stand there."""
-    if path.exists() and not force:
-        title = f"{path.name} is there already: %save -f {path.name} writes over it"
-        return Diagnosis(code="cannot-save", category="value", title=title)
     markdown = path.suffix.lower() in (".md", ".markdown")
     writer = Writer(start, may_change, commands=markdown, names=_names(chosen))
     wanted = {id(each) for each in chosen}
-    cells = [writer.cell(each, wanted=id(each) in wanted) for each in history if not each.undone]
+    cells = [writer.cell(each, wanted=id(each) in wanted) for each in history]
     if not any(cells):
         title = "nothing has been typed that could be saved"
         return Diagnosis(code="cannot-save", category="value", title=title)
     write = _markdown if markdown else _notebook if path.suffix.lower() == ".ipynb" else _script
+    text = write(writer.before(), list(filter(None, cells)), path)
     try:
-        text = write(writer.before(), list(filter(None, cells)), path)
+        if path.exists() and not force:
+            title = f"{path.name} is there already: %save -f {path.name} writes over it"
+            return Diagnosis(code="cannot-save", category="value", title=title)
         atomic.write(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         title = f"{path.name} cannot be written: {error.strerror or error}"
         return Diagnosis(code="not-written", category="value", title=title)
-    failed = [
-        str(number)
-        for number, each in enumerate(history, 1)
-        if id(each) in wanted and not each.undone and any(part.problem and part.request for part in each.parts)
-    ]
-    return Notice(text="\n".join(_told(path, sum(map(bool, cells)), failed, resumed=history[0].number > 1)))
+
+    def those(what: Callable[[Part], bool]) -> str:
+        numbered = ((number, each) for number, each in enumerate(history, 1) if id(each) in wanted)
+        return ", ".join(str(number) for number, each in numbered if any(what(p) for p in each.parts if not p.undone))
+
+    failed = those(lambda part: bool(part.problem and part.request))
+    timed = those(lambda part: isinstance(part.request, TimeIt) and not part.problem and may_change(part.request.text))
+    return Notice(text="\n".join(_told(path, sum(map(bool, cells)), failed, timed, resumed=history[0].number > 1)))
 
 
-def _told(path: Path, count: int, failed: Sequence[str], *, resumed: bool) -> Iterator[str]:
+def _told(path: Path, count: int, failed: str, timed: str, *, resumed: bool) -> Iterator[str]:
     yield f"{path.name} holds {count:,} input{'s' if count > 1 else ''}"
     if failed:
-        yield f"what failed is a comment, or in a try where it may have changed something: {', '.join(failed)}"
+        yield f"what failed is a comment, or in a try where it may have changed something: {failed}"
+    if timed:
+        yield f"what %timeit changed, such as random numbers, is not in it: {timed}"
     if resumed:
         yield "what was typed before this session was gone on with is not in it"
 
 
 def _names(inputs: Iterable[Input]) -> set[str]:
-    """The names that are looked up in inputs."""
+    """The names that are looked up in inputs, and _RANDOM where they import Python's generator."""
     found: set[str] = set()
     for text in (_code_of(part.request) for each in inputs for part in each.parts):
         with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-            found |= {
-                node.id
-                for node in ast.walk(ast.parse(text or ""))
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-            }
+            for node in ast.walk(ast.parse(text or "")):
+                match node:
+                    case ast.Name(id=name, ctx=ast.Load()):
+                        found.add(name)
+                    case ast.Import(names=imported) if any(each.name == "random" for each in imported):
+                        found.add(_RANDOM)
+                    case ast.ImportFrom(module="random"):
+                        found.add(_RANDOM)
     return found
 
 
@@ -121,7 +129,7 @@ class Writer:
     def cell(self, given: Input, *, wanted: bool) -> list[str]:
         """The parts of an input as code, with its commands as what they did. One not `wanted` is passed over."""
         imports, again = list(self.imports), self.again
-        parts = [text for text in map(self._part, given.parts) if text]
+        parts = [text for text in (self._part(part) for part in given.parts if not part.undone) if text]
         if wanted:
             return parts
         self.imports, self.again = imports, again
@@ -132,6 +140,8 @@ class Writer:
         if self.commands:
             return "\n".join(self._commands(self.start))
         used = {"torch", *self.names}
+        if _RANDOM in self.names:
+            self.imports.append(f"import random as {_RANDOM}")
         lines = sorted({*self.imports, *(line for name, line in _IMPORTS.items() if name in used)}, key=_order)
         out = ["", "Out = {}"] if "Out" in self.names else []
         return "\n".join([*lines, "", *self._settings(self.start), *out])
@@ -180,6 +190,8 @@ class Writer:
             lines.append(f"torch.manual_seed({given.seed})")
             if "np" in self.names:
                 lines.append(f"np.random.seed({given.seed % 2**32})")
+            if _RANDOM in self.names:
+                lines.append(f"{_RANDOM}.seed({given.seed})")
         return lines
 
     def _commands(self, given: Configure) -> list[str]:
@@ -194,10 +206,8 @@ class Writer:
         self.number += isinstance(part.request, Evaluate | Time | Draw | Inspect) and not nothing_ran
         if not self.commands:
             return self._statements(part, text, nothing_ran=nothing_ran)
-        if not isinstance(part.request, Evaluate):
-            written = _comment(part.source) if part.problem else part.source
-        else:
-            written = self._statements(part, text, nothing_ran=nothing_ran)
+        whole = not isinstance(part.request, Evaluate) and part.problem is None
+        written = part.source if whole else self._statements(part, text, nothing_ran=nothing_ran)
         if any(line and line[0] != "#" for line in written.split("\n")):
             self.again += 1
             self.renumbered[str(self.number)] = str(self.again)
@@ -249,7 +259,7 @@ _OUT = re.compile(r"(?<=\bOut\[)\d+(?=\])", re.ASCII)
 def _order(line: str) -> tuple[int, int, str]:
     """Where an import stands: Python's own first, "import" before "from"."""
     module = line.split()[1]
-    return (module.partition(".")[0] not in ("csv", "math"), line.startswith("from"), module.lower())
+    return (module.partition(".")[0] not in ("csv", "math", "random"), line.startswith("from"), module.lower())
 
 
 def _begin(text: str, node: ast.stmt) -> int:

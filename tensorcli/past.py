@@ -11,7 +11,7 @@ class Part:
     """A stretch of an input as it was written, and the request it made: none, where the answer needed no engine.
 
     `failed` is the statement in it that did, and `problem` what was said of that; `gave` are the statements whose
-    value is the last one, `_`, after them.
+    value is the last one, `_`, after them. `undone` says that it was taken back.
     """
 
     source: str
@@ -20,6 +20,7 @@ class Part:
     failed: int | None = None
     gave: set[int] = field(default_factory=set)
     loaded: Loaded | None = None
+    undone: bool = False
 
     def heard(self, report: AnyReport) -> None:
         """Take down what a report says of it."""
@@ -34,15 +35,19 @@ class Part:
 
 @dataclass
 class Input:
-    """What was typed at once, or a cell. `number` is the client's; `undone` says that it was taken back."""
+    """What was typed at once, or a cell. `number` is the client's."""
 
     text: str
     number: int = 0
     parts: list[Part] = field(default_factory=list)
-    undone: bool = False
+
+    @property
+    def undone(self) -> bool:
+        """Whether all of it was taken back."""
+        return bool(self.parts) and all(part.undone for part in self.parts)
 
 
 def take_back(inputs: Iterable[Input], numbers: Sequence[int]) -> None:
-    """Mark the inputs of these numbers as taken back."""
-    for each in inputs:
-        each.undone |= each.number in numbers
+    """Mark what there is of the inputs of these numbers as taken back: one that goes on may do more."""
+    for part in (part for each in inputs if each.number in numbers for part in each.parts):
+        part.undone = True

@@ -1,5 +1,6 @@
 """What was typed, saved as a script, a notebook and Markdown: each is really run, and gives the same bit for bit."""
 
+import io
 import json
 import os
 import subprocess
@@ -11,12 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from prompt_toolkit.output import DummyOutput
 from safetensors.torch import load_file, save_file
 
 from tensorcli.client import Canned, Pipe
 from tensorcli.inputs import submit
 from tensorcli.past import Input
+from tensorcli.repl.answer import Answers, Waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
+from tensorcli.show import Screen
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -170,6 +174,40 @@ def test_the_script_reads_as_it_was_typed(folder: Path) -> None:
         assert part in text, part
 
 
+def test_what_came_before_a_death_is_there_and_pythons_generator_is_seeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers, client = Answers(), Pipe(seed=2, trust=True)
+    screen = Screen(stdout=io.StringIO(), stderr=io.StringIO())
+    for text in (
+        "import os, random",
+        "a = torch.tensor(random.random())",
+        "%seed 4",
+        "b = torch.rand(1); c = torch.rand(1); os.kill(os.getpid(), 9); never = 1",
+        "d = torch.tensor(random.random())",
+        "b + c",
+        "y = torch.rand(2) + Out[5]",
+        "%time torch.rand(2) @ torch.rand(3)",
+        "%timeit x = torch.rand(2)",
+        "%seed 5",
+        "z = torch.rand(2)",
+        "%save notes.py",
+        "%save notes.md",
+        "%save values.safetensors b c d y z",
+    ):
+        answers.answer(text, client, screen, Waiting(DummyOutput()))
+    client.close()
+    text = Path("notes.py").read_text()
+    assert "\nb = torch.rand(1); c = torch.rand(1)\n# os.kill(os.getpid(), 9); never = 1\n" in text
+    Path("script.py").write_text(text + DUMP)
+    run(tmp_path, "script.py", "script.safetensors")
+    assert_same(tmp_path / "script.safetensors", tmp_path / "values.safetensors")
+    Path("again.md").write_text(Path("notes.md").read_text() + "\n```python\n%save again.safetensors\n```\n")
+    run(tmp_path, "-m", "tensorcli", "run", "--trust", "again.md")
+    assert_same(tmp_path / "again.safetensors", tmp_path / "values.safetensors")
+
+
 # What is left out, and what is refused.
 
 
@@ -178,7 +216,7 @@ def saved(tmp_path: Path, *texts: str, argument: str = "notes.py") -> tuple[str,
 
     def answers(request: object) -> list[AnyReport]:
         if isinstance(request, Judge):
-            return [Judged(may_change=(False,))]
+            return [Judged(may_change=tuple("rand" in text for text in request.texts))]
         wrong = Diagnosis(code="c", category="shape", title="t", statement=1)
         return [wrong] if "bad" in getattr(request, "text", "") else []
 
@@ -209,6 +247,14 @@ def test_only_some_inputs_are_saved(tmp_path: Path) -> None:
     ]
 
 
+def test_what_timeit_changed_is_said_to_be_missing(tmp_path: Path) -> None:
+    text, said = saved(tmp_path, "%timeit torch.rand(2)", "%timeit 3", "a = 1")
+    assert text.partition("with ")[2] == HEAD + "# %timeit torch.rand(2)\n\n# %timeit 3\n\na = 1\n"
+    assert [getattr(each, "text", None) for each in said] == [
+        "notes.py holds 3 inputs\nwhat %timeit changed, such as random numbers, is not in it: 1"
+    ]
+
+
 def test_what_was_taken_back_and_what_asks_nothing_is_left_out(tmp_path: Path) -> None:
     text, _ = saved(tmp_path, "a = 1", "%help", "%history", "%quickref", "%save x.npy a", "%undo", "d = 4")
     assert text.partition("with ")[2] == HEAD + "a = 1\n\nd = 4\n"
@@ -223,6 +269,8 @@ ENDINGS = "%save writes by the file's ending, one of .py, .ipynb, .md, .markdown
         ("notes.py 9", "there is no input 9: %history has 2"),
         ("notes.py 2-1", "there is no input 2-1: %history has 2"),
         ("notes.py x", "x is no number of an input: %save notes.py 1-4 7 takes these of %history"),
+        (f"{300 * 'n'}/notes.py", f"there is no folder {{}}/{300 * 'n'}"),
+        (f"{300 * 'n'}.py", f"{300 * 'n'}.py cannot be written: File name too long"),
         ("none/notes.py", "there is no folder {}/none"),
         ("notes.pt x", ".pt files are pickles, which can run code when they are loaded: "
          "%save notes.safetensors holds the same tensors"),

@@ -133,9 +133,9 @@ def test_what_was_taken_back_is_not_saved(pipe: Pipe, tmp_path: Path, monkeypatc
 
     monkeypatch.chdir(tmp_path)
     answers, screen = Answers(), Screen(stdout=io.StringIO(), stderr=io.StringIO())
-    for text in ("a = 1", "b = 2", "b", "%undo", "c = 3", "%save notes.py", "%history"):
+    for text in ("a = 1", "b = 2", "b", "%undo", "c = 3\n%undo\nd = 4", "%save notes.py", "%history"):
         answers.answer(text, pipe, screen, Waiting(DummyOutput()))
-    assert (tmp_path / "notes.py").read_text().endswith("torch.manual_seed(3)\n\na = 1\n\nc = 3\n")
+    assert (tmp_path / "notes.py").read_text().endswith("torch.manual_seed(3)\n\na = 1\n\nd = 4\n")
     assert [each.undone for each in answers.inputs] == [False, True, True, False, False, False, False]
 
 
