@@ -8,6 +8,8 @@ from typing import Literal
 from tensorcli import markup
 from tensorcli.report import Diagnosis
 
+MOST_NBYTES = 1 << 28  # of a file: notebooks hold pictures too
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -22,20 +24,28 @@ class Cell:
 def read(name: str) -> list[Cell] | Diagnosis:
     """The cells of a file ("-" is stdin), or what is wrong with it."""
     try:
-        data = _stdin() if name == "-" else Path(name).read_bytes()
+        data = _stdin() if name == "-" else _start_of(Path(name))
     except OSError as error:
         return Diagnosis(code="no-file", category="value", title=f"{name} cannot be read: {error.strerror}")
+    shown = "stdin" if name == "-" else name
+    if len(data) > MOST_NBYTES:
+        title = f"{shown} has more than {MOST_NBYTES >> 20} MiB: that is not code"
+        return Diagnosis(code="too-large", category="value", title=title)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        shown = "stdin" if name == "-" else name
         title = f"{shown} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
         return Diagnosis(code="not-utf8", category="value", title=title)
     return cells(text, name)
 
 
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:  # a device may have no end
+        return file.read(MOST_NBYTES + 1)
+
+
 def _stdin() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin else b""  # a process may be started without one
+    return sys.stdin.buffer.read(MOST_NBYTES + 1) if sys.stdin else b""  # a process may be started without one
 
 
 def cells(text: str, name: str) -> list[Cell] | Diagnosis:

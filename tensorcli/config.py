@@ -129,7 +129,7 @@ def read(path: Path | None) -> tuple[Config, list[str]]:
     except (FileNotFoundError, NotADirectoryError):
         return Config(), []
     except (OSError, UnicodeDecodeError) as error:
-        return Config(), [f"{path} cannot be read: {error}"]
+        return Config(), [f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"]
     if not written.strip():
         return Config(), []
     import tomllib
@@ -188,18 +188,18 @@ def _edited(text: str, values: dict[str, Any]) -> str:
             text = _with_line(text, name, _line(name, value))
         if tomllib.loads(text) == wanted:
             return text
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         pass
     raise Problem
 
 
 def _with_line(text: str, name: str, line: str) -> str:
     """The text with this line in place of the one that has the name; else above the first table, or at the end."""
-    text, found = re.subn(_ASSIGNED.replace("NAME", name), lambda _: line, text, count=1)
-    if found:
-        return text
     table = re.search(r"^[ \t]*\[", text, re.MULTILINE)
     end = table.start() if table else len(text)
+    above, found = re.subn(_ASSIGNED.replace("NAME", name), lambda _: line, text[:end], count=1)
+    if found:
+        return above + text[end:]
     newline = "\r\n" if "\r\n" in text else "\n"
     before = text[:end] + (newline if end and text[end - 1] != "\n" else "")
     return before + line + newline + text[end:]
@@ -214,7 +214,14 @@ def _line(name: str, value: Any) -> str:
 
 
 def toml(value: bool | str) -> str:
-    """A value as TOML has it."""
+    """A value as TOML has it, in one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return (
-        str(value).lower() if isinstance(value, bool) else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        '"'
+        + "".join(_ESCAPED.get(each) or (each if each.isprintable() else f"\\U{ord(each):08x}") for each in value)
+        + '"'
     )
+
+
+_ESCAPED = {"\\": "\\\\", '"': '\\"'}

@@ -78,6 +78,8 @@ def run(argument: str, running: Sequence[str]) -> list[Cell] | Diagnosis:
         raise Mistyped(f"{path.name} would run itself again and again: it is left out")
     if path.suffix.lower() not in notes.KINDS:
         raise Mistyped(f"%run runs files that end in {', '.join(notes.KINDS)}, not {_short(path.name)}")
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise Mistyped(f"{path.name} is a pipe or a device: %run runs files")
     return read(str(path))
 
 

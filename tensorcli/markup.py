@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-_FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})\s*([\w+-]*)")
+_FENCE = re.compile(r"^( {0,3})(`{3,}(?!.*`)|~{3,})\s*([\w+-]*)")
 _LANGUAGES = {"python", "py", "python3", "pycon", "ipython", "ipython3"}
 
 

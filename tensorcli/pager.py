@@ -1,11 +1,11 @@
 """Text in the user's pager."""
 
 import os
-import shlex
 import shutil
 import subprocess
 from contextlib import suppress
 
+from tensorcli import programs
 from tensorcli.signals import sigint_to
 
 _USUAL = ("less",)
@@ -17,7 +17,7 @@ def command() -> list[str]:
     wanted = os.environ.get("PAGER")
     if wanted is None:
         return next(([each] for each in _USUAL if shutil.which(each)), [])
-    return [] if wanted.strip() in ("", "cat") else shlex.split(wanted, posix=os.name != "nt")
+    return [] if wanted.strip() in ("", "cat") else programs.command(wanted)
 
 
 def page(text: str, command: list[str]) -> bool:

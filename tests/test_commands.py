@@ -1,5 +1,6 @@
 """Texts to pieces and pieces to requests: prompts, commands, line numbers, and when Enter runs an input."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tensorcli import cells as files
 from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.commands import COMMANDS, HABITS
@@ -252,6 +254,19 @@ def test_what_fails_in_a_file_ends_the_input(tmp_path: Path, monkeypatch: pytest
     assert [(part.source, part.failed) for part in history[0].parts] == [("%run a.py", None), ("bad", 1)]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no /dev/zero")
+def test_what_has_no_end_is_no_file_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").symlink_to("/dev/zero")
+    assert [getattr(each, "title", None) for each in said("%run a.py")] == [
+        "a.py is a pipe or a device: %run runs files"
+    ]
+    monkeypatch.setattr(files, "MOST_NBYTES", 1 << 20)
+    found = files.read("a.py")
+    assert isinstance(found, Diagnosis)
+    assert found.title == "a.py has more than 1 MiB: that is not code"
+
+
 # Pieces.
 
 
@@ -394,6 +409,7 @@ NOTEBOOK = """{"cells": [
         (NOTEBOOK, [(1, "%%time\nx"), (3, "y")]),
         ("```\nx\n```", [(2, "x")]),
         ("~~~python\nx", [(2, "x")]),
+        ("```y``` is code\n```python\nx\n```\n", [(3, "x")]),
         ("x = 1\ny\n```\n", [(1, "x = 1\ny\n")]),
         ("x = '''\n```python\ny\n```\n'''", [(1, "x = '''\n```python\ny\n```\n'''")]),
         ("```bash\nls\n```", [(1, "```bash\nls\n```")]),

@@ -80,7 +80,12 @@ def test_the_prompt_says_what_is_wrong_below_its_banner(tmp_path):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     config, problems = read(tmp_path)
     assert config == Config()
-    assert problems[0].startswith(f"{tmp_path} cannot be read: ")
+    assert problems == [f"{tmp_path} cannot be read: Is a directory"]
+
+
+def test_what_is_said_of_a_file_steers_no_terminal(tmp_path):
+    _, problems = read(written(tmp_path, 'keys = "\\u001b[2J"\n"\\u001b[31m" = 1\n'))
+    assert all(problem.isprintable() for problem in problems)
 
 
 # Changes.
@@ -140,8 +145,9 @@ def test_what_cannot_be_settled_changes_nothing(tmp_path, name, text, problem):
 
 
 def test_a_text_is_quoted_as_toml_has_it():
-    text = 'a \\ "b" c'
+    text = 'a \\ "b" c\nd\x1b ü'
     assert tomllib.loads(f"x = {toml(text)}") == {"x": text}
+    assert "\n" not in toml(text)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +158,7 @@ def test_a_text_is_quoted_as_toml_has_it():
         (FILE, {"keys": "vi"}, FILE.replace("keys = 'emacs'", 'keys = "vi"')),
         (FILE, {"outlook": "false"}, FILE.replace('"outlook"=true', "outlook = false")),
         (FILE, {"theme": "light"}, FILE.replace("[other]", 'theme = "light"\n[other]')),
+        ("# a\n[b]\nkeys = 'x'\n", {"keys": "vi"}, "# a\nkeys = \"vi\"\n[b]\nkeys = 'x'\n"),
         ("keys = 'vi'", {"pager": "no"}, "keys = 'vi'\npager = false\n"),
         ("# a\r\nkeys = 'vi'\r\n", {"pager": "no"}, "# a\r\nkeys = 'vi'\r\npager = false\r\n"),
         ("pager = 'what'  # ?\n", {"pager": "no"}, "pager = false  # ?\n"),
@@ -170,7 +177,7 @@ def test_what_is_saved_leaves_the_other_lines(tmp_path, before, changes, after):
     }
 
 
-@pytest.mark.parametrize("before", ["keys =", "[other]\nkeys = 'emacs'\n", 'a = """\nkeys = 1\n"""\n', "keys = [\n1]"])
+@pytest.mark.parametrize("before", ["keys =", 'a = """\nkeys = 1\n"""\n', "keys = [\n1]", f"a = {5000 * '['}"])
 def test_a_file_that_cannot_be_edited_line_by_line_stays(tmp_path, before):
     mine = preferences(tmp_path, before)
     mine.change("keys", "vi")

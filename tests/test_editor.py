@@ -67,6 +67,7 @@ def test_which_editor(monkeypatch, tmp_path):
         ("", "ed -s", ["ed", "-s"]),
         (str(blank), "", [str(blank)]),
         (f"'{blank}' -x", "", [str(blank), "-x"]),
+        ("vim 'x", "", ["vim 'x"]),
     ]:
         monkeypatch.setenv("VISUAL", visual)
         monkeypatch.setenv("EDITOR", edits)

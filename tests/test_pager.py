@@ -19,6 +19,7 @@ def python(code: str) -> list[str]:
     [
         ("most -s", ["most", "-s"]),
         ("'a pager' -x", ["a pager", "-x"]),
+        ("less 'x", ["less 'x"]),
         ("", []),
         (" ", []),
         ("cat", []),

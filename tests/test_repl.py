@@ -146,6 +146,7 @@ def test_a_suggestion_is_accepted_by_its_number(tmp_path: Path) -> None:
         return value_of(request)
 
     assert play("A @ A\r1\r1\rA @ A\r2\r", tmp_path, failing) == ["A @ A", "A @ A.T", "1", "A @ A", "2"]
+    assert play("A @ A\r00011\r", tmp_path, failing) == ["A @ A", "00011"]
 
 
 def test_a_suggestion_brings_what_its_mistake_kept_from_running(tmp_path: Path) -> None:

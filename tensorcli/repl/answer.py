@@ -82,6 +82,4 @@ class Answers:
 
     def _taken(self, text: str) -> str | None:
         number = text.strip()
-        if number.isascii() and number.isdecimal() and 0 < int(number[:4]) <= len(self.suggested):
-            return self.suggested[int(number) - 1]
-        return None
+        return next((each for at, each in enumerate(self.suggested, 1) if number == str(at)), None)

@@ -1,7 +1,6 @@
 """The input in an editor of the user's, and back at the prompt: nothing runs before Enter."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.document import Document
 from prompt_toolkit.key_binding import KeyPressEvent
+
+from tensorcli import programs
 
 _USUAL = ["notepad"] if sys.platform == "win32" else ["editor", "nano", "vi", "emacs"]
 
@@ -58,6 +59,5 @@ def editor() -> list[str]:
     """The command of the user's editor: VISUAL, EDITOR, or a usual one; empty where there is none."""
     for name in ("VISUAL", "EDITOR"):
         if wanted := os.environ.get(name, "").strip():
-            whole = shutil.which(wanted)  # a path may have blanks
-            return [whole] if whole else [part.strip("\"'") for part in shlex.split(wanted, posix=os.name != "nt")]
+            return programs.command(wanted)
     return next(([found] for each in _USUAL if (found := shutil.which(each))), [])
