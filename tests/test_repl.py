@@ -218,6 +218,13 @@ def test_sessions_that_run_at_once_lose_nothing_of_each_other(tmp_path: Path, mo
     assert len(kept) == 400
 
 
+def test_an_input_that_is_too_long_pushes_no_other_out(tmp_path: Path) -> None:
+    inputs = Inputs(tmp_path / "h")
+    for text in ("first", "x" * history.MOST, "last"):
+        inputs.append_string(text)
+    assert list(Inputs(tmp_path / "h").load_history_strings()) == ["last", "first"]
+
+
 def test_the_own_inputs_come_before_those_of_a_session_beside_it(tmp_path: Path) -> None:
     async def loaded(inputs: Inputs) -> list[str]:
         return [text async for text in inputs.load()]

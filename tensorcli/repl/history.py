@@ -10,6 +10,7 @@ from prompt_toolkit.history import History
 
 MOST = 1 << 20  # bytes the file may have; half of them stay when it has more
 READ = 1 << 18  # bytes of it that a session reads: a suggestion looks through all of them at every key
+LONGEST = READ // 4  # bytes of an input that is kept: a longer one would push out all others
 PATIENCE = 1.0  # seconds to wait for another session's hold on the file
 
 
@@ -65,6 +66,8 @@ class Inputs(History):
         lines = [f"\n# {datetime.now()}", *(f"+{line}" for line in string.split("\n"))]
         with suppress(OSError, UnicodeError):
             entry = ("\n".join(lines) + "\n").encode()
+            if len(entry) > LONGEST:
+                return
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _append(self._path, entry)
 
