@@ -82,7 +82,9 @@ class Journal:
         doubtful = statement is not None or isinstance(request, TimeIt | Inspect)
         if isinstance(again, Evaluate) and statement:
             again, failed = replace(again, until=statement - 1), False
-        known = isinstance(request, Evaluate | Time | Configure)  # others fail of more than of what is asked again
+        known = isinstance(
+            request, Evaluate | Time | Configure | Load
+        )  # others fail of more than of what is asked again
         if isinstance(request, Reset | Load):  # little is left to keep; what is loaded may be gone by then
             seconds = max(seconds, AGAIN_SECONDS)
         self._add(again, seconds, doubtful=doubtful, failed=failed if known else None)
@@ -153,9 +155,13 @@ class Journal:
 
     def to_take_back(self, may_change: Callable[[AnyRequest], bool]) -> Sequence[Entry]:
         """The requests of the last input that may have changed something, and those after it; none if there is none."""
-        last = next(
-            (each for each in reversed(self._all) if each.request is not self._start and may_change(each.request)), None
-        )
+
+        def changed(entry: Entry) -> bool:
+            if entry.request is self._start or (entry.failed and isinstance(entry.request, Load | Configure)):
+                return False
+            return may_change(entry.request)
+
+        last = next(filter(changed, reversed(self._all)), None)
         return [each for each in self._all if last and each.input >= last.input and each.request is not self._start]
 
     def take_back(self, entries: Sequence[Entry]) -> None:

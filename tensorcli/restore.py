@@ -87,8 +87,10 @@ class Restoring:
                 return _Lost(request, "died")
             if any(each.code == "not-kept" for each in problems):
                 return _Lost(request, "unreadable")
-            self._gone += [each.title for each in problems if each.code == "file-changed"]
-            if entry.failed not in (None, bool(problems)):
+            gone = [each.title for each in problems if each.code == "file-changed"]
+            if gone and not entry.failed:
+                self._gone += gone
+            elif entry.failed not in (None, bool(problems)):
                 self._differing.append((request, problems[0] if problems else None))
         return None
 
