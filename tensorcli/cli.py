@@ -5,6 +5,7 @@ import os
 import random
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -678,6 +679,7 @@ def _unwritten(error: OSError) -> int:
 
 def main() -> None:
     """The `tensorcli` command. A mistake of ours ends in one sentence."""
+    warnings.simplefilter("ignore", SyntaxWarning)  # of what is only read: what runs tells its own
     try:
         app(prog_name="tensorcli")
     except OSError as error:

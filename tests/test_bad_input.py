@@ -29,6 +29,7 @@ STDIN = {
     "endless recursion": (b"def f(): return f()\nf()\n", 1, "RecursionError: maximum recursion depth exceeded"),
     "nothing": (b"", 0, ""),
     "comments": (b"# nothing\n\n   \n# here\n", 0, ""),
+    "a number beside a word": (b"1if True else 2\n", 0, ""),
     "a byte order mark": ("\ufeffx = 1\n".encode(), 0, ""),
     "carriage returns": (b"x = 1\r\nx + 1\r\n", 0, ""),
 }

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def serve(*, seed: int, **options: Any) -> None:
     """Answer requests from stdin on stdout until stdin closes, then end the process. `options` are a Session's."""
+    warnings.simplefilter("ignore", SyntaxWarning)  # of what is only read: what runs tells its own
     requests, answers = _take_the_wire()
     interrupts.from_wire()
     waiting: _Waiting = SimpleQueue()
