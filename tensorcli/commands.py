@@ -281,11 +281,13 @@ def _config(call: Call) -> Notice | Diagnosis:
             return Notice(text=f"{preferences.path} has {', '.join(names)}" if names else "nothing has been changed")
         if not name:
             return Notice(text=preferences.described())
-        return Notice(text=preferences.line(name) + (f"\n{_NOT_SAVED}" if value else ""))
+        lasts = (_NOT_YET if name in config.AT_START else _NOT_SAVED) if value else ""
+        return Notice(text="\n".join(filter(None, [preferences.line(name), lasts])))
     except config.Problem as problem:
         return _problem(str(problem))
 
 
+_NOT_YET = "not for the engine that runs; %config --save has it hold for later sessions"
 _NOT_SAVED = "for this session; %config --save has it hold for later ones too"
 
 

@@ -24,6 +24,7 @@ class Config:
     max_memory: str = field(default="", metadata={"help": "the most memory the engine may take, such as 8 GiB"})
 
 
+AT_START = {"max_memory"}  # what an engine is told when it starts, and never again
 HELP: dict[str, str] = {each.name: each.metadata["help"] for each in fields(Config)}
 _KINDS: dict[str, Any] = {each.name: each.type for each in fields(Config)}
 _WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
@@ -46,7 +47,7 @@ class Preferences:
 
     @property
     def changed(self) -> dict[str, Any]:
-        """What holds for this session alone."""
+        """What was changed and is not in the file."""
         return {name: now for name in HELP if (now := getattr(self.config, name)) != getattr(self._saved, name)}
 
     def line(self, name: str) -> str:
@@ -63,8 +64,8 @@ class Preferences:
         place = (
             f"{self.path}{'' if self.path.exists() else ' is not there yet'}" if self.path else "no folder for a file"
         )
-        for_now = f"for this session alone: {', '.join(self.changed)}" if self.changed else ""
-        return "\n".join(filter(None, [*map(self.line, HELP), for_now, place]))
+        unsaved = f"not saved: {', '.join(self.changed)}" if self.changed else ""
+        return "\n".join(filter(None, [*map(self.line, HELP), unsaved, place]))
 
     def change(self, name: str, written: str) -> None:
         """Have another value hold, given as it is written in a file or typed. Raises Problem."""

@@ -231,7 +231,11 @@ def test_config_shows_and_changes_and_saves(tmp_path):
             "for this session; %config --save has it hold for later ones too",
         ]
     assert said("%config keys", mine).startswith('keys = "vi" ')
-    assert said("%config", mine).split("\n")[-2:] == ["for this session alone: keys", f"{mine.path} is not there yet"]
+    assert said("%config max_memory 8 GiB", mine).split("\n")[1:] == [
+        "not for the engine that runs; %config --save has it hold for later sessions"
+    ]
+    mine.change("max_memory", "")
+    assert said("%config", mine).split("\n")[-2:] == ["not saved: keys", f"{mine.path} is not there yet"]
     assert said("%config --save", mine) == f"{mine.path} has keys"
     assert said("%config --save", mine) == "nothing has been changed"
     assert said("%config outlook off --save", mine) == f"{mine.path} has outlook"

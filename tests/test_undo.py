@@ -39,6 +39,7 @@ def typed(client: Pipe | Here | Canned, *texts: str, history: list[Input] | None
 def seen(client: Pipe) -> str:
     """The session by its values and the next random numbers."""
     said: list[AnyReport] = []
+    client.next_input()
     client.ask(Evaluate(text=f"str({LOOK})", max_values=10_000), said.append)
     (answer,) = said
     assert isinstance(answer, Value)
@@ -46,17 +47,32 @@ def seen(client: Pipe) -> str:
 
 
 @pytest.fixture(scope="module")
-def expected() -> str:
-    """What a session says in which nothing else was typed."""
+def long() -> Iterator[Pipe]:
+    """A session that takes a while to have again."""
     client = Pipe(seed=3)
     typed(client, "%precision 17", *INPUTS)
-    found = seen(client)
+    yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def expected(long: Pipe) -> str:
+    """What it says before anything is taken back."""
+    found = seen(long)
+    undone(long)
     return found
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
+    client = Pipe(seed=3)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Pipe]:
+    """A session for tests of inputs that are undone, whatever came before them."""
     client = Pipe(seed=3)
     yield client
     client.close()
@@ -82,14 +98,6 @@ CHANGES = (
     "x[0] = 7\n%threads 1\nk.grad.zero_()",  # one input, of three requests
     "x[0] = torch.rand(4)\nx[0] = 1 / 0",  # one that fails in its second statement
 )
-
-
-@pytest.fixture(scope="module")
-def long() -> Iterator[Pipe]:
-    client = Pipe(seed=3)
-    typed(client, "%precision 17", *INPUTS)
-    yield client
-    client.close()
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -124,7 +132,7 @@ def test_it_goes_further_back_and_stops_at_the_beginning(pipe: Pipe) -> None:
     assert [getattr(each, "text", None) for each in typed(pipe, "c = 3", "c")] == ["3", "3"]
 
 
-def test_what_was_taken_back_is_not_saved(pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_taken_back_is_not_saved(shared: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
     from prompt_toolkit.output import DummyOutput
@@ -135,19 +143,19 @@ def test_what_was_taken_back_is_not_saved(pipe: Pipe, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     answers, screen = Answers(), Screen(stdout=io.StringIO(), stderr=io.StringIO())
     for text in ("a = 1", "b = 2", "b", "%undo", "c = 3\n%undo\nd = 4", "%save notes.py", "%history"):
-        answers.answer(text, pipe, screen, Waiting(DummyOutput()))
+        answers.answer(text, shared, screen, Waiting(DummyOutput()))
     assert (tmp_path / "notes.py").read_text().endswith("torch.manual_seed(3)\n\na = 1\n\nd = 4\n")
     assert [each.undone for each in answers.inputs] == [False, True, True, False, False, False, False]
 
 
-def test_after_an_engine_died_it_takes_back_all_the_same(pipe: Pipe) -> None:
-    typed(pipe, "x = torch.zeros(2)", "x.add_(1)")
-    killed(pipe)
-    died, back = typed(pipe, "%undo")
+def test_after_an_engine_died_it_takes_back_all_the_same(shared: Pipe) -> None:
+    typed(shared, "x = torch.zeros(2)", "x.add_(1)")
+    killed(shared)
+    died, back = typed(shared, "%undo")
     assert isinstance(died, Diagnosis)
     assert isinstance(back, Undone)
     assert back.texts == ("x.add_(1)",)
-    assert [getattr(each, "text", None) for each in typed(pipe, "x.tolist()")] == ["[0.0, 0.0]"]
+    assert [getattr(each, "text", None) for each in typed(shared, "x.tolist()")] == ["[0.0, 0.0]"]
 
 
 def test_it_goes_on_from_the_file_that_was_written_before(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,13 +190,13 @@ def test_another_process_takes_back_what_this_one_was_told(tmp_path: Path) -> No
 
 
 def test_a_file_that_has_changed_is_told_when_it_would_be_read_again(
-    pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("d.csv").write_text("1\n2\n")
-    typed(pipe, "%load d.csv as X", "a = 1")
+    typed(shared, "%load d.csv as X", "a = 1")
     Path("d.csv").write_text("1\n2\n3\n")
-    said = typed(pipe, "%undo")
+    said = typed(shared, "%undo")
     assert "d.csv has changed, so what was loaded from it is not there" in getattr(said[0], "text", "")
 
 
