@@ -67,6 +67,11 @@ class Screen:
         """The width to draw in: as given, else COLUMNS, else the terminal's, else 80."""
         return self._given_width or _columns() or _terminal_width(self._out) or DEFAULT_WIDTH
 
+    @property
+    def at_line_start(self) -> bool:
+        """Whether the next output begins a line: the last one ended its own, and no progress is seen."""
+        return not self._line_is_open and not self._progress_cells
+
     def show(self, report: AnyReport, *, paged: bool = False) -> None:
         """Print a report, at once; one that may be `paged`, in the user's pager where it does not fit on the terminal.
 

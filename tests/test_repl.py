@@ -18,13 +18,14 @@ from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.config import Config, Preferences
 from tensorcli.repl import batch, history
-from tensorcli.repl.answer import Answers, Waiting
+from tensorcli.repl.answer import Answers
 from tensorcli.repl.completion import EngineCompleter
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.indent import after
 from tensorcli.repl.keys import enter
 from tensorcli.repl.loop import run
 from tensorcli.repl.toolbar import banner, toolbar
+from tensorcli.repl.typeahead import Waiting
 from tensorcli.report import AnyReport, AnyRequest, Configure, Diagnosis, Evaluate, Settings, Suggestion, Value
 from tensorcli.show import Screen
 
@@ -181,7 +182,7 @@ def test_the_line_about_starting_is_drawn_and_erased(tmp_path: Path) -> None:
     with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=Recorder()):
         keyboard.send_text("x\r" + CTRL_D)
         run(lambda: client, lambda: screen()[0], seed=7, color=None, history=tmp_path / "h")
-    assert Recorder.written == "starting torch ...\r                  \r"
+    assert Recorder.written == "\rstarting torch ...\r                  \r"
 
 
 # History.

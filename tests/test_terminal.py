@@ -102,6 +102,45 @@ def test_keys_typed_during_an_evaluation_are_for_the_next_prompt(start: Start, t
     assert terminal.leave() == 0
 
 
+def test_what_is_typed_during_an_evaluation_is_seen_below_its_output(start: Start, tmp_path: Path) -> None:
+    gates = [tmp_path / "first", tmp_path / "second"]
+    for gate in gates:
+        os.mkfifo(gate)
+    terminal = start("--trust", columns=40)
+    terminal.prompt()
+    terminal.type(pasted("".join(f"print('busy')\nopen({str(gate)!r}).read()[:0]\n" for gate in gates)) + "\r")
+    terminal.see("busy")
+    terminal.type("6 * 88\x7f\x7f7")
+    terminal.see(lambda _: terminal.line == ">>> 6 * 7")
+    gates[0].write_text("done")
+    terminal.see(lambda lines: lines[-3:] == ["busy", "busy", ">>> 6 * 7"] and terminal.line == lines[-1])
+    terminal.type("\r" + pasted("for i in range(2):\n    print(i + 70)"))
+    terminal.see(lambda _: terminal.line == "(2 queued) >>>     print(i + 70)")
+    gates[1].write_text("done")
+    terminal.see(begins("...     print(i + 70)"))
+    terminal.type("\r\r")
+    terminal.see("71")
+    terminal.prompt()
+    shown = [line for line in terminal.lines if "6 * 7" in line or line == "42" or "70" in line]
+    assert shown == [">>> 6 * 7", "42", "...     print(i + 70)", "70"]
+    assert terminal.leave() == 0
+
+
+def test_keys_are_seen_while_torch_loads(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type("111\r")
+    terminal.see(lambda _: terminal.line == "starting torch ...")
+    terminal.type("6 * 7")
+    terminal.see(lambda _: terminal.line == "starting torch ...  >>> 6 * 7")
+    terminal.see(lambda _: terminal.line == ">>> 6 * 7")
+    terminal.see("111")
+    terminal.type("\r")
+    terminal.see("42")
+    assert not [line for line in terminal.lines if "starting" in line]
+    assert terminal.leave() == 0
+
+
 def test_an_engine_that_dies_leaves_the_session(start: Start) -> None:
     terminal = start("--trust")
     terminal.prompt()
@@ -279,8 +318,7 @@ path.write_text('x = 6\\n' + path.read_text() + 'x * y')
     terminal = start(env={"VISUAL": program(tmp_path, "editor", code)})
     terminal.prompt()
     terminal.type("y = 7\x18\x05")
-    terminal.see(lambda _: terminal.line == "... x * y")
-    assert terminal.lines[-4:-1] == [">>> x = 6", "... y = 7", "... x * y"]
+    terminal.see(lambda lines: lines[-4:-1] == [">>> x = 6", "... y = 7", "... x * y"])
     assert "42" not in terminal.lines
     terminal.type("\r")
     terminal.see("42")

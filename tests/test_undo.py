@@ -137,7 +137,7 @@ def test_what_was_taken_back_is_not_saved(shared: Pipe, tmp_path: Path, monkeypa
 
     from prompt_toolkit.output import DummyOutput
 
-    from tensorcli.repl.answer import Waiting
+    from tensorcli.repl.typeahead import Waiting
     from tensorcli.show import Screen
 
     monkeypatch.chdir(tmp_path)

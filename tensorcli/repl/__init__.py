@@ -1,5 +1,6 @@
 """The playground at a terminal, or fed from a pipe: texts to requests, reports to the screen."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +28,7 @@ def repl(
     leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. `preferences` are
     the user's, which %config changes. The client is closed at the end.
     """
+    gc.disable()  # until all is imported: a look through all that there is would hold keys up
     from tensorcli.repl.loop import run, terminal
 
     make_client = client if callable(client) else lambda: client
@@ -44,6 +46,8 @@ def repl(
             )
     except OSError:  # the terminal is gone, or its stdout closed: there is nobody to tell
         return 1
+    finally:
+        gc.enable()
 
 
 def batch(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_values: int = 1000) -> int:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prompt_toolkit.output import Output
-
 from tensorcli.config import Preferences
 from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
@@ -13,32 +11,8 @@ from tensorcli.report import AnyReport, Configure, Diagnosis, Undone
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
+    from tensorcli.repl.typeahead import Waiting
     from tensorcli.show import Screen
-
-
-class Waiting:
-    """A line that says what is waited for, and goes when it is over. Blanks erase it: no escape code is needed."""
-
-    TEXT = "starting torch ..."
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._shown = False
-
-    def show(self) -> None:
-        """Draw it."""
-        self._shown = True
-        self._write(self.TEXT)
-
-    def clear(self) -> None:
-        """Erase it, if it is there."""
-        if self._shown:
-            self._shown = False
-            self._write("\r" + " " * len(self.TEXT) + "\r")
-
-    def _write(self, text: str) -> None:
-        self._output.write_raw(text)
-        self._output.flush()
 
 
 @dataclass
@@ -50,13 +24,12 @@ class Answers:
     seconds: float | None = None
     suggested: tuple[str, ...] = ()
 
-    def answer(self, text: str, client: "Client", screen: "Screen", waiting: Waiting) -> None:
+    def answer(self, text: str, client: "Client", screen: "Screen", waiting: "Waiting") -> None:
         """Submit one input and show what it gives. The number of a suggestion is that one, and what was not run."""
         text = self._taken(text) or text
         self.suggested = ()
 
         def show(report: AnyReport) -> None:
-            waiting.clear()
             if report.seconds is not None:
                 self.seconds = report.seconds
             if isinstance(report, Diagnosis):
@@ -64,7 +37,9 @@ class Answers:
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
             if isinstance(report, Undone):
                 take_back(self.inputs, report.inputs)
-            screen.show(report, paged=self.preferences.config.pager and not keys_waiting())
+            with waiting.aside():
+                paged = self.preferences.config.pager and not waiting.keys and not keys_waiting()
+                screen.show(report, paged=paged)
 
         submit(
             text,
@@ -76,7 +51,8 @@ class Answers:
             number=client.next_input(),
             preferences=self.preferences,
         )
-        screen.end_line()
+        with waiting.aside():
+            screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
 

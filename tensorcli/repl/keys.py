@@ -102,15 +102,22 @@ def keys_kept() -> Iterator[None]:
     except termios.error:  # not a terminal
         yield
         return
-    quiet = termios.tcgetattr(number)
-    quiet[3] &= ~(termios.ECHO | termios.ICANON)
-    with suppress(termios.error):
-        termios.tcsetattr(number, termios.TCSANOW, quiet)
+    quieten(number)
     try:
         yield
     finally:
         with suppress(termios.error):
             termios.tcsetattr(number, termios.TCSANOW, before)
+
+
+def quieten(number: int) -> None:
+    """Have a terminal echo no key, and give each at once; Ctrl-C and Ctrl-Z are still signals."""
+    import termios
+
+    with suppress(termios.error):
+        quiet = termios.tcgetattr(number)
+        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(number, termios.TCSANOW, quiet)
 
 
 _RUN = 8  # characters that nobody types at once

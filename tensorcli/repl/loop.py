@@ -4,6 +4,7 @@ What the first prompt does not need is imported, and the engine started, once it
 felt. So this module imports nothing of requests and reports.
 """
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -30,21 +31,24 @@ from prompt_toolkit.utils import is_dumb_terminal
 from tensorcli.config import Preferences, background
 from tensorcli.repl.below import Source, below
 from tensorcli.repl.dumb import echo
+from tensorcli.repl.gently import gently
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
+from tensorcli.repl.typeahead import PROMPT, Waiting, reading
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
-    from tensorcli.repl.answer import Answers, Waiting
+    from tensorcli.repl.answer import Answers
     from tensorcli.repl.signatures import SignatureLine
     from tensorcli.report import Settings
     from tensorcli.show import Screen
 
-PROMPT, CONTINUATION = ">>> ", "... "
+CONTINUATION = "... "
 REST_SECONDS = 0.2  # without a key: then there is time for imports, which would hold keys up
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
+STARTING = "starting torch ..."
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
 
 
@@ -55,7 +59,6 @@ class _Room:
     client: "Client"
     screen: "Screen"
     answers: "Answers"
-    waiting: "Waiting"
 
 
 @dataclass
@@ -92,13 +95,17 @@ def run(
     """Prompt until the user leaves; the exit code."""
     extras = _Extras(preferences or Preferences())
     prompt = _prompt(extras, color=color, history=history)
+    waiting = Waiting(prompt.output, dim=lambda: prompt.app.color_depth != ColorDepth.DEPTH_1_BIT)
     furnished: Future[_Room] = Future()
 
     def furnish() -> None:
         try:
-            furnished.set_result(_furnish(client(), screen, prompt, extras))
+            with gently(prompt.app, extras.needed):
+                furnished.set_result(_furnish(client(), screen, prompt, extras, waiting))
         except BaseException as error:
             furnished.set_exception(error)
+        gc.freeze()  # what is imported stays
+        gc.enable()
 
     thread = threading.Thread(target=furnish, daemon=True)
 
@@ -112,7 +119,7 @@ def run(
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:
-                return _until_left(prompt, extras, begin, furnished, noted)
+                return _until_left(prompt, extras, begin, furnished, waiting, noted)
         finally:
             extras.needed.set()
             prompt.output.disable_bracketed_paste()
@@ -126,6 +133,7 @@ def _until_left(
     extras: _Extras,
     begin: Callable[[], None],
     furnished: "Future[_Room]",
+    waiting: Waiting,
     noted: threading.Event,
 ) -> int:
     prompt.app.after_render += lambda _: noted.clear()  # while it is drawn, the terminal makes no signal of the key
@@ -142,9 +150,9 @@ def _until_left(
                 return 0
             if text:
                 extras.needed.set()
-                with ctrl_c_raises():
+                with reading(prompt.input, waiting), ctrl_c_raises():
                     if not noted.is_set():  # pressed between Enter and here
-                        _answer(text, furnished.result())
+                        _answer(text, furnished, waiting)
         except KeyboardInterrupt:  # the key at the prompt, or before the engine was asked: it cancels the line
             continue
         except EOFError:
@@ -168,27 +176,31 @@ def _mode(prompt: PromptSession[str]) -> str:
     return "normal" if mode == "navigation" else mode
 
 
-def _answer(text: str, room: _Room) -> None:
+def _answer(text: str, furnished: "Future[_Room]", waiting: Waiting) -> None:
     try:
-        if room.client.settings is None:
-            room.waiting.show()
-        room.answers.answer(text.strip("\n"), room.client, room.screen, room.waiting)
+        if not furnished.done() or furnished.result().client.settings is None:
+            waiting.show(STARTING)
+        room = furnished.result()
+        room.answers.answer(text.strip("\n"), room.client, room.screen, waiting)
     finally:
-        room.waiting.clear()
+        waiting.clear()
 
 
-def _furnish(client: "Client", screen: "Callable[[], Screen]", prompt: PromptSession[str], extras: _Extras) -> _Room:
+def _furnish(
+    client: "Client", screen: "Callable[[], Screen]", prompt: PromptSession[str], extras: _Extras, waiting: Waiting
+) -> _Room:
     """Import the rest, the engine being started, while the user thinks about what to type."""
     _rest(prompt, extras.needed)
-    from tensorcli.repl.answer import Answers, Waiting
+    from tensorcli.repl.answer import Answers
     from tensorcli.repl.completion import EngineCompleter
     from tensorcli.repl.outlook import Outlook
     from tensorcli.repl.signatures import SignatureLine
 
-    room = _Room(client, screen(), Answers(extras.preferences), Waiting(prompt.output))
+    room = _Room(client, screen(), Answers(extras.preferences))
+    waiting.is_free = lambda: room.screen.at_line_start
 
     def on_hello(_settings: "Settings") -> None:
-        room.waiting.clear()
+        waiting.clear()
         _redraw(prompt)
 
     room.client.on_hello = on_hello
@@ -211,7 +223,8 @@ def _rest(prompt: PromptSession[str], needed: threading.Event) -> None:
 
 
 def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
-    from tensorcli.repl import colors
+    with gently(prompt.app, extras.needed):
+        from tensorcli.repl import colors
 
     extras.style = lambda: colors.STYLES[background(extras.preferences.config.theme)]
     prompt.lexer = colors.LEXER

@@ -1,0 +1,269 @@
+"""What is typed while a statement runs: seen at once on the line that waits, and kept for the next prompt.
+
+A thread reads the keys with the prompt's own input, which goes on from there: a paste or an escape sequence may begin
+in the one and end in the other. Whoever draws holds the line's lock, and the thread reads only while it has that: no
+key is taken from a pager, and none is read once the reading is told to end.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
+from prompt_toolkit.utils import get_cwidth, is_dumb_terminal
+
+from tensorcli.repl.keys import quieten
+
+if TYPE_CHECKING:
+    from prompt_toolkit.input.vt100 import Vt100Input
+
+PROMPT = ">>> "
+FLUSH_SECONDS = 0.5  # after which an Escape is a key by itself
+AWAY_SECONDS = 0.2  # between looks whether this process has the terminal again
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_ENTER = (Keys.ControlM, Keys.ControlJ)
+
+
+class Typed:
+    """Keys as a plain terminal would show them: characters, Enter, Backspace and Ctrl-U. Others are not seen."""
+
+    def __init__(self) -> None:
+        self._lines = [""]
+
+    def press(self, key: KeyPress) -> None:
+        """Take one key."""
+        if key.key in _ENTER:
+            self._lines.append("")
+        elif key.key == Keys.ControlH:
+            self._lines[-1] = self._lines[-1][:-1]
+        elif key.key == Keys.ControlU:
+            self._lines[-1] = ""
+        elif len(key.key) == 1 or key.key == Keys.BracketedPaste:
+            first, *rest = key.data.splitlines() + [""] * key.data.endswith(("\r", "\n")) or [""]
+            self._lines[-1] += _printable(first)
+            self._lines += map(_printable, rest)
+
+    def __str__(self) -> str:
+        """The last line, and how many come before it. One that Enter ended is seen until the next one begins."""
+        last = len(self._lines) - 1
+        if last and not self._lines[last]:
+            last -= 1
+        count = sum(bool(line.strip()) for line in self._lines[:last])
+        queued = f"({count} queued) " if count else ""
+        return f"{queued}{PROMPT}{self._lines[last]}" if count or self._lines[last] else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " if each == "\t" else "" for each in text)
+
+
+class Waiting:
+    """The line below all output while no prompt is there: what is waited for, and what is typed meanwhile.
+
+    It goes when it is over. Blanks erase it: no escape code is needed, and what is typed is dim only if asked for.
+    """
+
+    def __init__(self, output: Output, *, dim: Callable[[], bool] = lambda: False) -> None:
+        self.lock = threading.RLock()  # of the terminal, in both directions
+        self.is_free: Callable[[], bool] = lambda: True  # whether a line may be drawn where the cursor is
+        self.keys: list[KeyPress] = []  # typed meanwhile
+        self._output, self._dim = output, dim
+        self._text = ""
+        self._typed = Typed()
+        self._cells = 0  # that it takes now
+
+    def show(self, text: str) -> None:
+        """Say what is waited for."""
+        with self.lock:
+            self._text = text
+            self._draw()
+
+    def clear(self) -> None:
+        """It is not waited for any more."""
+        self.show("")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within it something else is shown: the line is gone, no key is read, and what was waited for has come."""
+        with self.lock:
+            self._text = ""
+            self._erase()
+            try:
+                yield
+            finally:
+                self._draw()
+
+    def press(self, keys: list[KeyPress]) -> None:
+        """Take keys that were typed."""
+        keys = [key for key in keys if key.key != Keys.CPRResponse]  # of a prompt that is over
+        with self.lock:
+            self.keys += keys
+            for key in keys:
+                self._typed.press(key)
+            self._draw()
+
+    def forget(self) -> list[KeyPress]:
+        """Give the keys, and begin without any."""
+        with self.lock:
+            keys, self.keys, self._typed = self.keys, [], Typed()
+            self._draw()
+        return keys
+
+    def _draw(self) -> None:
+        if not self.is_free():
+            return
+        room = self._output.get_size().columns - 1  # a full line would make some terminals begin another
+        text = _end(self._text, room)
+        left = room - get_cwidth(text) - 2 * bool(text)
+        typed = _end(str(self._typed), left)
+        cells = get_cwidth(text) + bool(typed) * (2 * bool(text) + get_cwidth(typed))
+        if not cells and not self._cells:
+            return
+        gap = "  " if text and typed else ""
+        rest = max(self._cells - cells, 0)
+        shown = f"{_DIM}{typed}{_PLAIN}" if typed and self._dim() else typed
+        self._write("\r" + text + gap + shown + " " * rest + "\b" * rest)
+        self._cells = cells
+
+    def _erase(self) -> None:
+        if self._cells:
+            self._write("\r" + " " * self._cells + "\r")
+            self._cells = 0
+
+    def _write(self, text: str) -> None:
+        self._output.write_raw(text)
+        self._output.flush()
+
+
+def _end(text: str, room: int) -> str:
+    """As much of the end of a text as there is room for."""
+    while text and get_cwidth(text) > room:
+        text = text[max(1, len(text) - max(room, 0)) :]
+    return text
+
+
+@contextmanager
+def reading(source: Input, waiting: Waiting) -> Iterator[None]:
+    """Within it keys are read from a terminal and shown, and then they are the next prompt's first ones.
+
+    Ctrl-C is a signal, which throws them away. Elsewhere, and on a dumb terminal, keys stay where they are.
+    """
+    reader = _reader(source, waiting)
+    if reader is None:
+        yield
+        return
+    try:
+        yield
+    finally:
+        reader.end()
+
+
+def _reader(source: Input, waiting: Waiting) -> "_Reader | None":
+    if sys.platform == "win32" or is_dumb_terminal() or threading.current_thread() is not threading.main_thread():
+        return None
+    from prompt_toolkit.input.vt100 import Vt100Input
+
+    if isinstance(source, Vt100Input) and not source.closed and os.isatty(source.fileno()):
+        return _Reader(source, waiting)
+    return None
+
+
+class _Reader:
+    """Reads keys in a thread until it is told to end. Signals come to it as bytes: it must see them among the keys."""
+
+    def __init__(self, source: "Vt100Input", waiting: Waiting) -> None:
+        self._source, self._waiting = source, waiting
+        self._is_over = False
+        self._is_quiet = True  # the terminal echoes nothing, as far as is known
+        self._signals, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._before = (
+            signal.signal(signal.SIGCONT, lambda _number, _frame: None),
+            signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False),
+        )
+        waiting.press(get_typeahead(source))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Read no more, and leave the keys to the next prompt."""
+        with self._waiting.lock:
+            self._is_over = True
+            self._waiting.clear()
+            store_typeahead(self._source, self._waiting.forget())
+        os.write(self._wake, b"\0")
+        self._thread.join()
+        handler, number = self._before
+        signal.set_wakeup_fd(number)
+        signal.signal(signal.SIGCONT, handler)
+        os.close(self._wake)
+        os.close(self._signals)
+
+    def _read(self) -> None:
+        number, has_keys = self._source.fileno(), False
+        while True:
+            ready = self._wait(FLUSH_SECONDS if has_keys else None)
+            with self._waiting.lock:
+                if self._is_over:
+                    return
+                if self._signals in ready:
+                    self._heed(os.read(self._signals, 64))
+                if not self._is_ours():
+                    continue
+                if number in ready and _is_readable(number):  # nobody has taken them meanwhile
+                    if not _count(number):  # the terminal has gone
+                        return
+                    self._waiting.press(self._source.read_keys())
+                    has_keys = True
+                elif not ready and has_keys:
+                    self._waiting.press(self._source.flush_keys())
+                    has_keys = False
+
+    def _wait(self, seconds: float | None) -> list[int]:
+        """Wait for signals and keys; in the background for signals, and a moment."""
+        if self._is_quiet:
+            return select.select([self._signals, self._source.fileno()], [], [], seconds)[0]
+        return select.select([self._signals], [], [], AWAY_SECONDS)[0]
+
+    def _heed(self, signals: bytes) -> None:
+        if signal.SIGINT in signals:
+            self._waiting.forget()
+            self._source.vt100_parser.reset()  # the terminal threw the rest of a paste away
+        if signal.SIGCONT in signals:
+            self._is_quiet = False
+
+    def _is_ours(self) -> bool:
+        """Whether this process may read the terminal, which is made as quiet as it was before another had it."""
+        number = self._source.fileno()
+        with suppress(OSError):  # a terminal that has no process groups
+            if os.tcgetpgrp(number) != os.getpgrp():  # to read there would stop this process
+                self._is_quiet = False
+                return False
+        if not self._is_quiet:
+            self._is_quiet = True
+            quieten(number)
+            self._waiting.press([])
+        return True
+
+
+def _is_readable(number: int) -> bool:
+    return bool(select.select([number], [], [], 0)[0])
+
+
+def _count(number: int) -> int:
+    """The bytes that a terminal has to be read; none where it has gone."""
+    import fcntl
+    import termios
+
+    with suppress(OSError):
+        return int.from_bytes(fcntl.ioctl(number, termios.FIONREAD, bytes(4)), sys.byteorder)
+    return 0
