@@ -69,8 +69,8 @@ class Screen:
 
     @property
     def at_line_start(self) -> bool:
-        """Whether the next output begins a line: the last one ended its own, and no progress is seen."""
-        return not self._line_is_open and not self._progress_cells
+        """Whether the next output begins a line: the last one ended its own."""
+        return not self._line_is_open
 
     def show(self, report: AnyReport, *, paged: bool = False) -> None:
         """Print a report, at once; one that may be `paged`, in the user's pager where it does not fit on the terminal.
@@ -93,6 +93,15 @@ class Screen:
         else:
             self._erase_progress()
             self._show_drawn(report, paged=paged)
+
+    def progress(self, progress: Progress) -> str:
+        """A line that says how far something is, for who draws it; empty once it is over."""
+        if progress.done >= progress.total:
+            return ""
+        from tensorcli.render import render
+
+        # One column less: a full line would make some terminals begin another.
+        return self._drawn(render(progress, width=self.width - 1), self._err)
 
     def end_line(self) -> None:
         """Begin a new line where the last output ended within one: a prompt may follow."""
@@ -224,14 +233,9 @@ class Screen:
             return
         if self._line_is_open or progress.done >= progress.total:
             self.end_line()
-        if progress.done < progress.total:
-            from tensorcli.render import render
-
-            # One column less: a full line would make some terminals begin another.
-            cells = self.width - 1
-            text = self._drawn(render(progress, width=cells), self._err)
+        if text := self.progress(progress):
             self._write(self._err, "\r" + " " * self._progress_cells + "\r" + text)
-            self._progress_cells = cells
+            self._progress_cells = self.width - 1
 
     def _erase_progress(self) -> None:
         if self._progress_cells:

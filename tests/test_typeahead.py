@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import random
+import re
 import signal
 import sys
 import termios
@@ -144,6 +145,18 @@ def test_what_is_waited_for_and_what_is_typed_share_a_line() -> None:
     assert waiting.forget() == parsed("6 * 7")
     assert (line.text, line.cursor) == ("", 0)
     assert "\x1b" not in line.raw
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [(30, "starting torch ...  >>> x + 1"), (29, "starting torch ..  >>> x + 1"), (21, "starting  >>> x + 1")],
+)
+def test_both_have_their_part_of_a_narrow_line(columns: int, shown: str) -> None:
+    line = Line(columns)
+    waiting = Waiting(line)
+    waiting.show("\x1b[2mstarting\x1b[0m torch ...")
+    waiting.press(parsed("x + 1"))
+    assert re.sub(r"\x1b\[\d*m", "", line.raw.rpartition("\r")[2]).rstrip(" \b") == shown
 
 
 @pytest.mark.parametrize(("columns", "shown"), [(30, ">>> abcdef漢漢xyz"), (12, "cdef漢漢xyz"), (7, "漢xyz"), (1, "")])

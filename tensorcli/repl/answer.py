@@ -7,7 +7,7 @@ from tensorcli.config import Preferences
 from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Undone
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Undone
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -37,6 +37,8 @@ class Answers:
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
             if isinstance(report, Undone):
                 take_back(self.inputs, report.inputs)
+            if isinstance(report, Progress):
+                return _show_progress(report, screen, waiting)
             with waiting.aside():
                 paged = self.preferences.config.pager and not waiting.keys and not keys_waiting()
                 screen.show(report, paged=paged)
@@ -59,3 +61,11 @@ class Answers:
     def _taken(self, text: str) -> str | None:
         number = text.strip()
         return next((each for at, each in enumerate(self.suggested, 1) if number == str(at)), None)
+
+
+def _show_progress(progress: Progress, screen: "Screen", waiting: "Waiting") -> None:
+    """On the line that waits, for what is typed stands there too."""
+    if not screen.at_line_start:
+        with waiting.aside():
+            screen.end_line()
+    waiting.show(screen.progress(progress))

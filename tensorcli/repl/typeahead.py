@@ -6,6 +6,7 @@ key is taken from a pager, and none is read once the reading is told to end.
 """
 
 import os
+import re
 import select
 import signal
 import sys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 PROMPT = ">>> "
 FLUSH_SECONDS = 0.5  # after which an Escape is a key by itself
 AWAY_SECONDS = 0.2  # between looks whether this process has the terminal again
+GAP = "  "  # between what is waited for and what is typed
+STYLE = re.compile(r"\x1b\[[\d;]*m")
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _ENTER = (Keys.ControlM, Keys.ControlJ)
 
@@ -122,16 +125,19 @@ class Waiting:
         if not self.is_free():
             return
         room = self._output.get_size().columns - 1  # a full line would make some terminals begin another
-        text = _end(self._text, room)
-        left = room - get_cwidth(text) - 2 * bool(text)
-        typed = _end(str(self._typed), left)
-        cells = get_cwidth(text) + bool(typed) * (2 * bool(text) + get_cwidth(typed))
-        if not cells and not self._cells:
-            return
-        gap = "  " if text and typed else ""
+        text, typed = self._text, str(self._typed)
+        cells = get_cwidth(STYLE.sub("", text))
+        typed = _cropped(typed, max(room - cells - len(GAP), room // 2) if text else room, end=True)
+        left = room - bool(typed) * (get_cwidth(typed) + len(GAP))
+        if cells > left:
+            text = _cropped(STYLE.sub("", text), left)
+            cells = get_cwidth(text)
+        gap = GAP if text and typed else ""
+        cells += len(gap) + get_cwidth(typed)
         rest = max(self._cells - cells, 0)
         shown = f"{_DIM}{typed}{_PLAIN}" if typed and self._dim() else typed
-        self._write("\r" + text + gap + shown + " " * rest + "\b" * rest)
+        if cells + rest:
+            self._write("\r" + text + gap + shown + " " * rest + "\b" * rest)
         self._cells = cells
 
     def _erase(self) -> None:
@@ -144,11 +150,12 @@ class Waiting:
         self._output.flush()
 
 
-def _end(text: str, room: int) -> str:
-    """As much of the end of a text as there is room for."""
+def _cropped(text: str, room: int, *, end: bool = False) -> str:
+    """As much of the beginning of a text, or of its end, as there is room for."""
+    text = text[max(0, len(text) - room) :] if end else text[: max(0, room)]
     while text and get_cwidth(text) > room:
-        text = text[max(1, len(text) - max(room, 0)) :]
-    return text
+        text = text[1:] if end else text[:-1]
+    return text if end else text.rstrip(" ")
 
 
 @contextmanager
