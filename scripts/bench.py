@@ -146,8 +146,14 @@ def drained(child: "pexpect.spawn[bytes]", seconds: float) -> bytes:
 
 
 def echo(runs: int) -> None:
-    """How soon a key is seen at the first prompt, while torch loads, at an idle prompt, and while a statement runs."""
-    whens = ("in its first third of a second", "while torch loads", "at an idle prompt", "while a statement runs")
+    """How soon a key is seen at the first prompt, while torch loads, at an idle prompt, and while something runs."""
+    whens = (
+        "in its first third of a second",
+        "while torch loads",
+        "while an input waits for torch",
+        "at an idle prompt",
+        "while a statement runs",
+    )
     times: dict[str, list[float]] = {when: [] for when in whens}
     for _ in range(runs):
         with at_terminal([*TENSORCLI, "repl"]) as child:
@@ -159,6 +165,11 @@ def echo(runs: int) -> None:
             os.write(child.child_fd, b"\x15while True: torch.rand(100) + 1\r\r")
             drained(child, 1)
             times["while a statement runs"] += echoes(child, 3, patience=0.3)
+        with at_terminal([*TENSORCLI, "repl"]) as child:
+            child.expect(PROMPT)
+            os.write(child.child_fd, b"1\r")
+            child.expect_exact("starting torch")
+            times["while an input waits for torch"] += echoes(child, 1)
     for when, seconds in times.items():
         seconds.sort()
         unseen = sum(each == float("inf") for each in seconds)

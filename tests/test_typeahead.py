@@ -1,6 +1,7 @@
 """What is typed while no prompt reads: keys through a pair of pseudo-terminals, without a program between them."""
 
 import fcntl
+import importlib
 import os
 import pty
 import random
@@ -15,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
-from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input import DummyInput, create_pipe_input
 from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
@@ -24,6 +26,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import DummyOutput
 
+from tensorcli.repl.gently import gently
 from tensorcli.repl.keys import quieten
 from tensorcli.repl.typeahead import Waiting, reading
 from tensorcli.signals import sigint_to
@@ -323,3 +326,39 @@ def test_neither_signals_nor_files_are_left(keyboard: Keyboard) -> None:
     with reading(keyboard.input, Waiting(Line())):
         pass
     assert state() == before
+
+
+# Imports that give way to keys.
+
+
+def test_an_import_waits_for_a_pause_between_keys_and_no_longer_once_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in_no_hurry", "wanted_here"):
+        (tmp_path / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("tensorcli.repl.gently.PAUSE_SECONDS", PATIENCE)
+    monkeypatch.setattr("tensorcli.repl.gently.MOST_SECONDS", PATIENCE)
+    app: Application[str] = Application(input=DummyInput(), output=DummyOutput())
+    needed, waits, pressed = threading.Event(), threading.Event(), threading.Event()
+
+    def load() -> None:
+        with gently(app, needed):
+            waits.set()
+            pressed.wait(PATIENCE)
+            importlib.import_module("in_no_hurry")
+
+    before = list(sys.meta_path)
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert waits.wait(PATIENCE)
+    app.key_processor.before_key_press.fire()
+    pressed.set()
+    importlib.import_module("wanted_here")  # another thread's
+    thread.join(0.1)
+    assert thread.is_alive()
+    assert "in_no_hurry" not in sys.modules
+    needed.set()
+    thread.join(PATIENCE)
+    assert "in_no_hurry" in sys.modules
+    assert sys.meta_path == before
