@@ -2,25 +2,21 @@
 
 import math
 import os
-import random
 import re
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
-from tensorcli import __version__
+from tensorcli import __version__, opening
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
-    from tensorcli.config import Preferences
     from tensorcli.journal import Journal
     from tensorcli.report import AnyReport, AnyRequest, Benchmark
     from tensorcli.show import Screen
@@ -185,60 +181,26 @@ def repl(
     """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
     from tensorcli import repl as room
 
-    chosen = _seed(seed)
+    chosen, pretended = opening.seed_or_any(seed), pretend and pretend.value
     last = _last_session() if resume else None
-    preferences = _preferences()
-
-    def engine() -> "Client":
-        from tensorcli.client import Pipe
-        from tensorcli.config import nbytes_of
-
-        most = max_memory or nbytes_of(preferences.config.max_memory)
-        options: dict[str, Any] = {"device": device, "dtype": dtype.value, "trust": trust, "warn": warn}
-        journal = last or _new_session(seed=chosen, device=device, dtype=dtype.value, warn=warn)
-        return Pipe(seed=chosen, **options, pretend=pretend and pretend.value, max_memory=most, journal=journal)
-
-    def screen() -> "Screen":
-        return _screen(json=json, no_color=no_color, width=width)
-
+    options: dict[str, Any] = {"seed": chosen, "device": device, "trust": trust, "warn": warn, "max_memory": max_memory}
     if sys.stdin is not None and sys.stdin.isatty() and not json:
-        pretended, color = pretend and pretend.value, False if no_color else None
-        _leave(lambda: room.repl(engine, screen, seed=chosen, pretend=pretended, color=color, preferences=preferences))
+        options |= {"dtype": dtype.value, "pretend": pretended, "last": last, "no_color": no_color, "width": width}
+        _leave(lambda: opening.at_terminal(**options))
     if sys.stdin is not None and sys.stdin.isatty():
         sys.stderr.write("reading statements; Ctrl-D ends them and runs them\n")
-    shown = screen()
-    options: dict[str, Any] = {"trust": trust, "pretend": pretend, "warn": warn, "max_memory": max_memory}
-    here = _here(shown, seed=chosen, device=device, dtype=dtype, **options)
+    shown = opening.screen(json=json, no_color=no_color, width=width)
+    here = _here(shown, **options, dtype=dtype, pretend=pretend)
     _leave(lambda: room.batch(here, shown, sys.stdin.buffer if sys.stdin else None))
 
 
 def _last_session() -> "Journal":
     from tensorcli import journal
 
-    found = journal.latest(root) if (root := _sessions()) else None
+    found = journal.latest(root) if (root := opening.sessions()) else None
     if found is None:
         raise typer.BadParameter("there is no earlier session to go on with", param_hint="--resume")
     return found
-
-
-def _new_session(**settings: Any) -> "Journal | None":
-    """A journal on disk; None where there is no place for it."""
-    from tensorcli import journal
-    from tensorcli.report import Configure
-
-    root = _sessions()
-    try:
-        return journal.begun(root, Configure(**settings)) if root else None
-    except OSError:
-        return None
-
-
-def _sessions() -> Path | None:
-    """Where this user's sessions are kept; None where there is no place."""
-    from tensorcli.repl.history import own_folder
-
-    folder = own_folder()
-    return folder and folder / "sessions"
 
 
 @app.command(
@@ -289,7 +251,7 @@ def inspect(
         sys.stderr.write(f"error: {lack}\n")
         raise typer.Exit(2)
     _must_be_writable(plot_to, svg, html)
-    screen = _screen(json=json, no_color=no_color, width=width, svg=svg, html=html)
+    screen = opening.screen(json=json, no_color=no_color, width=width, svg=svg, html=html)
     engine = _here(
         screen, seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn, max_memory=max_memory
     )
@@ -342,7 +304,7 @@ def run(
     from tensorcli.cells import read
     from tensorcli.files import play
 
-    screen = _screen(json=json, no_color=no_color, width=width)
+    screen = opening.screen(json=json, no_color=no_color, width=width)
     cells = read(file)
     if not isinstance(cells, list):
         screen.show(cells)
@@ -404,7 +366,7 @@ def bench(
     from tensorcli import figure, measuring
     from tensorcli.report import Benchmark, Output
 
-    screen = _screen(json=str(json) == STDOUT, no_color=no_color, width=width)
+    screen = opening.screen(json=str(json) == STDOUT, no_color=no_color, width=width)
     if workload == "list":
         from tensorcli.workloads import listing
 
@@ -434,7 +396,7 @@ def bench(
             full=full,
             cold=cold,
             explain=explain,
-            seed=_seed(seed),
+            seed=opening.seed_or_any(seed),
         )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
@@ -523,7 +485,7 @@ def explain(
     """Show the page of a kind of mistake: the rule, and a worked example."""
     from tensorcli.report import Explain
 
-    screen = _screen(json=json, no_color=no_color, width=width)
+    screen = opening.screen(json=json, no_color=no_color, width=width)
     _answer(_here(screen), Explain(code=code), screen)
 
 
@@ -532,36 +494,8 @@ def devices(json: Json = False, no_color: NoColor = False, width: Width = None) 
     """Show the devices that torch and the driver report, and why there is no CUDA where there is none."""
     from tensorcli.report import ListDevices
 
-    screen = _screen(json=json, no_color=no_color, width=width)
+    screen = opening.screen(json=json, no_color=no_color, width=width)
     _answer(_here(screen), ListDevices(), screen)
-
-
-def _seed(seed: int | None) -> int:
-    return random.SystemRandom().randrange(1, 10_000_000) if seed is None else seed
-
-
-def _screen(
-    *, json: bool, no_color: bool, width: int | None, svg: Path | None = None, html: Path | None = None
-) -> "Screen":
-    from tensorcli.config import background
-    from tensorcli.show import Screen
-
-    return Screen(
-        json=json,
-        color=False if no_color else None,
-        width=width,
-        background=lambda: background(_preferences().config.theme),
-        svg=svg,
-        html=html,
-    )
-
-
-@cache
-def _preferences() -> "Preferences":
-    """The user's, read once."""
-    from tensorcli import config
-
-    return config.own()
 
 
 def _here(
@@ -579,7 +513,7 @@ def _here(
     from tensorcli.client import Here
 
     options: dict[str, Any] = {"trust": trust, "warn": warn, "max_memory": max_memory}
-    engine = Here(seed=_seed(seed), dtype=dtype.value, pretend=pretend and pretend.value, **options)
+    engine = Here(seed=opening.seed_or_any(seed), dtype=dtype.value, pretend=pretend and pretend.value, **options)
     if device != "cpu":
         from tensorcli.report import Configure, Diagnosis
 
@@ -644,47 +578,5 @@ def _must_be_writable(*paths: Path | None, code: int = 1) -> None:
 
 
 def _leave(action: Callable[[], int]) -> NoReturn:
-    """Do what was asked and end the process with its exit code: at once, without taking torch apart first."""
-    try:
-        code = action()
-        _flush()
-    except KeyboardInterrupt:
-        code = 130
-    except OSError as error:
-        code = _unwritten(error)
-    if "torch" in sys.modules:
-        os._exit(code)
-    raise typer.Exit(code)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # a process may be started without one
-            stream.flush()
-
-
-def _unwritten(error: OSError) -> int:
-    """Say that something cannot be written; the exit code. What was left to be printed is dropped."""
-    if error.filename is None and sys.stdout is not None:
-        with suppress(OSError):  # it may be no file
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # the reader left: `| head`
-        return 0
-    what = error.filename or "what is printed cannot be written"
-    advice = "" if error.filename else "; make room, or send it elsewhere"
-    with suppress(OSError):  # stderr may go the same way
-        sys.stderr.write(f"error: {what}: {error.strerror}{advice}\n")
-    return 1
-
-
-def main() -> None:
-    """The `tensorcli` command. A mistake of ours ends in one sentence."""
-    warnings.simplefilter("ignore", SyntaxWarning)  # of what is only read: what runs tells its own
-    try:
-        app(prog_name="tensorcli")
-    except OSError as error:
-        sys.exit(_unwritten(error))
-    except Exception as error:
-        fault = f"tensorcli made a mistake of its own: {type(error).__name__}: {str(error)[:300]!r}"
-        sys.stderr.write(f"error: {fault}\nPlease report it, with the command you ran.\n")
-        sys.exit(1)
+    """Do what was asked and end with its exit code."""
+    raise typer.Exit(opening.ended(action))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -14,6 +15,7 @@ from rich.console import Console
 from samples import SAMPLES
 
 from tensorcli import wire
+from tensorcli.__main__ import asks_for_a_prompt
 from tensorcli.render import render
 from tensorcli.report import AnyReport, Nothing, Output
 
@@ -44,7 +46,7 @@ COMMAND = f"""
 import sys
 sys.argv[0] = "tensorcli"
 try:
-    from tensorcli.cli import main
+    from tensorcli.__main__ import main
     main()
 finally:
     {LAST_WORDS}
@@ -90,6 +92,32 @@ def test_modules_outside_the_engine_import_no_torch():
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in outside]
     assert {"tensorcli.report", "tensorcli.render.theme", "tensorcli.client", "tensorcli.workloads.dot"} < set(names)
     assert not loaded(python(f"import sys, {', '.join(names)}\n{LAST_WORDS}")) & HEAVY
+
+
+def test_the_first_prompt_waits_for_no_parser_of_arguments_and_nothing_that_draws_answers():
+    names = "tensorcli.__main__, tensorcli.opening, tensorcli.repl.loop"
+    said = python(f"import sys, {names}\ntensorcli.opening.preferences()\n{LAST_WORDS}")
+    assert "prompt_toolkit" in loaded(said)
+    assert not loaded(said) & {*HEAVY, "typer", "rich", "msgspec", "filelock", "pygments"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_terminal", "asks"),
+    [
+        ([], True, True),
+        (["repl"], True, True),
+        (["repl", "--seed", "1"], True, False),
+        (["inspect"], True, False),
+        ([], False, False),
+        (["repl"], False, False),
+    ],
+)
+def test_only_a_plain_prompt_at_a_terminal_goes_without_it(monkeypatch, arguments, is_terminal, asks):
+    monkeypatch.setattr(sys, "argv", ["tensorcli", *arguments])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: is_terminal))
+    assert asks_for_a_prompt() == asks
+    monkeypatch.setenv("_TENSORCLI_COMPLETE", "complete_bash")
+    assert not asks_for_a_prompt()
 
 
 def test_the_last_words_name_what_was_imported():
@@ -170,7 +198,7 @@ def test_each_slow_import_at_the_top_is_found(tmp_path):
 
 # Who may print and end the process.
 
-MAY = {"show.py", "cli.py", "engine/serve.py"}
+MAY = {"show.py", "__main__.py", "cli.py", "opening.py", "engine/serve.py"}
 EXCEPTIONS = {
     ("engine/namespace.py", "print"): "the user's own print, into the session's output",
     ("engine/interrupts.py", "os._exit"): "a second Ctrl-C while the first cannot be heard",
@@ -195,7 +223,7 @@ def speaks(source: str) -> set[str]:
     return found
 
 
-def test_only_three_modules_print_or_end_the_process():
+def test_only_few_modules_print_or_end_the_process():
     found = {(path.relative_to(PACKAGE).as_posix(), what) for path in FILES for what in speaks(path.read_text("utf-8"))}
     assert {each for each in found if each[0] not in MAY} == set(EXCEPTIONS)
 
