@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prompt_toolkit.application import Application
@@ -26,7 +27,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import DummyOutput
 
-from tensorcli.repl.gently import gently
+from tensorcli.repl.gently import ANSWERS, ENGINE, gently
 from tensorcli.repl.keys import quieten
 from tensorcli.repl.typeahead import Waiting, reading
 from tensorcli.signals import sigint_to
@@ -340,20 +341,14 @@ def test_an_import_waits_for_a_pause_between_keys_and_no_longer_once_it_is_neede
     monkeypatch.setattr("tensorcli.repl.gently.PAUSE_SECONDS", PATIENCE)
     monkeypatch.setattr("tensorcli.repl.gently.MOST_SECONDS", PATIENCE)
     app: Application[str] = Application(input=DummyInput(), output=DummyOutput())
-    needed, waits, pressed = threading.Event(), threading.Event(), threading.Event()
+    needed, begun = threading.Event(), threading.Event()
+    (tmp_path / "begins.py").write_text("import test_typeahead_keys as keys; keys.press()")
+    press = SimpleNamespace(press=lambda: (app.key_processor.before_key_press.fire(), begun.set()))
+    monkeypatch.setitem(sys.modules, "test_typeahead_keys", press)  # type: ignore[arg-type]
 
-    def load() -> None:
-        with gently(app, needed):
-            waits.set()
-            pressed.wait(PATIENCE)
-            importlib.import_module("in_no_hurry")
-
-    before = list(sys.meta_path)
-    thread = threading.Thread(target=load)
+    thread = threading.Thread(target=lambda: gently(app, needed, ("begins", "in_no_hurry")))
     thread.start()
-    assert waits.wait(PATIENCE)
-    app.key_processor.before_key_press.fire()
-    pressed.set()
+    assert begun.wait(PATIENCE)
     importlib.import_module("wanted_here")  # another thread's
     thread.join(0.1)
     assert thread.is_alive()
@@ -361,4 +356,8 @@ def test_an_import_waits_for_a_pause_between_keys_and_no_longer_once_it_is_neede
     needed.set()
     thread.join(PATIENCE)
     assert "in_no_hurry" in sys.modules
-    assert sys.meta_path == before
+
+
+@pytest.mark.parametrize("name", [*ENGINE, *ANSWERS])
+def test_what_is_imported_gently_is_there(name: str) -> None:
+    importlib.import_module(name)

@@ -31,7 +31,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from tensorcli.config import Preferences, background
 from tensorcli.repl.below import Source, below
 from tensorcli.repl.dumb import echo
-from tensorcli.repl.gently import gently
+from tensorcli.repl.gently import ANSWERS, ENGINE, gently
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
@@ -100,8 +100,8 @@ def run(
 
     def furnish() -> None:
         try:
-            with gently(prompt.app, extras.needed):
-                furnished.set_result(_furnish(client(), screen, prompt, extras, waiting))
+            gently(prompt.app, extras.needed, ENGINE)
+            furnished.set_result(_furnish(client(), screen, prompt, extras, waiting))
         except BaseException as error:
             furnished.set_exception(error)
         gc.freeze()  # what is imported stays
@@ -191,6 +191,7 @@ def _furnish(
 ) -> _Room:
     """Import the rest, the engine being started, while the user thinks about what to type."""
     _rest(prompt, extras.needed)
+    gently(prompt.app, extras.needed, ANSWERS)
     from tensorcli.repl.answer import Answers
     from tensorcli.repl.completion import EngineCompleter
     from tensorcli.repl.outlook import Outlook
@@ -223,8 +224,7 @@ def _rest(prompt: PromptSession[str], needed: threading.Event) -> None:
 
 
 def _load_colors(prompt: PromptSession[str], extras: _Extras) -> None:
-    with gently(prompt.app, extras.needed):
-        from tensorcli.repl import colors
+    from tensorcli.repl import colors
 
     extras.style = lambda: colors.STYLES[background(extras.preferences.config.theme)]
     prompt.lexer = colors.LEXER
