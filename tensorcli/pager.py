@@ -9,7 +9,12 @@ from tensorcli import programs
 from tensorcli.signals import sigint_to
 
 _USUAL = ("less",)
-_ENVIRONMENT = {"LESS": "FRX", "LESSCHARSET": "utf-8"}  # colours as they are, and what was read stays on the screen
+_PROMPT = "?eThe end\\: q leaves:Space goes on, q leaves."  # as less writes it: at the end, and before
+_USUALLY = {  # colours as they are, and what was read stays on the screen
+    "LESS": f"FRXPs{_PROMPT}$",
+    "LESSCHARSET": "utf-8",
+}
+_ALWAYS = {"LESSSECURE": "1"}  # keys typed ahead, or a slow paste, must start no program and write no file
 
 
 def command() -> list[str]:
@@ -20,11 +25,16 @@ def command() -> list[str]:
     return [] if wanted.strip() in ("", "cat") else programs.command(wanted)
 
 
+def environment() -> dict[str, str]:
+    """What the pager is started with: less as the user has set it up, but for what reaches beyond the text."""
+    return {**_USUALLY, **os.environ, **_ALWAYS}
+
+
 def page(text: str, command: list[str]) -> bool:
     """Show a text until the user has seen it; whether that could be done. Ctrl-C is the pager's meanwhile."""
     with sigint_to(lambda _number, _frame: None):
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**_ENVIRONMENT, **os.environ})
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment())
         except OSError:
             return False
         with suppress(OSError):  # whoever has seen enough leaves before the end

@@ -62,11 +62,26 @@ def test_a_pager_that_is_not_there() -> None:
     assert not page("line\n", shlex.split("/nothing/here -R"))
 
 
-def test_less_keeps_colours_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    code = f"import os; pathlib.Path({str(tmp_path / 'read')!r}).write_text(os.environ['LESS'])"
+def given(name: str, tmp_path: Path) -> str:
+    """A variable of the environment that a pager is started with."""
+    page("", python(f"import os; pathlib.Path({str(tmp_path / 'read')!r}).write_text(os.environ[{name!r}])"))
+    return (tmp_path / "read").read_text()
+
+
+def test_less_keeps_colours_and_says_how_to_leave_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("LESS", raising=False)
-    page("", python(code))
-    assert (tmp_path / "read").read_text() == "FRX"
+    assert given("LESS", tmp_path) == "FRXPs?eThe end\\: q leaves:Space goes on, q leaves.$"
     monkeypatch.setenv("LESS", "-R")
-    page("", python(code))
-    assert (tmp_path / "read").read_text() == "-R"
+    assert given("LESS", tmp_path) == "-R"
+
+
+@pytest.mark.parametrize("before", [None, "0", ""])
+def test_less_starts_no_programs_and_writes_no_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str | None
+) -> None:
+    monkeypatch.delenv("LESSSECURE", raising=False)
+    if before is not None:
+        monkeypatch.setenv("LESSSECURE", before)
+    assert given("LESSSECURE", tmp_path) == "1"
