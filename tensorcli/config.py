@@ -20,7 +20,9 @@ class Config:
     theme: Theme = field(default="auto", metadata={"help": "the terminal's background: dark, light, or auto"})
     complete_while_typing: bool = field(default=False, metadata={"help": "offer completions without Tab"})
     outlook: bool = field(default=True, metadata={"help": "say below a line what it would give, while it is written"})
-    pager: bool = field(default=True, metadata={"help": "show what does not fit on the screen in a pager"})
+    pager: bool = field(
+        default=True, metadata={"help": "show in a pager what commands answer and the screen does not fit"}
+    )
     max_memory: str = field(default="", metadata={"help": "the most memory the engine may take, such as 8 GiB"})
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from terminal import Terminal
 
+from tensorcli.commands import COMMANDS
+
 Start = Callable[..., Terminal]
 CTRL_C, CTRL_D, TAB, UP, ESCAPE = "\x03", "\x04", "\t", "\x1b[A", "\x1b"
 
@@ -348,7 +350,7 @@ def test_what_is_typed_has_the_colours_of_its_background(start: Start) -> None:
     assert terminal.leave() == 0
 
 
-def test_a_pager_shows_what_does_not_fit_and_only_that(start: Start, tmp_path: Path) -> None:
+def test_a_pager_shows_what_commands_answer_where_it_does_not_fit(start: Start, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     code = """import sys
@@ -358,20 +360,20 @@ open("/dev/tty").readline()
 """
     terminal = start("--trust", env={"PAGER": program(tmp_path, "pager", code)})
     terminal.prompt()
-    terminal.type("x = torch.arange(57).reshape(19, 3)\r")
-    terminal.see(begins("x = int64"))
+    terminal.type("%help %save\r")
+    terminal.see(lambda lines: any(line.startswith("%save -f notes.py") for line in lines))
     terminal.prompt()
-    terminal.type("x\r")
-    terminal.see(lambda lines: any(line.endswith("[54, 55, 56]])") for line in lines))
-    terminal.prompt()
-    terminal.type("x.repeat(2, 1)[:21]\r")
-    terminal.see("23 lines paged")
+    terminal.type("%help\r")
+    terminal.see(f"{len(COMMANDS)} lines paged")
     terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type("torch.arange(64).reshape(32, 2)\r")  # a result, and what is printed, is no text to read
+    terminal.see(lambda lines: any(line.endswith("[62, 63]])") for line in lines))
     terminal.prompt()
     terminal.type("for i in range(50): print(i)\r")
     terminal.see("49")
     terminal.prompt()
-    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\nx.repeat(2, 1)[:21]") + "\r")
+    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\n%help") + "\r")
     terminal.see("busy")
     terminal.type("6 * 7\r")
     gate.write_text("done")
@@ -379,8 +381,8 @@ open("/dev/tty").readline()
     assert not [line for line in terminal.lines if "paged" in line], "keys were waiting"
     terminal.type("%config pager off\r")
     terminal.see(begins("pager = false"))
-    terminal.type("x.repeat(2, 1)[:21]\r")
-    terminal.see(lambda lines: any(line.endswith("[ 3,  4,  5]])") for line in lines))
+    terminal.type("%help\r")
+    terminal.see(lambda lines: any(line.startswith("!nvidia-smi") for line in lines))
     assert terminal.leave() == 0
 
 

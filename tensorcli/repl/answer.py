@@ -7,7 +7,7 @@ from tensorcli.config import Preferences
 from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Undone
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Tensor, Undone, Value
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -40,8 +40,7 @@ class Answers:
             if isinstance(report, Progress):
                 return _show_progress(report, screen, waiting)
             with waiting.aside():
-                paged = self.preferences.config.pager and not waiting.keys and not keys_waiting()
-                screen.show(report, paged=paged)
+                screen.show(report, paged=self._may_page(report) and not waiting.keys)
 
         submit(
             text,
@@ -57,6 +56,10 @@ class Answers:
             screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
+
+    def _may_page(self, report: AnyReport) -> bool:
+        """Whether a pager may show it: what a command answers, not a result, behind which more is typed at once."""
+        return self.preferences.config.pager and not isinstance(report, Tensor | Value) and not keys_waiting()
 
     def _taken(self, text: str) -> str | None:
         number = text.strip()
