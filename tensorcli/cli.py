@@ -181,8 +181,8 @@ def repl(
     """Type expressions and see what they give. Reads statements from stdin where that is not a terminal."""
     from tensorcli import repl as room
 
-    chosen, pretended = opening.seed_or_any(seed), pretend and pretend.value
-    last = _last_session() if resume else None
+    last, pretended = _last_session() if resume else None, pretend and pretend.value
+    chosen = opening.seed_or_any(seed if last is None or last.seed is None else last.seed)
     options: dict[str, Any] = {"seed": chosen, "device": device, "trust": trust, "warn": warn, "max_memory": max_memory}
     if sys.stdin is not None and sys.stdin.isatty() and not json:
         options |= {"dtype": dtype.value, "pretend": pretended, "last": last, "no_color": no_color, "width": width}

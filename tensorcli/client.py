@@ -32,6 +32,7 @@ from tensorcli.report import (
     Undo,
     Undone,
 )
+from tensorcli.signals import sigint_to
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
@@ -308,11 +309,13 @@ class Pipe:
         """
         from tensorcli.restore import Restoring
 
-        restoring = Restoring(self._journal, self._engine, self._fresh, self._numbers, emit, self._trust, undone)
-        came_of_it = restoring.run()
-        if came_of_it == "no engine":
-            emit(self._obituary(None))
-        self._to_go_on = came_of_it != "done"
+        pressed = threading.Event()  # between two requests: raised there, it would leave half a session to go on from
+        with sigint_to(lambda _number, _frame: pressed.set()):
+            known = self._journal, self._engine, self._fresh, self._numbers, emit, self._trust, undone
+            came_of_it = Restoring(*known, was_pressed=pressed.is_set).run()
+            if came_of_it == "no engine":
+                emit(self._obituary(None))
+            self._to_go_on = came_of_it != "done"
         return not self._to_go_on
 
     def _fresh(self) -> child.Engine:

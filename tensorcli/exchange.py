@@ -1,5 +1,6 @@
 """One request to an engine in another process: sent when it is ready, its answers passed on, Ctrl-C carried to it."""
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,12 +66,24 @@ class _Presses:
 
 
 def exchange(
-    engine: child.Engine, number: int, request: AnyRequest, emit: Emit, *, tell: Emit | None = None, course: Course
+    engine: child.Engine,
+    number: int,
+    request: AnyRequest,
+    emit: Emit,
+    *,
+    tell: Emit | None = None,
+    course: Course,
+    was_pressed: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Ask `engine`, and say whether it lived to answer. `tell` hears of a Ctrl-C that does not help, else `emit`."""
+    """Ask `engine`, and say whether it lived to answer. `tell` hears of a Ctrl-C that does not help, else `emit`.
+
+    `was_pressed` says whether it was just before.
+    """
     inbox = child.Inbox()
     presses = _Presses(engine, number, inbox)
     with engine.subscribed(number, inbox), sigint_to(presses):
+        if was_pressed():
+            presses(signal.SIGINT, None)
         while True:
             message = inbox.get()
             if presses.is_stuck():

@@ -96,6 +96,12 @@ class Journal:
             self._add(replace(again, until=statement - 1), seconds, failed=False)
 
     @property
+    def seed(self) -> int | None:
+        """The seed that the session has; None where nobody wrote it down."""
+        given = [entry.request.seed for entry in self._all if isinstance(entry.request, Configure) and not entry.failed]
+        return next((seed for seed in reversed(given) if seed is not None), None)
+
+    @property
     def uncertain(self) -> bool:
         """Whether something happened that asking all of it again may not bring back."""
         return any(entry.doubtful for entry in self._all[self._covered :])
@@ -143,6 +149,10 @@ class Journal:
     def again(self) -> Sequence[AnyRequest]:
         """The requests alone of what to ask."""
         return [entry.request for entry in self.to_ask()]
+
+    def typed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that somebody typed: neither a file nor the settings with which the session began."""
+        return [each for each in entries if each.request is not self._start and not isinstance(each.request, GoOn)]
 
     def drop(self, request: AnyRequest) -> None:
         """Forget a request that ends every engine; of a file that cannot be read, the file alone."""

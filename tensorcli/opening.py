@@ -50,7 +50,8 @@ def at_terminal(
         return screen(no_color=no_color, width=width)
 
     color = False if no_color else None
-    return repl.repl(engine, shown, seed=seed, pretend=pretend, color=color, preferences=own)
+    about: dict[str, Any] = {"seed": seed, "pretend": pretend, "resume": last is not None}
+    return repl.repl(engine, shown, **about, color=color, preferences=own)
 
 
 def seed_or_any(seed: int | None = None) -> int:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -38,6 +38,7 @@ class Restoring:
     emit: Emit
     trust: bool = False
     undone: Undone | None = None
+    was_pressed: Callable[[], bool] = lambda: False  # Ctrl-C, while nothing was asked
     _left_out: int = 0
     _gone: list[str] = field(default_factory=list)  # what files no longer hold
     _differing: list[tuple[AnyRequest, Diagnosis | None]] = field(default_factory=list)
@@ -51,10 +52,11 @@ class Restoring:
             if lost is None:
                 self.emit(self._told(again, time.monotonic() - start, uncertain))
                 return "done"
-            if not self.engine.settings:
+            if not self.engine.settings and lost.how != "interrupted":
                 return "no engine"
-            self.engine.close()
-            self.engine = self.fresh()
+            if self.engine.settings or self.engine.ended:  # else it is still starting, and was asked nothing
+                self.engine.close()
+                self.engine = self.fresh()
             if lost.how == "interrupted":
                 self.emit(Notice(text=INTERRUPTED))
                 return "interrupted"
@@ -80,7 +82,8 @@ class Restoring:
 
             request = entry.request
             asked = replace(request, silent=True) if isinstance(request, Evaluate) else request
-            lived = exchange(self.engine, next(self.numbers), asked, listen, tell=self.emit, course=Course())
+            told: dict[str, Any] = {"tell": self.emit, "course": Course(), "was_pressed": self.was_pressed}
+            lived = exchange(self.engine, next(self.numbers), asked, listen, **told)
             if self.engine.killed or any(each.category == "interrupted" for each in problems):
                 return _Lost(request, "interrupted")
             if not lived:
@@ -103,7 +106,7 @@ class Restoring:
 
     def _told(self, again: Sequence[Entry], seconds: float, uncertain: bool) -> AnyReport:
         """What is said of a session that is back."""
-        ran = sum(not isinstance(entry.request, GoOn) for entry in again)
+        ran = len(self.journal.typed(again))
         first = f"the session is back in {seconds:.1f} s; {ran} of its inputs were run again"
         if self._left_out:
             first += f", and {self._left_out} left out that ended the engine"

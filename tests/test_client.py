@@ -12,7 +12,7 @@ import fake_engine
 import pytest
 
 from tensorcli import client as client_module
-from tensorcli import exchange, journal, wire
+from tensorcli import exchange, journal, restore, wire
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
 from tensorcli.report import (
@@ -477,6 +477,23 @@ def test_ctrl_c_while_the_session_is_brought_back_runs_nothing_on_half_of_it(pip
     assert isinstance(back, Notice)
     assert back.text.startswith("the session is back")
     assert brief([value]) == ["3"]
+
+
+def test_ctrl_c_between_two_inputs_that_are_run_again_leaves_none_half_done(pipe: Pipe) -> None:
+    answers(pipe, "x = []")
+    answers(pipe, "x.append(1)")
+    answers(pipe, "x.append(2)")
+    killed(pipe)
+    said: list[AnyReport] = []
+
+    def emit(report: AnyReport) -> None:
+        said.append(report)
+        if isinstance(report, Progress) and report.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    pipe.ask(Evaluate(text="x"), emit)
+    assert brief(without_progress(said)) == ["engine-died", restore.INTERRUPTED]
+    assert brief(answers(pipe, "x"))[-1] == "[1, 2]"
 
 
 def test_a_file_that_cannot_be_read_is_done_without(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

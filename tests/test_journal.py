@@ -77,6 +77,16 @@ def test_another_process_goes_on_with_the_newest_that_nobody_uses(tmp_path: Path
     again.close()
 
 
+def test_the_seed_of_a_session_is_the_last_that_was_set(tmp_path: Path) -> None:
+    found = journal.begun(tmp_path, START)
+    assert found.seed is None
+    noted(found, Evaluate(text="x = 1"), Configure(threads=1))
+    assert found.seed == 5
+    noted(found, Configure(seed=77), Configure(dtype="float64"))
+    assert found.seed == 77
+    found.close()
+
+
 def test_a_session_in_which_nothing_was_typed_leaves_nothing(tmp_path: Path) -> None:
     journal.begun(tmp_path, START).close()
     assert list(tmp_path.iterdir()) == []

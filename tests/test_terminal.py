@@ -37,6 +37,11 @@ def begins(text: str) -> Callable[[list[str]], bool]:
     return lambda lines: any(line.startswith(text) for line in lines)
 
 
+def has(text: str) -> Callable[[list[str]], bool]:
+    """Whether a line has it."""
+    return lambda lines: any(text in line for line in lines)
+
+
 def pasted(text: str) -> str:
     """The keys a terminal makes of a paste."""
     return f"{ESCAPE}[200~{text}{ESCAPE}[201~"
@@ -383,6 +388,46 @@ open("/dev/tty").readline()
     terminal.see(begins("pager = false"))
     terminal.type("%help\r")
     terminal.see(lambda lines: any(line.startswith("!nvidia-smi") for line in lines))
+    assert terminal.leave() == 0
+
+
+def test_an_earlier_session_is_there_before_the_first_prompt(start: Start) -> None:
+    terminal = start("--seed", "5")
+    terminal.prompt()
+    terminal.type("x = torch.ones(3)\r")
+    terminal.see(begins("x = float32"))
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+    terminal = start("--resume")
+    terminal.see(lambda lines: any(line.endswith("- seed 5") for line in lines))
+    terminal.see(has("; 1 of its inputs were run again"))
+    terminal.prompt()
+    terminal.see(has("seed 5 - input 2"))
+    terminal.type("x + 1")
+    terminal.see(lambda lines: any(line.startswith("float32 [3]") for line in lines))
+    terminal.type("\r")
+    terminal.see("tensor([2., 2., 2.])")
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+
+def test_an_earlier_session_that_is_not_waited_for_is_brought_back_by_the_next_input(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type("x = 42\r")
+    terminal.see(has("input 2"))
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+    terminal = start("--resume")
+    terminal.see(has("bringing the session back: starting torch"))
+    terminal.type(CTRL_C)
+    terminal.see(begins("bringing the session back was interrupted: the next input tries it again"))
+    terminal.prompt()
+    terminal.type("x\r")
+    terminal.see(has("; 1 of its inputs were run again"))
+    terminal.see("42")
     assert terminal.leave() == 0
 
 

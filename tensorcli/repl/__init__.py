@@ -17,6 +17,7 @@ def repl(
     *,
     seed: int,
     pretend: str | None = None,
+    resume: bool = False,
     color: bool | None = None,
     history: Path | None = None,
     preferences: "Preferences | None" = None,
@@ -24,7 +25,8 @@ def repl(
     """Prompt, ask and show until the user leaves; the exit code is 0, or 1 where the terminal went away.
 
     A function in place of the client or the screen is called once the first prompt is drawn, so that what it imports
-    keeps nobody waiting. `seed` and `pretend` are for the banner. `color` False draws the prompt without colours; None
+    keeps nobody waiting. `seed` and `pretend` are for the banner. To `resume`, the client's
+    earlier session is brought back before the first prompt. `color` False draws the prompt without colours; None
     leaves that to the terminal and NO_COLOR. `history` is the file of inputs, else the user's own. `preferences` are
     the user's, which %config changes. The client is closed at the end.
     """
@@ -40,6 +42,7 @@ def repl(
                 make_screen,
                 seed=seed,
                 pretend=pretend,
+                resume=resume,
                 color=color,
                 history=history,
                 preferences=preferences,

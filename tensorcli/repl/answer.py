@@ -7,7 +7,7 @@ from tensorcli.config import Preferences
 from tensorcli.inputs import submit
 from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Tensor, Undone, Value
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Settings, Tensor, Undone, Value
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -37,10 +37,7 @@ class Answers:
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
             if isinstance(report, Undone):
                 take_back(self.inputs, report.inputs)
-            if isinstance(report, Progress):
-                return _show_progress(report, screen, waiting)
-            with waiting.aside():
-                screen.show(report, paged=self._may_page(report) and not waiting.keys)
+            self._show(report, screen, waiting)
 
         submit(
             text,
@@ -56,6 +53,23 @@ class Answers:
             screen.end_line()
         if client.settings:
             client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
+
+    def bring_back(self, client: "Client", screen: "Screen", waiting: "Waiting") -> None:
+        """Have the client bring an earlier session back, as it does before the first thing it is asked."""
+
+        def show(report: AnyReport) -> None:
+            if not isinstance(report, Settings):
+                self._show(report, screen, waiting)
+
+        client.ask(Configure(), show)
+        with waiting.aside():
+            screen.end_line()
+
+    def _show(self, report: AnyReport, screen: "Screen", waiting: "Waiting") -> None:
+        if isinstance(report, Progress):
+            return _show_progress(report, screen, waiting)
+        with waiting.aside():
+            screen.show(report, paged=self._may_page(report) and not waiting.keys)
 
     def _may_page(self, report: AnyReport) -> bool:
         """Whether a pager may show it: what a command answers, not a result, behind which more is typed at once."""

@@ -88,11 +88,12 @@ def run(
     *,
     seed: int,
     pretend: str | None = None,
+    resume: bool = False,
     color: bool | None,
     history: Path | None,
     preferences: Preferences | None = None,
 ) -> int:
-    """Prompt until the user leaves; the exit code."""
+    """Prompt until the user leaves; the exit code. To `resume`, the client's earlier session is brought back first."""
     extras = _Extras(preferences or Preferences())
     prompt = _prompt(extras, color=color, history=history)
     waiting = Waiting(prompt.output, dim=lambda: prompt.app.color_depth != ColorDepth.DEPTH_1_BIT)
@@ -119,6 +120,8 @@ def run(
         prompt.output.flush()
         try:
             with ctrl_c_noted() as noted:
+                if resume:
+                    _resume(prompt, extras, begin, furnished, waiting)
                 return _until_left(prompt, extras, begin, furnished, waiting, noted)
         finally:
             extras.needed.set()
@@ -126,6 +129,19 @@ def run(
             prompt.output.flush()
             if thread.ident:
                 furnished.result().client.close()
+
+
+def _resume(
+    prompt: PromptSession[str],
+    extras: _Extras,
+    begin: Callable[[], None],
+    furnished: "Future[_Room]",
+    waiting: Waiting,
+) -> None:
+    begin()
+    extras.needed.set()
+    with suppress(KeyboardInterrupt), reading(prompt.input, waiting), ctrl_c_raises():
+        _answer(None, furnished, waiting)
 
 
 def _until_left(
@@ -176,12 +192,16 @@ def _mode(prompt: PromptSession[str]) -> str:
     return "normal" if mode == "navigation" else mode
 
 
-def _answer(text: str, furnished: "Future[_Room]", waiting: Waiting) -> None:
+def _answer(text: str | None, furnished: "Future[_Room]", waiting: Waiting) -> None:
+    """Answer an input, or without one bring an earlier session back."""
     try:
         if not furnished.done() or furnished.result().client.settings is None:
             waiting.show(STARTING)
         room = furnished.result()
-        room.answers.answer(text.strip("\n"), room.client, room.screen, waiting)
+        if text is None:
+            room.answers.bring_back(room.client, room.screen, waiting)
+        else:
+            room.answers.answer(text.strip("\n"), room.client, room.screen, waiting)
     finally:
         waiting.clear()
 
