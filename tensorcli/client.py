@@ -58,6 +58,9 @@ class Client(Protocol):
     def next_input(self) -> int:
         """Another input begins: what is asked from now on is taken back by itself. Its number."""
 
+    def is_lasting(self) -> bool:
+        """Whether another process can go on with the session, and it has come to something."""
+
     def close(self) -> None:
         """Let the engine go."""
 
@@ -90,6 +93,10 @@ class Canned:
         """They are counted."""
         self._inputs += 1
         return self._inputs
+
+    def is_lasting(self) -> bool:
+        """It is not."""
+        return False
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -139,6 +146,10 @@ class Here:
         """They are counted."""
         self._inputs += 1
         return self._inputs
+
+    def is_lasting(self) -> bool:
+        """It is not."""
+        return False
 
     def close(self) -> None:
         """Forget the session and all it holds."""
@@ -249,6 +260,12 @@ class Pipe:
     def next_input(self) -> int:
         """Another input begins, as the journal counts them."""
         return self._journal.next_input()
+
+    def is_lasting(self) -> bool:
+        """Whether an input changed the session, and its journal is on disk."""
+        if self.settings is None:  # nobody to ask what changes something
+            return self._journal.is_lasting
+        return self._journal.is_lasting and bool(self._journal.to_take_back(self._may_change))
 
     def close(self) -> None:
         """End the child process."""

@@ -96,6 +96,11 @@ class Journal:
             self._add(replace(again, until=statement - 1), seconds, failed=False)
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether another process can go on with it."""
+        return self._temporary is None and (self.folder / INPUTS).is_file()
+
+    @property
     def seed(self) -> int | None:
         """The seed that the session has; None where nobody wrote it down."""
         given = [entry.request.seed for entry in self._all if isinstance(entry.request, Configure) and not entry.failed]

@@ -28,6 +28,7 @@ from tensorcli.report import (
     Output,
     Progress,
     Settings,
+    Undo,
     Value,
 )
 
@@ -477,6 +478,20 @@ def test_ctrl_c_while_the_session_is_brought_back_runs_nothing_on_half_of_it(pip
     assert isinstance(back, Notice)
     assert back.text.startswith("the session is back")
     assert brief([value]) == ["3"]
+
+
+def test_a_session_lasts_where_its_journal_is_on_disk_and_something_is_in_it(pipe: Pipe, tmp_path: Path) -> None:
+    answers(pipe, "x = 1")
+    assert not pipe.is_lasting()
+    client = Pipe(command=fake_engine.COMMAND, journal=journal.begun(tmp_path, Configure(seed=5)))
+    assert not client.is_lasting()
+    answers(client, "x = 1")
+    assert client.is_lasting()
+    killed(client)
+    assert client.is_lasting()
+    client.ask(Undo(), lambda _: None)
+    assert not client.is_lasting()
+    client.close()
 
 
 def test_ctrl_c_between_two_inputs_that_are_run_again_leaves_none_half_done(pipe: Pipe) -> None:

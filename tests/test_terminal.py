@@ -398,6 +398,7 @@ def test_an_earlier_session_is_there_before_the_first_prompt(start: Start) -> No
     terminal.see(begins("x = float32"))
     terminal.prompt()
     assert terminal.leave() == 0
+    assert terminal.lines[-1] == "tensorcli repl --resume goes on with this session"
 
     terminal = start("--resume")
     terminal.see(lambda lines: any(line.endswith("- seed 5") for line in lines))
@@ -410,6 +411,16 @@ def test_an_earlier_session_is_there_before_the_first_prompt(start: Start) -> No
     terminal.see("tensor([2., 2., 2.])")
     terminal.prompt()
     assert terminal.leave() == 0
+
+
+def test_a_session_in_which_nothing_changed_is_not_told_of(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type("6 * 7\r")
+    terminal.see("42")
+    terminal.prompt()
+    assert terminal.leave() == 0
+    assert "--resume" not in terminal.raw
 
 
 def test_an_earlier_session_that_is_not_waited_for_is_brought_back_by_the_next_input(start: Start) -> None:

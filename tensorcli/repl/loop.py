@@ -49,6 +49,7 @@ REST_SECONDS = 0.2  # without a key: then there is time for imports, which would
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
 STARTING = "starting torch ..."
+FAREWELL = "tensorcli repl --resume goes on with this session\n"
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
 
 
@@ -122,7 +123,10 @@ def run(
             with ctrl_c_noted() as noted:
                 if resume:
                     _resume(prompt, extras, begin, furnished, waiting)
-                return _until_left(prompt, extras, begin, furnished, waiting, noted)
+                code = _until_left(prompt, extras, begin, furnished, waiting, noted)
+                if extras.room and extras.room.client.is_lasting():
+                    prompt.output.write(FAREWELL)
+                return code
         finally:
             extras.needed.set()
             prompt.output.disable_bracketed_paste()
