@@ -39,7 +39,8 @@ Emit = Callable[[AnyReport], None]
 Ask = Callable[[AnyRequest, Emit], None]
 
 
-Argument = Literal["", "code", "names", "files", "commands", "mistakes"] | tuple[str, ...]
+Kind = Literal["", "code", "names", "files", "commands", "mistakes"]
+Argument = Kind | tuple[str, ...] | Callable[[Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ Answer = AnyRequest | Notice | Diagnosis | list[Cell]
 class Command:
     """One entry of the table. `run` says what to ask the engine or which cells to run, or answers by itself.
 
-    `argument` is what completion offers behind it: a kind of thing, or the words themselves. `first` are words that may
-    stand before it. `examples` are more lines of its own help.
+    `argument` is what completion offers behind it: a kind of thing, the words themselves, or which may follow others.
+    `first` are words that may stand before it. `examples` are more lines of its own help.
     """
 
     name: str
@@ -287,6 +288,15 @@ def _config(call: Call) -> Notice | Diagnosis:
         return _problem(str(problem))
 
 
+def _of_config(before: Sequence[str]) -> Sequence[str]:
+    """The words that may follow those behind %config."""
+    given = [word for word in before if word != "--save"]
+    words: Sequence[str] = () if given else tuple(config.HELP)
+    if len(given) == 1:
+        words = config.choices(given[0])
+    return words if "--save" in before else (*words, "--save")
+
+
 _NOT_YET = "not for the engine that runs; %config --save has it hold for later sessions"
 _NOT_SAVED = "for this session; %config --save has it hold for later ones too"
 
@@ -435,7 +445,7 @@ COMMANDS = {
             "%config [NAME VALUE]",
             "show the options, or change one; --save keeps it",
             _config,
-            (*config.HELP, "--save"),
+            _of_config,
         ),
         Command("%undo", "%undo", "take back the last input that changed something", _undo),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),

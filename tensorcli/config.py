@@ -75,7 +75,7 @@ class Preferences:
         value: Any = _WORDS.get(word.lower(), word) if _KINDS.get(name) is bool else word
         self._value(name)
         if problem := _wrong(name, value):
-            raise Problem(f"{problem}: try %config {name} {next(iter(_choices(name)), '8 GiB')}")
+            raise Problem(f"{problem}: try %config {name} {next(iter(choices(name)), '8 GiB')}")
         self.config = replace(self.config, **{name: value})
 
     def save(self, names: Sequence[str]) -> None:
@@ -164,8 +164,8 @@ def _wrong(name: str, value: Any) -> str | None:
     """What is wrong with a value of this name, if anything is."""
     if name not in HELP:
         return f"there is no {name!r:.40}, only {', '.join(HELP)}"
-    choices, kind = _choices(name), _KINDS[name]
-    good = isinstance(value, kind) if isinstance(kind, type) else value in choices
+    known, kind = choices(name), _KINDS[name]
+    good = isinstance(value, kind) if isinstance(kind, type) else value in known
     if good and name == "max_memory":
         try:
             nbytes_of(value)
@@ -174,10 +174,11 @@ def _wrong(name: str, value: Any) -> str | None:
     if good:
         return None
     shown = toml(value) if isinstance(value, bool | str) else repr(value)
-    return f"{name} is {' or '.join(choices) or 'text in quotes'}, not {shown:.40}"
+    return f"{name} is {' or '.join(known) or 'text in quotes'}, not {shown:.40}"
 
 
-def _choices(name: str) -> tuple[str, ...]:
+def choices(name: str) -> tuple[str, ...]:
+    """The values that an option can have, where these are so many words; none for an option that is not there."""
     return ("true", "false") if _KINDS.get(name) is bool else get_args(_KINDS.get(name))
 
 

@@ -95,6 +95,8 @@ class EngineCompleter(Completer):
                     yield from self._asked(written, of="names")
             case tuple(words):
                 yield _words(word, words)
+            case follow if callable(follow):
+                yield _words(word, follow(written[: len(written) - len(word)].split()))
 
     def _asked(self, text: str, of: Literal["code", "names", "mistakes"] = "code") -> Iterator[Start]:
         if self._client.settings is None:
