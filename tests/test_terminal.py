@@ -442,6 +442,22 @@ def test_an_earlier_session_that_is_not_waited_for_is_brought_back_by_the_next_i
     assert terminal.leave() == 0
 
 
+def test_tab_goes_on_behind_a_folder_that_it_took(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "sub dir").mkdir()
+    (tmp_path / "sub dir" / "one.npy").touch()
+    terminal = start(columns=200)
+    terminal.see(has("input 1"))
+    terminal.type(f"%load {tmp_path}/su")
+    terminal.see(lambda _: terminal.line.endswith("/su"))
+    terminal.type(TAB)
+    terminal.see(lambda _: terminal.line == f'>>> %load "{tmp_path}/sub dir/')
+    terminal.type(TAB)
+    terminal.see(lambda _: terminal.line == f'>>> %load "{tmp_path}/sub dir/one.npy"')
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+
 def test_earlier_inputs_are_found_again(start: Start) -> None:
     first = start()
     first.prompt()

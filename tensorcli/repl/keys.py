@@ -84,6 +84,13 @@ def enter(buffer: Buffer, *, own_indent: bool = False) -> None:
         buffer.insert_text("\n" if own_indent else "\n" + after(document.text_before_cursor))
 
 
+def close_lone(buffer: Buffer) -> None:
+    """Close the menu of a single completion that has been taken: Tab would take it back, and goes on behind it now."""
+    state = buffer.complete_state
+    if state and len(state.completions) == 1 and state.current_completion:
+        buffer.complete_state = None
+
+
 @contextmanager
 def keys_kept() -> Iterator[None]:
     """Within it keys pressed while no prompt reads them are kept for the next one, unechoed; Ctrl-C still interrupts.

@@ -33,7 +33,7 @@ from tensorcli.repl.below import Source, below
 from tensorcli.repl.dumb import echo
 from tensorcli.repl.gently import ANSWERS, ENGINE, gently
 from tensorcli.repl.history import Inputs
-from tensorcli.repl.keys import bindings, ctrl_c_noted, ctrl_c_raises, keys_kept, together
+from tensorcli.repl.keys import bindings, close_lone, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
 from tensorcli.repl.typeahead import PROMPT, Waiting, reading
 
@@ -290,6 +290,7 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
     )
     if not is_dumb_terminal():
         together(prompt.app)
+    prompt.app.before_render += lambda _: close_lone(prompt.default_buffer)
     prompt.app.renderer.cpr_not_supported_callback = None  # its warning would be in the way, and helps nobody
     below(prompt, extras.sources)
     return prompt
