@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 LONGEST = 20_000  # characters before the cursor; in a longer text nothing is looked for
 NEAR = 5_000  # characters before the cursor that are enough, with the rest of their statement
@@ -39,7 +39,7 @@ class Spot(NamedTuple):
 
     `owner` is the expression before the dot, "" where no value stands there, None where there is no dot.
     `importing` is the module that a member is imported from, "" where a module's own name is written.
-    `quoted` says that `word` lies in a string.
+    `quoted` says that `word` lies in a string. `behind` is what of its statement stands right before it.
     """
 
     word: str
@@ -48,6 +48,7 @@ class Spot(NamedTuple):
     call: Call | None = None
     importing: str | None = None
     quoted: bool = False
+    behind: Literal["nothing", "operand", "operator"] = "operator"
 
 
 class _Token(NamedTuple):
@@ -167,6 +168,12 @@ class _Tokens:
             return None
         return None if end - begin > 2 and self.all[begin + 2].text == "=" else self.all[begin].text
 
+    def before(self, end: int) -> Literal["nothing", "operand", "operator"]:
+        """What stands before `end` in its statement."""
+        if self.statement(end) == end or (self.all[end - 1].text == ":" and not self.open):
+            return "nothing"
+        return "operand" if self._is_operand(end - 1) else "operator"
+
     def statement(self, end: int) -> int:
         """Where the statement begins that goes on at `end`."""
         while end and self.all[end - 1].kind != "newline" and self.all[end - 1].text != ";":
@@ -208,7 +215,7 @@ def spot(text: str, cursor: int) -> Spot | None:
     if end and tokens.all[end - 1].text == ".":
         at = tokens.primary(end - 1)
         owner = tokens.between(at, end - 1)
-    return Spot(word, start, owner, tokens.call(at))
+    return Spot(word, start, owner, tokens.call(at), behind=tokens.before(end))
 
 
 def bound(text: str, cursor: int) -> tuple[str, ...]:

@@ -57,6 +57,31 @@ def texts(session: Session, text: str, **options: Any) -> list[str]:
     return [item.text for item in offered(session, text, **options)]
 
 
+def keywords(session: Session, text: str) -> list[str]:
+    return [each for each in texts(session, text) if keyword.iskeyword(each)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("d", ["del", "def"]),
+        ("x = 1\nd", ["del", "def"]),
+        ("if x: r", ["return"]),
+        ("torch.tensor(d", []),
+        ("nn.Linear(i", []),
+        ("x i", ["if", "in", "is"]),
+        ("[y f", ["for"]),
+        ("[y for y i", ["if", "in", "is"]),
+        ("x if y e", ["else"]),
+        ("y = n", ["not", "None"]),
+        ("f(l", ["lambda"]),
+        ("f(x, T", ["True"]),
+    ],
+)
+def test_keywords_are_offered_where_they_can_stand(session: Session, text: str, found: list[str]) -> None:
+    assert keywords(session, text) == found
+
+
 # After a dot.
 
 

@@ -20,8 +20,13 @@ from tensorcli.language import EXCEPTIONS
 
 MAX_ITEMS = 2000
 MAX_DETAIL = 100  # characters
-_WORDS = ("and", "as", "assert", "del", "else", "elif", "except", "for", "if", "import", "in", "is", "lambda", "not",
-          "or", "pass", "return", "try", "while", "with", "def", "from", "True", "False", "None")  # fmt: skip
+_OF_VALUES = ("lambda", "not", "True", "False", "None")
+_WORDS = {  # by what stands before them
+    "nothing": ("assert", "del", "else", "elif", "except", "for", "if", "import", "pass", "return", "try", "while",
+                "with", "def", "from", *_OF_VALUES),
+    "operand": ("and", "as", "else", "for", "if", "in", "is", "not", "or"),
+    "operator": _OF_VALUES,
+}  # fmt: skip
 
 
 def completions(request: report.Complete, scope: Scope) -> report.Completions:
@@ -81,12 +86,12 @@ def _variables(scope: Scope, begun: str) -> list[Entry]:
     return [Entry(name, about.detail(scope.names[name])) for name in islice(found, MAX_ITEMS)]
 
 
-def _builtins(scope: Scope) -> Iterator[Entry]:
+def _builtins(place: Spot, scope: Scope) -> Iterator[Entry]:
     available: Mapping[str, Any] = vars(builtins) if scope.trust else namespace.BUILTINS
     for name in sorted(available):
-        if name[0] not in "._" and name not in EXCEPTIONS and name not in _WORDS:
+        if name[0] not in "._" and name not in EXCEPTIONS and not keyword.iskeyword(name):
             yield Entry(name, about.help_of(available[name]))
-    yield from map(Entry, (word for word in _WORDS if keyword.iskeyword(word)))
+    yield from map(Entry, _WORDS[place.behind])
 
 
 def _imported(module: str) -> Iterator[Entry]:
@@ -198,7 +203,7 @@ def _standing_alone(place: Spot, scope: Scope) -> Iterator[Entry]:
     yield from _variables(scope, place.word)
     yield from keywords
     if place.word:
-        yield from _builtins(scope)
+        yield from _builtins(place, scope)
 
 
 def warm_up() -> None:
