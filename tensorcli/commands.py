@@ -325,7 +325,9 @@ def _help(call: Call) -> Notice | Diagnosis:
 
 _KEYS = """\
 Enter         runs what is complete, else begins another line; an empty one ends
-Tab           completes; Up and Down go through inputs, Ctrl-R searches them
+Tab           completes; F1 shows how what is at the cursor is called, as ? does
+Up, Down      go through earlier inputs; Ctrl-R searches them
+Ctrl-X Ctrl-E writes the input in $EDITOR; in vi v does: %config keys vi
 Ctrl-C        interrupts, or clears the line; Ctrl-D on an empty line leaves
 1, 2, 3       take a suggestion that an error came with"""
 

@@ -78,3 +78,11 @@ def test_what_a_command_left_out_is_told_with_the_time():
     said = []
     Session(seed=1).ask(report.TimeIt(text="1 + 1", min_seconds=0.001, notes=("left out",)), said.append)
     assert said[-1].warnings[0] == "left out"
+
+
+def test_what_is_timed_once_says_its_time_once(session):
+    said = []
+    session.ask(report.Time(text="1 + 1"), said.append)
+    value, timing = said
+    assert (value.text, value.seconds) == ("2", None)
+    assert timing.seconds > 0

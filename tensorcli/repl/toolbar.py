@@ -51,7 +51,7 @@ def toolbar(settings: "Settings | None", *, seconds: float | None, width: int, m
         (8, f"input {settings.inputs + 1}"),
         (7, f"last {units.seconds(seconds)}" if seconds is not None else ""),
         (6, f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else ""),
-        (9, f"{settings.threads} threads"),
+        (9, units.plural(settings.threads, "thread")),
         (10, "no CUDA device" if settings.no_cuda else ""),
         (3, "--trust" if settings.trust else ""),
     ]
