@@ -39,7 +39,8 @@ class Spot(NamedTuple):
 
     `owner` is the expression before the dot, "" where no value stands there, None where there is no dot.
     `importing` is the module that a member is imported from, "" where a module's own name is written.
-    `quoted` says that `word` lies in a string. `behind` is what of its statement stands right before it.
+    `quoted` says that `word` lies in a string: a key of the `owner`, where there is one.
+    `behind` is what of its statement stands right before it.
     """
 
     word: str
@@ -275,7 +276,10 @@ def _in_string(before: str, tokens: _Tokens, last: _Token) -> Spot | None:
         return found and found._replace(start=found.start + shift)
     if "\n" in inside or not tokens.open:
         return None
-    call = tokens.call(len(tokens.all) - 1)
+    at, opener = len(tokens.all) - 1, tokens.open[-1]
+    if tokens.all[opener].text == "[" and at == opener + 1 and (first := tokens.primary(opener)) != opener:
+        return Spot(inside, len(before) - len(inside), tokens.between(first, opener), quoted=True)
+    call = tokens.call(at)
     return Spot(inside, len(before) - len(inside), None, call, quoted=True) if call else None
 
 

@@ -57,6 +57,27 @@ def texts(session: Session, text: str, **options: Any) -> list[str]:
     return [item.text for item in offered(session, text, **options)]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('keyed["', ["one", "two words"]),
+        ("keyed['t", ["two words"]),
+        ('f(keyed["o', ["one"]),
+        ('nn.Linear(2, 1).state_dict()["', []),  # it would have to be made
+        ('state["w', ["weight"]),
+        ('keyed[1]["', []),
+        ('x["', []),
+        ('["', []),
+    ],
+)
+def test_keys_of_a_dict_are_offered(session: Session, text: str, found: list[str]) -> None:
+    asked(session, report.Evaluate(text="keyed = {'one': 1, 'two words': 2, 3: 3, 'a\"b': 4, 'new\\nline': 5}"))
+    asked(session, report.Evaluate(text="state = nn.Linear(2, 1).state_dict()"))
+    answer = texts(session, text)
+    asked(session, report.Evaluate(text="del keyed, state"))
+    assert answer == found
+
+
 def keywords(session: Session, text: str) -> list[str]:
     return [each for each in texts(session, text) if keyword.iskeyword(each)]
 

@@ -4,6 +4,7 @@ import builtins
 import inspect
 import keyword
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -65,6 +66,8 @@ def _short(text: str) -> str:
 def _entries(place: Spot, scope: Scope) -> Iterator[Entry]:
     if place.importing is not None:
         yield from _imported(place.importing)
+    elif place.quoted and place.owner is not None:
+        yield from _keys(place.owner, scope)
     elif place.owner is not None:
         yield from _after_dot(place, scope)
     else:
@@ -100,6 +103,14 @@ def _imported(module: str) -> Iterator[Entry]:
         yield from (Entry(name, "module") for name in sorted(namespace.MODULES))
     elif module in namespace.MODULES:
         yield from _of_space(module)
+
+
+def _keys(owner: str, scope: Scope) -> Iterator[Entry]:
+    """The keys of a dict that can be written as they are. (Types of the session's own may do anything when asked.)"""
+    seen = peek(owner, scope)
+    if seen and not seen.predicted and type(seen.value) in (dict, OrderedDict):
+        found = (key for key in seen.value if type(key) is str and key.isprintable() and not {*key} & {*"\"'\\"})
+        yield from (Entry(key, about.detail(seen.value[key])) for key in islice(found, MAX_ITEMS))
 
 
 # After a dot.
