@@ -199,3 +199,35 @@ def test_a_tensor_larger_than_any_memory():
     assert said.nbytes == 4 * 10**12
     assert said.stats.zeros == 0
     assert (said.stats.min, said.stats.mean, said.stats.std) == (1.0, 1.0, 0.0)
+
+
+def test_a_container_within_itself_is_described_once():
+    d: dict[str, object] = {"t": torch.ones(2)}
+    d["self"] = d
+    said = describe(d)
+    assert said.text == "{'t': float32 [2], 'self': {...}}"
+    assert [(item.key, item.text) for item in said.items] == [("t", "tensor([1., 1.])"), ("self", "{...}")]
+    assert (said.nbytes, said.length) == (8, 2)
+    plain: list[object] = [1]
+    plain.append((plain, plain))
+    assert describe(plain).text == "[1, ([...], [...])]"
+    assert describe([[1], [1]]).text == "[[1], [1]]"  # beside each other they are none within itself
+
+
+def count(said: report.Tensor | report.Value) -> int:
+    return 1 + sum(map(count, getattr(said, "items", None) or ()))
+
+
+def test_containers_that_share_others_are_described_within_a_bound():
+    shared = plain = [torch.ones(1)]
+    for _ in range(100):  # 40 ** 100 items
+        shared, plain = [torch.ones(1), *[shared] * 40], [plain] * 40
+    said = describe(shared)
+    assert (count(said), said.length, said.nbytes) == (501, 41, 404)
+    assert len(describe(plain).text) < 200_000
+
+
+def test_statistics_of_items_are_made_of_so_many_elements_only():
+    said = describe([torch.zeros(1000, 1000) for _ in range(4)])
+    assert [item.stats is not None for item in said.items] == [True, True, False, False]
+    assert [item.stats is not None for item in describe([torch.zeros(30)] * 50).items] == [True] * 50

@@ -55,6 +55,22 @@ def test_the_last_value_and_numbered_results(session):
     assert ask(session, "Out[2]")[0].code == "key-error"
 
 
+def test_the_results_are_not_kept_among_themselves(session):
+    ask(session, "torch.ones(3)")
+    for _ in range(2):
+        (answer,) = ask(session, "Out")
+        assert answer.text == "{1: float32 [3]}"
+    assert ask(session, "_ is Out")[-1].text == "True"
+    assert ask(session, "list(Out)")[-1].text == "[1, 4]"
+
+
+def test_no_statistics_are_made_for_the_table_of_names(session):
+    ask(session, "x = torch.rand(100)\nxs = [x, x]")
+    (names,) = ask(session, report.ListNames())
+    x, xs = names.items
+    assert [x.stats, *(item.stats for item in xs.items)] == [None] * 3
+
+
 def test_builtins_can_be_variables(session):
     assert ask(session, "sum = 3; input = 4; dict = 5; sum + input + dict")[-1].text == "12"
     ask(session, report.Reset())

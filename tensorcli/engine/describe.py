@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,7 +17,11 @@ from tensorcli.engine import summary
 
 MAX_TEXT = 20_000
 MAX_ITEMS = 50  # of a container
-MAX_HELD = 10_000  # arrays in one, whose bytes are added up
+MAX_ITEMS_IN_ALL = 500  # of a container, of those in it, and so on
+DEPTH = 3  # of containers in containers, of which the text says what they hold
+MAX_DEPTH = 8  # of containers in containers, of which each is described
+MAX_COUNTED = 100_000  # things in one, of which those are added up that have bytes
+MAX_ELEMENTS = 2_000_000  # of which the statistics of a container's items are made, all together
 MAX_BITS = 14_000  # of an integer: Python spells out at most 4,300 digits
 MAX_ITEM_VALUES = 200  # elements above which a container's item shows its corners only
 NOWHERE = "storage"  # in the place of a device: that of a tensor without memory
@@ -29,6 +33,37 @@ _PRINT_THRESHOLD = 1000  # elements above which torch shows corners only
 _EDGE = 3
 
 
+@dataclass
+class _Share:
+    """What is left for the items of one container, all of them together, and the containers that one is within."""
+
+    items: int = MAX_ITEMS_IN_ALL
+    elements: int = MAX_ELEMENTS
+    characters: int = 5 * MAX_TEXT
+    around: tuple[int, ...] = ()
+
+    def takes(self, x: torch.Tensor) -> bool:
+        """Whether there is enough for the statistics of one more tensor, which is then taken."""
+        numel = int(_or(0, x.numel))
+        enough = numel <= self.elements
+        self.elements -= numel if enough else 0
+        return enough
+
+    def text(self, value: Any) -> str:
+        """The text of one more value, as far as the characters go."""
+        text = _Text(self.around, min(self.characters, MAX_TEXT)).of(value, DEPTH)
+        self.characters -= min(len(text), self.characters)
+        return text
+
+    @contextmanager
+    def within(self, value: Any) -> Iterator[None]:
+        around, self.around = self.around, (*self.around, id(value))
+        try:
+            yield
+        finally:
+            self.around = around
+
+
 def describe(
     value: Any,
     *,
@@ -38,11 +73,12 @@ def describe(
     drew_random: bool = False,
     brief: bool = False,
     stats: bool = True,
+    share: _Share | None = None,
 ) -> report.Tensor | report.Value:
     """A report on any value; never raises.
 
     `names` are the live variables, to say which share its memory; `brief` leaves out values and text, and the
-    statistics of a large tensor; without `stats` there are none at all.
+    statistics of a large tensor; without `stats` there are none at all. An item has its `share` of a container's.
     """
     try:
         with torch.no_grad():
@@ -56,13 +92,14 @@ def describe(
                     max_values=max_values,
                     drew_random=drew_random,
                     brief=brief,
-                    stats=stats,
+                    stats=stats and (share is None or share.takes(value)),
                 )
             if isinstance(value, torch.SymInt):
                 return report.Value(name=name, type="int", text=str(formula(value)))
             if isinstance(value, torch.SymBool):
                 return report.Value(name=name, type="bool", text=_condition(value))
-            return _value(value, name=name, names=names or {}, max_values=max_values, brief=brief, stats=stats)
+            options = {"names": names or {}, "max_values": max_values, "brief": brief, "stats": stats}
+            return _value(value, name, share or _Share(), options)
     except Exception as error:
         return report.Value(
             name=name, type=type_name(type(value)), text=f"(its own text fails: {type(error).__name__})"
@@ -288,51 +325,62 @@ def _view_of(x: torch.Tensor, shared: Iterable[str], names: Mapping[str, Any]) -
 # Everything else.
 
 
-def _value(
-    value: Any, *, name: str | None, names: Mapping[str, Any], max_values: int, brief: bool, stats: bool
-) -> report.Value:
+def _value(value: Any, name: str | None, share: _Share, options: Mapping[str, Any]) -> report.Value:
     if isinstance(value, np.ndarray):
         return report.Value(
             name=name,
             type="numpy.ndarray",
-            text="" if brief else cut(np.array_repr(value) if value.size <= 1000 else _large_array_text(value)),
+            text=""
+            if options["brief"]
+            else cut(np.array_repr(value) if value.size <= 1000 else _large_array_text(value)),
             shape=tuple(value.shape),
             dtype=str(value.dtype),
             nbytes=int(value.nbytes),
-            shares_memory_with=tuple(sharing(value, names, own=name)),
+            shares_memory_with=tuple(sharing(value, options["names"], own=name)),
         )
-    items = None
-    if isinstance(value, tuple | list | dict) and not isinstance(value, torch.Size) and _holds_tensors(value):
-        with _for_items():
-            items = tuple(
-                msgspec.structs.replace(
-                    describe(item, names=names, max_values=max_values, brief=brief, stats=stats), key=key
-                )
-                for key, item in keyed(value)
-            )
+    items = _items(value, share, options)
     return report.Value(
         name=name,
         type=type_name(type(value)),
-        text=text_of(value),
+        text=share.text(value),
         items=items,
         length=None if items is None else len(value),
         nbytes=None if items is None else _nbytes_in(value),
     )
 
 
+def _items(value: Any, share: _Share, options: Mapping[str, Any]) -> tuple[report.Tensor | report.Value, ...] | None:
+    """The first items of a container that holds tensors, as far as its share goes; None of one within itself."""
+    if not isinstance(value, tuple | list | dict) or isinstance(value, torch.Size) or not _holds_tensors(value):
+        return None
+    if id(value) in share.around or len(share.around) == MAX_DEPTH:
+        return None
+    found = []
+    with _for_items(), share.within(value):
+        for key, item in keyed(value):
+            if not share.items:
+                break
+            share.items -= 1
+            found.append(msgspec.structs.replace(describe(item, share=share, **options), key=key))
+    return tuple(found)
+
+
 def _nbytes_in(value: Any) -> int | None:
     """The bytes of the arrays in a tuple, list or dict, and in such in it, each once; None where one is not known."""
-    found: dict[int, int] = {}
-    waiting = [value]
-    while waiting and len(found) < MAX_HELD:
-        one = waiting.pop()
-        if isinstance(one, tuple | list | dict):
-            waiting += one.values() if isinstance(one, dict) else one
-        elif isinstance(one, torch.Tensor | np.ndarray):
-            if has_unknown_sizes(one):
-                return None
-            found[id(one)] = int(one.nbytes)
-    return sum(found.values())
+    total, seen, waiting = 0, set[int](), [iter((value,))]
+    while waiting and len(seen) < MAX_COUNTED:
+        one = next(waiting[-1], waiting)
+        if one is waiting:
+            waiting.pop()
+        elif id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, tuple | list | dict):
+                waiting.append(iter(one.values() if isinstance(one, dict) else one))
+            elif isinstance(one, torch.Tensor | np.ndarray):
+                if has_unknown_sizes(one):
+                    return None
+                total += int(one.nbytes)
+    return total
 
 
 @contextmanager
@@ -391,20 +439,63 @@ def type_name(kind: type) -> str:
     return f"{'torch' if inner else kind.__module__}.{kind.__qualname__}"
 
 
-def text_of(value: Any, *, depth: int = 3) -> str:
+class _Text:
+    """The text of one value while it is put together: how many characters are left, and what it is within."""
+
+    def __init__(self, around: Iterable[int] = (), most: int = MAX_TEXT) -> None:
+        self._around = list(around)
+        self._left = most
+
+    def of(self, value: Any, depth: int) -> str:
+        match value:
+            case torch.Tensor():
+                text = f"{dtype_name(value.dtype)} {list(shape_of(value))}"
+            case np.ndarray():
+                text = f"array {value.dtype} {list(value.shape)}"
+            case str() | bytes():
+                text = cut(repr(value[: MAX_TEXT + 1]))
+            case int() if value.bit_length() > MAX_BITS:
+                text = f"an integer of {value.bit_length():,} bits"
+            case list() | tuple() | dict() | set() | frozenset() if type(value) in _BRACKETS or _is_named(value):
+                return self._of_container(value, depth)
+            case _:
+                text = cut(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)))
+        self._left -= len(text)
+        return text
+
+    def _of_container(self, value: Any, depth: int) -> str:
+        if not value:
+            return repr(value)
+        named = _is_named(value) and type(value) is not tuple
+        start, end = (f"{type_name(type(value))}(", ")") if named else _BRACKETS[type(value)]
+        if id(value) in self._around:
+            return f"{start}...{end}"
+        if depth == 0 or self._left <= 0:
+            return "..."
+        self._around.append(id(value))
+        parts = list(self._parts(value, depth - 1, named=named))
+        self._around.pop()
+        more = len(value) - len(parts)
+        parts += [f"... {more:,} more"] if more > 0 else []
+        comma = "," if type(value) is tuple and len(value) == 1 else ""
+        return cut(f"{start}{', '.join(parts)}{comma}{end}")
+
+    def _parts(self, value: Any, depth: int, *, named: bool) -> Iterator[str]:
+        """The texts of the first items, until there is as much as is ever shown."""
+        pairs = (
+            keyed(value) if named else islice(value.items() if isinstance(value, dict) else enumerate(value), MAX_ITEMS)
+        )
+        for key, item in pairs:
+            if self._left <= 0:
+                return
+            self._left -= len(", ")
+            before = f"{key}=" if named else f"{self.of(key, depth)}: " if isinstance(value, dict) else ""
+            yield before + self.of(item, depth)
+
+
+def text_of(value: Any) -> str:
     """A bounded `repr`: tensors as their header, long containers and strings cut, no addresses."""
-    match value:
-        case torch.Tensor():
-            return f"{dtype_name(value.dtype)} {list(shape_of(value))}"
-        case np.ndarray():
-            return f"array {value.dtype} {list(value.shape)}"
-        case str() | bytes():
-            return cut(repr(value[: MAX_TEXT + 1]))
-        case int() if value.bit_length() > MAX_BITS:
-            return f"an integer of {value.bit_length():,} bits"
-        case list() | tuple() | dict() | set() | frozenset() if type(value) in _BRACKETS or _is_named(value):
-            return _container_text(value, depth)
-    return cut(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)))
+    return _Text().of(value, DEPTH)
 
 
 _BRACKETS: dict[type, Any] = {list: "[]", tuple: "()", dict: "{}", set: "{}", frozenset: ("frozenset({", "})")}
@@ -412,26 +503,6 @@ _BRACKETS: dict[type, Any] = {list: "[]", tuple: "()", dict: "{}", set: "{}", fr
 
 def _is_named(value: Any) -> bool:
     return isinstance(value, tuple) and not isinstance(value, torch.Size)
-
-
-def _container_text(value: Any, depth: int) -> str:
-    if depth == 0:
-        return "..."
-    if not value:
-        return repr(value)
-    more = len(value) - MAX_ITEMS
-    inner = partial(text_of, depth=depth - 1)
-    named = _is_named(value) and type(value) is not tuple
-    if isinstance(value, dict):
-        parts = [f"{inner(key)}: {inner(item)}" for key, item in islice(value.items(), MAX_ITEMS)]
-    elif named:
-        parts = [f"{key}={inner(item)}" for key, item in keyed(value)]
-    else:
-        parts = [inner(item) for item in islice(value, MAX_ITEMS)]
-    parts += [f"... {more:,} more"] if more > 0 else []
-    start, end = (f"{type_name(type(value))}(", ")") if named else _BRACKETS[type(value)]
-    comma = "," if type(value) is tuple and len(value) == 1 else ""
-    return cut(f"{start}{', '.join(parts)}{comma}{end}")
 
 
 def _or(default: Any, ask: Callable[[], Any]) -> Any:

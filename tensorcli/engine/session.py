@@ -408,7 +408,10 @@ class Session:
     def _keep(self, value: Any, number: int) -> None:
         """Bind `_` and `Out[n]`; the oldest large results go when Out alone holds too much memory."""
         out = self.names["Out"] if isinstance(self.names.get("Out"), dict) else {}
-        self.names["_"] = out[number] = value
+        self.names["_"] = value
+        if value is out:  # it would hold itself
+            return
+        out[number] = value
         if _is_large(value):
             self.held[number] = value.untyped_storage().nbytes()
             while sum(self.held.values()) > MAX_HELD_NBYTES and len(self.held) > 1:
@@ -427,7 +430,7 @@ class Session:
 
     def _listed(self, request: report.ListNames) -> report.Names:
         """The variables, of the types that were asked for, and what these hold."""
-        items = [self.described(value, name=name, brief=True) for name, value in self.variables().items()]
+        items = [self.described(value, name=name, brief=True, stats=False) for name, value in self.variables().items()]
         wanted = tuple(item for item in items if not request.types or set(request.types) & _kinds(item))
         names = report.Names(items=wanted, types=request.types, brief=request.brief)
         if request.brief:

@@ -353,14 +353,18 @@ def not_finite(look: Look, operation: Operation) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """A value, and the tensors that it holds."""
-    if isinstance(value, tuple | list | dict) and len(value) <= 100:
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _parts(part)
-    elif isinstance(value, torch.nn.Module):
-        yield from (*value.parameters(), *value.buffers())
-    else:
-        yield value
+    """A value, and the tensors that it holds, each container in it once."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, tuple | list | dict) and len(value) <= 100:
+            new = id(value) not in seen
+            seen.add(id(value))
+            waiting += reversed(list(value.values() if isinstance(value, dict) else value) if new else [])
+        elif isinstance(value, torch.nn.Module):
+            yield from (*value.parameters(), *value.buffers())
+        else:
+            yield value
 
 
 def _is_odd(value: Any) -> bool:
