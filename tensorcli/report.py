@@ -412,7 +412,8 @@ class Suggestion(Data, frozen=True, kw_only=True):
 
 class Diagnosis(Report, frozen=True, kw_only=True):
     """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in
-    `source`. `location` is the file and line, where there is a file. `not_run` is the rest of the input.
+    `source`; `function` is then its name. `location` is the file and line, where there is a
+    file. `not_run` is the rest of the input.
     """
 
     code: str
@@ -421,6 +422,7 @@ class Diagnosis(Report, frozen=True, kw_only=True):
     torch: str | None = None
     span: Span | None = None
     within: str | None = None
+    function: str | None = None
     location: str | None = None
     operands: tuple[Operand, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()

@@ -112,6 +112,7 @@ WITHIN = r.Diagnosis(
     torch="name 'wieght' is not defined",
     source="forward(x)",
     within="def forward(x):\n\ty = x @ weight\n\treturn 日本 + (wieght *\n\t\ty)\n",
+    function="Net.forward",
     location="train.py:17",
     span=r.Span(line=3, column=14, end_line=4, end_column=3, text="wieght *\n\t\ty"),
 )

@@ -238,7 +238,7 @@ def test_a_span_in_an_earlier_function_is_aligned_under_tabs_and_wide_characters
     assert lines(WITHIN) == [
         "error: there is no name wieght: did you mean weight?                name-unknown",
         "",
-        "  train.py:17: in forward, line 3",
+        "  train.py:17: in Net.forward, line 3",
         "    def forward(x):",
         "        y = x @ weight",
         "        return 日本 + (wieght *",

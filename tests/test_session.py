@@ -250,7 +250,24 @@ def test_a_failure_in_an_earlier_function_is_shown_there(session):
     (problem,) = ask(session, "f(torch.ones(3, 2))")
     assert problem.span.text == "t @ t"
     assert problem.within == "def f(t):\n    return t @ t"
-    assert problem.source == "f(torch.ones(3, 2))"
+    assert (problem.function, problem.source) == ("f", "f(torch.ones(3, 2))")
+
+
+@pytest.mark.parametrize(
+    ("text", "call", "function"),
+    [
+        ("def outer(a):\n    def inner(b):\n        return b @ a\n    return inner(a)", "outer", "inner"),
+        ("def f(t):\n    return [x @ t for x in (t,)]", "f", "f"),
+        ("g = lambda t: t @ t", "g", None),
+        ("class N(nn.Module):\n    def __init__(self):\n        super().__init__()\n\n    def forward(self, t):\n"
+         "        return t @ t", "N()", "N.forward"),
+    ],
+)  # fmt: skip
+def test_the_function_that_failed_is_named(text, call, function):
+    session = Session(seed=0, trust=True)
+    ask(session, text)
+    (problem,) = ask(session, f"{call}(torch.ones(3, 2))")
+    assert (problem.function, problem.within) == (function, text)
 
 
 def test_a_failure_says_where_in_its_file(session):

@@ -154,6 +154,7 @@ def of_error(
         torch=failure.message if failure.message and category != "refused" else None,
         span=report.Span(**place._asdict()) if place else None,
         within=None if origin.statement is statement else origin.statement.source,
+        function=None if origin.statement is statement else _function(origin.frame),
         location=f"{filename}:{line}" if filename else None,
         operands=tuple(_facts(operand) for operand in failure.operands),
         suggestions=suggestions,
@@ -418,6 +419,12 @@ def _locate(traceback: TracebackType | None, statement: Statement, sources: Mapp
             library.append(traceback.tb_frame)
         traceback = traceback.tb_next
     return replace(found, library=tuple(library))
+
+
+def _function(frame: FrameType | None) -> str | None:
+    """The name of the function that a frame is of, with its class's; of a comprehension, that of the one around it."""
+    parts = frame.f_code.co_qualname.split(".<locals>.") if frame else []
+    return next((part for part in reversed(parts) if not part.startswith("<")), None)
 
 
 def place_of(error: BaseException, statement: Statement, sources: Mapping[str, Statement]) -> Place | None:

@@ -1,7 +1,6 @@
 """A failure on the screen: what happened, where in the text, with which operands, and what to do."""
 
 import difflib
-import re
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
@@ -78,8 +77,7 @@ def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     place = safe_line(diagnosis.location or "")
     if diagnosis.within:
         place = f"{place}: " if place else ""
-        function = re.search(r"^\s*(?:async\s+)?def\s+(\w+)", diagnosis.within, re.MULTILINE)
-        place += f"in {safe_line(function[1])}" if function else "in a function of an earlier input"
+        place += f"in {safe_line(diagnosis.function)}" if diagnosis.function else "in a function of an earlier input"
         place += f", line {span.line}" if span and "\n" in diagnosis.within else ""
     if place:
         lines += [Text(part, theme.FAINT) for part in layout.wrap(f"  {place}", width, indent="    ")]
