@@ -1,5 +1,7 @@
 """A session: names, results, seeds, settings, output, and every failure a diagnosis."""
 
+import os
+
 import pytest
 import torch
 
@@ -104,6 +106,16 @@ def test_settings(session):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
+@pytest.mark.parametrize("threads", [0, (os.cpu_count() or 1) + 1])
+def test_threads_that_cannot_be_are_told_and_nothing_is_changed(session, threads):
+    (before,) = ask(session, report.Configure())
+    (problem,) = ask(session, report.Configure(dtype="float64", seed=9, threads=threads))
+    cores = os.cpu_count()
+    advice = f"this machine has {cores} cores, so choose from 1 to {cores}"
+    assert problem.title == f"{threads} threads cannot be: {advice}"
+    assert ask(session, report.Configure()) == [before]
+
+
 def test_no_cuda_says_why(session):
     (problem,) = ask(session, report.Configure(device="cuda"))
     assert (problem.code, problem.category) == ("no-cuda", "device")

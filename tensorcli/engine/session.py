@@ -591,26 +591,13 @@ class Session:
         )
 
     def _configure(self, request: report.Configure, emit: Emit) -> None:
+        if problem := _problem_with(request):  # then nothing is changed
+            return emit(problem)
         if request.device is not None:
-            problem = _set_device(request.device)
-            if problem:
-                return emit(problem)
+            environment.set_default_device(request.device)
         if request.dtype is not None:
-            if request.dtype not in DTYPES:
-                return emit(
-                    report.Diagnosis(
-                        code="unknown-dtype",
-                        category="dtype",
-                        title=f"{request.dtype} cannot be the default dtype: choose one of {', '.join(DTYPES)}",
-                    )
-                )
             torch.set_default_dtype(getattr(torch, request.dtype))
         if request.threads is not None:
-            if not 1 <= request.threads <= (cores := os.cpu_count() or 1):
-                title = (
-                    f"{request.threads} threads cannot be: this machine has {cores} cores, so choose from 1 to {cores}"
-                )
-                return emit(report.Diagnosis(code="bad-argument", category="value", title=title))
             torch.set_num_threads(request.threads)
         if request.precision is not None:
             for library, usual in ((torch, 4), (np, 8)):
@@ -708,9 +695,15 @@ def _advice(entry: warnings.WarningMessage) -> str:
     return f"{entry.category.__name__}: {describe.cut(text, limit=1000)}"
 
 
-def _set_device(name: str) -> report.Diagnosis | None:
-    """Make a device the default one, or say why not. On meta there are shapes and dtypes without values."""
-    problem = None if name == "meta" else environment.problem_with(name)
-    if problem is None:
-        environment.set_default_device(name)
-    return problem
+def _problem_with(request: report.Configure) -> report.Diagnosis | None:
+    """What cannot be of these settings. The device may be meta: there are shapes and dtypes without values on it."""
+    if request.device not in (None, "meta") and (problem := environment.problem_with(request.device)):
+        return problem
+    if request.dtype not in (None, *DTYPES):
+        title = f"{request.dtype} cannot be the default dtype: choose one of {', '.join(DTYPES)}"
+        return report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
+    cores = os.cpu_count() or 1
+    if request.threads is not None and not 1 <= request.threads <= cores:
+        title = f"{request.threads} threads cannot be: this machine has {cores} cores, so choose from 1 to {cores}"
+        return report.Diagnosis(code="bad-argument", category="value", title=title)
+    return None
