@@ -233,7 +233,7 @@ class Pipe:
                 emit(self._obituary(None))
             self._restart(engine)
         if isinstance(request, Undo):
-            return self._undo(emit)
+            return self._undo(request.count, emit)
         if isinstance(request, Reset):
             self._to_go_on = False
         if self._to_go_on and not self._bring_back(emit):
@@ -339,9 +339,9 @@ class Pipe:
         self._engine = child.Engine(self._command, self._hello)
         return self._engine
 
-    def _undo(self, emit: Emit) -> None:
-        """Make the session what it was before the last input that changed it: it begins anew, without that one."""
-        entries = self._journal.to_take_back(self._may_change)
+    def _undo(self, count: int, emit: Emit) -> None:
+        """Make the session what it was before the last inputs that changed it: it begins anew, without them."""
+        entries, changing = self._journal.to_take_back(self._may_change, count)
         if not entries:
             title = "there is nothing to take back: no input has changed the session"
             return emit(Diagnosis(code="nothing-to-undo", category="value", title=title))
@@ -354,7 +354,7 @@ class Pipe:
             self._restart(engine)
         else:
             self._to_go_on = bool(self._journal.again())
-        typed = tuple(_as_typed(entry.request) for entry in entries if entry.input == entries[0].input)
+        typed = tuple(_as_typed(entry.request) for entry in entries if entry.input in changing)
         undone = Undone(texts=typed, inputs=tuple(dict.fromkeys(entry.input for entry in entries)))
         if not self._to_go_on:
             emit(msgspec.structs.replace(undone, text="the session is as it began"))

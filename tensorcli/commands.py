@@ -176,8 +176,11 @@ def _run(call: Call) -> list[Cell] | Diagnosis:
     return keeping.run(call.argument, call.running)
 
 
-def _undo(_call: Call) -> AnyRequest:
-    return Undo()
+def _undo(call: Call) -> AnyRequest | Diagnosis:
+    count = _small(call.argument) if call.argument else 1
+    if not count:
+        return _problem(f"%undo takes how many inputs to take back, not {_shortened(call.argument)}: try %undo 2")
+    return Undo(count=count)
 
 
 def _reset(_call: Call) -> AnyRequest:
@@ -449,7 +452,7 @@ COMMANDS = {
             _config,
             _of_config,
         ),
-        Command("%undo", "%undo", "take back the last input that changed something", _undo),
+        Command("%undo", "%undo [N]", "take back the last input, or N, that changed something", _undo),
         Command("%reset", "%reset", "forget all variables and begin again from the seed", _reset),
         Command("%help", "%help [COMMAND]", "this list, or more of one of them", _help, "commands"),
         Command("?", "?NAME, NAME?", "how it is called, and its documentation (F1 at the cursor)", _document),

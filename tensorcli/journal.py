@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ class Journal:
     ) -> None:
         """Take down a request that has been answered in so many seconds, or was broken off in a statement of it."""
         again = effect(request)
-        if again is None:
+        if again is None or (failed and isinstance(request, Configure)):  # which changes all or nothing
             return
         doubtful = statement is not None or isinstance(request, TimeIt | Inspect)
         if isinstance(again, Evaluate) and statement:
@@ -168,16 +168,25 @@ class Journal:
             del self._all[at]
             self._write_inputs()
 
-    def to_take_back(self, may_change: Callable[[AnyRequest], bool]) -> Sequence[Entry]:
-        """The requests of the last input that may have changed something, and those after it; none if there is none."""
+    def to_take_back(
+        self, may_change: Callable[[AnyRequest], bool], count: int
+    ) -> tuple[Sequence[Entry], Collection[int]]:
+        """The requests since the last `count` inputs that may have changed something, and these inputs' numbers.
+
+        There are fewer of them, or none, where there were.
+        """
 
         def changed(entry: Entry) -> bool:
-            if entry.request is self._start or (entry.failed and isinstance(entry.request, Load | Configure)):
-                return False
-            return may_change(entry.request)
+            return not (entry.failed and isinstance(entry.request, Load | Configure)) and may_change(entry.request)
 
-        last = next(filter(changed, reversed(self._all)), None)
-        return [each for each in self._all if last and each.input >= last.input and each.request is not self._start]
+        own = [each for each in self._all if each.request is not self._start]
+        found: list[int] = []
+        for each in reversed(own):
+            if each.input not in found and changed(each):
+                found.append(each.input)
+                if len(found) == count:
+                    break
+        return [each for each in own if found and each.input >= found[-1]], found
 
     def take_back(self, entries: Sequence[Entry]) -> None:
         """Forget requests, the last ones, and the files that hold what they did."""

@@ -182,7 +182,9 @@ class Save(Request, frozen=True, kw_only=True):
 
 
 class Undo(Request, frozen=True, kw_only=True):
-    """Take back the last input that changed the session, and those after it, which did not."""
+    """Take back the last `count` inputs that changed the session, and those among and after them, which did not."""
+
+    count: int = 1
 
 
 class Begin(Request, frozen=True, kw_only=True):
@@ -811,9 +813,9 @@ class Loaded(Report, frozen=True, kw_only=True):
 
 
 class Undone(Report, frozen=True, kw_only=True):
-    """An input that was taken back, as its requests were typed.
+    """Inputs that were taken back, as their requests were typed.
 
-    `inputs` are the client's numbers of it, and of those after it, which changed nothing.
+    `inputs` are the client's numbers of them, and of those among and after them, which changed nothing.
     """
 
     texts: tuple[str, ...]

@@ -108,6 +108,25 @@ def test_what_there_was_is_there_again(long: Pipe, expected: str, change: str) -
     assert undone(long)[0].startswith("str(")  # it drew random numbers
 
 
+def test_settings_that_cannot_be_are_nothing_to_take_back(pipe: Pipe) -> None:
+    typed(pipe, "a = 1", "%threads 0", "%dtype int8")
+    assert undone(pipe) == ("a = 1",)
+
+
+def test_several_inputs_are_taken_back_at_once(pipe: Pipe) -> None:
+    typed(pipe, "a = 1", "b = 2\nb", "a", "a = 3", "a", "a = 4")
+    (said,) = typed(pipe, "%undo 2")
+    assert isinstance(said, Undone)
+    assert (said.texts, said.inputs) == (("a = 3", "a = 4"), (4, 5, 6))
+    assert [getattr(each, "text", None) for each in typed(pipe, "a, b")] == ["(1, 2)"]
+    assert [getattr(each, "title", None) for each in typed(pipe, "%undo 0", "%undo x")] == [
+        f"%undo takes how many inputs to take back, not {given}: try %undo 2" for given in ("0", "x")
+    ]
+    (said,) = typed(pipe, "%undo 9")
+    assert isinstance(said, Undone)
+    assert (said.texts, said.text) == (("a = 1", "b = 2\nb"), "the session is as it began")
+
+
 def test_an_engine_of_its_own_is_taken_where_anything_may_be_imported(expected: str) -> None:
     client = Pipe(seed=3, trust=True)
     typed(client, "%precision 17", *INPUTS, "torch.set_num_threads = None; row.add_(1)")
