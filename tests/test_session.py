@@ -116,6 +116,21 @@ def test_threads_that_cannot_be_are_told_and_nothing_is_changed(session, threads
     assert ask(session, report.Configure()) == [before]
 
 
+def test_what_is_held_is_what_the_table_of_names_says(session):
+    ask(session, "model = nn.Linear(4, 2); opt = torch.optim.SGD(model.parameters(), momentum=0.9)")
+    ask(session, "model(torch.ones(4)).sum().backward(); opt.step()")
+    ask(session, "xs = [torch.ones(5), {'y': torch.ones(7)}]; x = xs[0][1:]; n = np.ones(3)")
+    (settings,) = ask(session, report.Configure())
+    (names,) = ask(session, report.ListNames())
+    assert settings.memory_nbytes == names.nbytes == 3 * 4 * 10 + 4 * 5 + 4 * 7 + 8 * 3
+
+
+def test_of_very_many_things_some_are_looked_at_for_what_is_held(session):
+    ask(session, "xs = [*range(20_000), torch.ones(5)]; x = torch.ones(3)")
+    (settings,) = ask(session, report.Configure())
+    assert settings.memory_nbytes == 4 * 3
+
+
 def test_no_cuda_says_why(session):
     (problem,) = ask(session, report.Configure(device="cuda"))
     assert (problem.code, problem.category) == ("no-cuda", "device")

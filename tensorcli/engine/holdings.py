@@ -12,8 +12,10 @@ from tensorcli.engine import describe
 
 Stretch = tuple[str, int, int]  # the device, and where it begins and ends
 
+MOST = 10_000  # things in containers that are looked at, those nearest to the variables first
 SAMPLE = 1000  # items of a container, by which what all of them take is told
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_ARRAYS = (torch.Tensor, np.ndarray)
 
 
 def stretches(values: Iterable[Any]) -> set[Stretch]:
@@ -32,8 +34,9 @@ def nbytes(found: Iterable[Stretch]) -> int:
     for place, start, stop in sorted(found):
         if place != device:
             device, end = place, 0
-        total += max(0, stop - max(start, end))
-        end = max(end, stop)
+        if stop > end:
+            total += stop - (start if start > end else end)
+            end = stop
     return total
 
 
@@ -69,22 +72,24 @@ def _host_nbytes(value: Any, seen: set[Any]) -> int:
 def _within(values: Iterable[Any]) -> Iterator[Any]:
     """The tensors and arrays among the values, and in what they contain, each once."""
     seen: set[int] = set()
-    waiting = list(values)
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
+    waiting, left = list(values), MOST
+    for value in waiting:  # which grows meanwhile
+        if type(value) in _PLAIN or id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, torch.Tensor | np.ndarray):
+        if isinstance(value, _ARRAYS):
             yield value
-        waiting += (part for part in _parts(value) if type(part) not in _PLAIN)
+        if parts := _parts(value):
+            before = len(waiting)
+            waiting += islice(parts, left)
+            left -= len(waiting) - before
 
 
 def _parts(value: Any) -> Iterable[Any]:
     """What a value contains: items, parameters, buffers, gradients, an optimizer's state."""
+    if isinstance(value, torch.Tensor):  # the most there are
+        return (value.grad,) if value.is_leaf and value.grad is not None else ()
     match value:
-        case torch.Tensor():
-            return [value.grad] if value.is_leaf and value.grad is not None else []
         case dict():
             return value.values()
         case list() | tuple() | set() | frozenset():

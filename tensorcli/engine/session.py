@@ -566,14 +566,8 @@ class Session:
 
     def settings(self) -> report.Settings:
         """The settings as they are now."""
-        held = {}
-        for value in self.variables().values():
-            if (
-                isinstance(value, torch.Tensor)
-                and (place := describe.extent(value))
-                and not place[0].startswith(describe.NOWHERE)
-            ):
-                held[place] = place[2] - place[1]
+        from tensorcli.engine import holdings
+
         return report.Settings(
             version=__version__,
             torch=str(torch.__version__),
@@ -585,7 +579,7 @@ class Session:
             no_cuda=environment.no_cuda_reason(),
             warn=self.warn,
             pretended=str(pretended.DEVICE) if pretended.active() else None,
-            memory_nbytes=sum(held.values()),
+            memory_nbytes=holdings.nbytes(holdings.stretches(self.variables().values())),
             inputs=self.inputs,
             precision=torch._tensor_str.PRINT_OPTS.precision,
         )
