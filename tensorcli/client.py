@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from tensorcli.engine.session import Session
     from tensorcli.journal import Journal
 
+MOST_UNREACHED = 3  # engines in a row that end before they read a request
 IDLE_SECONDS = 1.0  # after an answer: then there is time to keep the session
+_REPLACED = "a fresh engine takes its place, and your session is brought back"
 OnHello = Callable[[Settings], None]
 
 
@@ -228,9 +230,14 @@ class Pipe:
                 self._ask_aside(engine, request, emit)
             return
         self._asked += 1
+        self._ask(request, emit, times=MOST_UNREACHED)
+
+    def _ask(self, request: AnyRequest, emit: Emit, *, times: int) -> None:
+        """Ask, so many times at most where engines end before they read it."""
+        engine = self._engine
         if engine.ended:
             if engine.settings:
-                emit(self._obituary(None))
+                emit(Notice(text=f"the engine {engine.reason}: {_REPLACED}"))
             self._restart(engine)
         if isinstance(request, Undo):
             return self._undo(request.count, emit)
@@ -250,6 +257,8 @@ class Pipe:
         if self._exchange(engine, request, pass_on):
             self._journal.answered(request, seconds=self._seconds(), statement=broken, failed=failed)
             return self._keep(engine)
+        if engine.settings and not self._course.reached and not engine.killed and times > 1:
+            return self._ask(request, emit, times=times - 1)
         emit(self._obituary(request))
         if engine.settings:  # one that never came up would not come up now: wait until something is asked
             self._journal.died(request, self._course.begun, seconds=self._seconds())
@@ -375,7 +384,7 @@ class Pipe:
             return _cannot_start(engine.last_words() or f"it {engine.reason}")
         where = f"statement {self._course.begun} of this input" if self._course.begun > 1 else "this input"
         notes = [f"that happened in {where}, which is not run again"] if request else []
-        notes.append("a fresh engine takes its place, and your session is brought back")
+        notes.append(_REPLACED)
         if words := engine.last_words():
             notes.append(f"its last words: {words}")
         found = Diagnosis(

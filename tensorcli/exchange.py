@@ -21,10 +21,14 @@ GIVEN_UP = "given up: torch was still starting, and nothing was run"
 
 @dataclass
 class Course:
-    """How far a request has come: since when it runs, and the statement of it that does, or was the last to."""
+    """How far a request has come: since when it runs, and the statement of it that does, or was the last to.
+
+    One that is not `reached` has done nothing: the engine ended before it read it.
+    """
 
     sent_at: float = field(default_factory=time.monotonic)
     begun: int = 1
+    reached: bool = False
 
 
 class _Presses:
@@ -95,9 +99,10 @@ def exchange(
                     presses.sent = True
                     presses.carry()
                 case wire.Answer(report=report):
+                    course.reached = True
                     emit(report)
                 case wire.Begun(statement=statement):
-                    course.begun = statement
+                    course.begun, course.reached = statement, True
                 case wire.Done():
                     return True
                 case child.Ended():

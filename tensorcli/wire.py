@@ -38,7 +38,7 @@ class Answer(Message, frozen=True, kw_only=True):
 
 
 class Begun(Message, frozen=True, kw_only=True):
-    """Statement `statement` of request `number` begins: not the first one."""
+    """Statement `statement` of request `number` begins; of whatever request, the first one says that it was reached."""
 
     number: int
     statement: int

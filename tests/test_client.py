@@ -11,8 +11,8 @@ from pathlib import Path
 import fake_engine
 import pytest
 
+from tensorcli import child, exchange, journal, restore, wire
 from tensorcli import client as client_module
-from tensorcli import exchange, journal, restore, wire
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.engine import interrupts
 from tensorcli.report import (
@@ -158,6 +158,25 @@ def test_ctrl_c_while_the_engine_starts_gives_up_that_input_only() -> None:
     client.close()
 
 
+def test_ctrl_c_while_a_fresh_engine_starts_leaves_the_session_to_be_brought_back(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    waits = f"import runpy, os\nwhile not os.path.exists({str(go)!r}): pass\n"
+    waits += f"runpy.run_path({fake_engine.__file__!r}, run_name='__main__')"
+    go.touch()
+    client = Pipe(command=[sys.executable, "-c", waits])
+    answers(client, "x = 1")
+    go.unlink()
+    killed(client)
+    before = signal.getsignal(signal.SIGINT)
+    press_ctrl_c_once(lambda: signal.getsignal(signal.SIGINT) is not before)
+    _, notice = without_progress(answers(client, "x"))
+    assert isinstance(notice, Notice)
+    assert notice.text == "bringing the session back was interrupted: the next input tries it again, %reset begins anew"
+    go.touch()
+    assert brief(answers(client, "x"))[-1] == "1"
+    client.close()
+
+
 def test_an_engine_that_dies_during_a_request_is_replaced(pipe: Pipe) -> None:
     pipe.ask(Configure(seed=5), lambda _: None)
     said = answers(pipe, "os.write(2, b'free(): invalid pointer\\n') and os.kill(os.getpid(), 11)")
@@ -192,9 +211,34 @@ def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answer
     pipe.ask(Complete(text="to", cursor=2), said.append)
     assert said == []  # which completion does not mend
     said = answers(pipe, "1")
-    assert [type(each).__name__ for each in said] == ["Diagnosis", "Notice", "Value"]
-    assert isinstance(said[0], Diagnosis)
-    assert said[0].title == "the engine was ended by SIGKILL, as happens when memory runs out"
+    assert [type(each).__name__ for each in said] == ["Notice", "Notice", "Value"]
+    assert isinstance(said[0], Notice)  # no failure of the input's
+    assert said[0].text == (
+        "the engine was ended by SIGKILL, as happens when memory runs out: "
+        "a fresh engine takes its place, and your session is brought back"
+    )
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_an_engine_did_not_come_to_read_is_asked_of_the_next_one(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    answers(pipe, "x = 1")
+    send, ended = child.Engine.send, []
+
+    def end_before(engine: child.Engine, message: wire.Message, *, wait: bool = True) -> bool:
+        if isinstance(message, wire.Ask) and message.request == Evaluate(text="x += 1; x") and len(ended) < times:
+            assert engine._process
+            engine._process.kill()
+            ended.append(engine._process.wait())
+        return send(engine, message, wait=wait)
+
+    monkeypatch.setattr(child.Engine, "send", end_before)
+    said = answers(pipe, "x += 1; x")
+    kinds = [type(each).__name__ for each in said]
+    back = ["Notice", "Notice"]
+    assert kinds == (back * times + ["Value"] if times < 3 else [*back * 2, "Diagnosis", "Notice"])
+    assert brief(answers(pipe, "x")) == ["2" if times < 3 else "1"]
 
 
 def test_what_was_assigned_is_there_again(pipe: Pipe) -> None:
@@ -468,7 +512,7 @@ def test_ctrl_c_while_the_session_is_brought_back_runs_nothing_on_half_of_it(pip
     killed(pipe)
     press_ctrl_c_once(again.exists)
     died, notice = answers(pipe, "x = 5")
-    assert isinstance(died, Diagnosis)
+    assert isinstance(died, Notice)
     assert isinstance(notice, Notice)
     assert notice.text == (
         "bringing the session back was interrupted: the next input tries it again, %reset begins anew"

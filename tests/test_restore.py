@@ -67,11 +67,11 @@ def test_between_inputs_nothing_is_lost(pipe: Pipe, expected: tuple[str, list[st
     asked(pipe, *INPUTS[:5])
     killed(pipe)
     died, back, *_ = asked(pipe, INPUTS[5])
-    assert isinstance(died, Diagnosis)
+    assert isinstance(died, Notice)
     assert isinstance(back, Notice)
     asked(pipe, *INPUTS[6:])
     killed(pipe)
-    assert isinstance(asked(pipe, "1")[0], Diagnosis)
+    assert isinstance(asked(pipe, "1")[0], Notice)
     assert pipe._journal.uncertain is False
     assert (seen(pipe), names(pipe)) == expected
 

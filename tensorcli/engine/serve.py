@@ -65,6 +65,7 @@ def serve(*, seed: int, **options: Any) -> None:
     session.is_wanted = lambda: not waiting.empty()
     for ask in _to_answer(waiting, send):
         session.on_statement = _beginner(ask.number, send)
+        session.on_statement(1)
         with interrupts.answering(ask.number):
             session.ask(ask.request, _emitter(ask.number, send))
         if session.poisoned:  # without a word that it is done: the client brings the session back without it
