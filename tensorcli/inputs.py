@@ -1,6 +1,6 @@
 """One input to the requests it makes: its statements, and its commands by the table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -63,9 +63,10 @@ class _Submission:
 
     def play(self, cell: Cell) -> None:
         """Run a text, up to the first diagnosis."""
-        for first, text in cells(cell.text):
+        for first, text, prompted in cells(cell.text):
+            echo = replace(cell, echo="all") if prompted else cell  # each was typed by itself
             for piece in split(text):
-                self._run(piece._replace(line=first + piece.line - 1), cell)
+                self._run(piece._replace(line=first + piece.line - 1), echo)
                 if self._is_over():
                     return
 

@@ -92,6 +92,13 @@ class Statement:
             place.text,
         )
 
+    @property
+    def is_silenced(self) -> bool:
+        """Whether a ; stands behind it, and nothing more on its line."""
+        _, _, line, offset = position(self.node)
+        rest = self.whole.lines[line - 1][self.whole.column(line, offset) :]
+        return re.fullmatch(r"[\s)]*;\s*(#.*)?", rest) is not None
+
     def again(self) -> "Statement":
         """This statement read anew: its tree as written, for compiling rewrites the one in `node`."""
         return _statement(ast.parse(self.source).body[0], Text(self.source))

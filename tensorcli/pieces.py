@@ -160,9 +160,9 @@ def without_prompts(text: str) -> str:
     because copying began after it.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    if not any(_FIRST.match(lines[start]) for start in logical_lines(text)[0]):
+    if not _has_prompts(text):
         return text
+    lines = text.split("\n")
     kept: list[str] = []
     code = True
     for line in lines:
@@ -171,6 +171,11 @@ def without_prompts(text: str) -> str:
         code = bool(prompt)
         kept.append(line[prompt.end() :] if prompt else "" if any(kept) else line.lstrip())
     return "\n".join(kept)
+
+
+def _has_prompts(text: str) -> bool:
+    lines = text.split("\n")
+    return any(_FIRST.match(lines[start]) for start in logical_lines(text)[0])
 
 
 def dedented(text: str) -> str:
@@ -190,16 +195,28 @@ def clean(text: str) -> str:
     return dedented(without_prompts(text))
 
 
-def cells(text: str) -> list[tuple[int, str]]:
-    """The cells of a pasted notebook, the fences of pasted Markdown, or the whole text, each clean.
+class Stretch(NamedTuple):
+    """A cell of a pasted text, clean: its first line in that, from 1, and whether it had prompts."""
 
-    Each comes with its first line in the text, from 1; of a notebook, in its cells one below the other.
+    line: int
+    text: str
+    prompted: bool
+
+
+def cells(text: str) -> list[Stretch]:
+    """The cells of a pasted notebook, the fences of pasted Markdown, or the whole text.
+
+    The lines of a notebook are counted in its cells one below the other.
     """
     codes = _notebook(text)
     if codes is not None:
         firsts = accumulate([1, *(code.count("\n") + 1 for code in codes)])
-        return [(first, clean(code)) for first, code in zip(firsts, codes, strict=False)]
-    return [(fence.line, clean(fence.text)) for fence in _fences(text)] or [(1, clean(text))]
+        return [_stretch(first, code) for first, code in zip(firsts, codes, strict=False)]
+    return [_stretch(fence.line, fence.text) for fence in _fences(text)] or [_stretch(1, text)]
+
+
+def _stretch(line: int, text: str) -> Stretch:
+    return Stretch(line, clean(text), prompted=_has_prompts(text))
 
 
 def _notebook(text: str) -> list[str] | None:

@@ -420,7 +420,7 @@ NOTEBOOK = """{"cells": [
     ],
 )
 def test_code_is_taken_out_of_what_it_was_pasted_in(pasted: str, found: list[tuple[int, str]]) -> None:
-    assert cells(pasted) == found
+    assert [each[:2] for each in cells(pasted)] == found
 
 
 def test_a_pasted_notebook_runs_cell_by_cell() -> None:
@@ -473,3 +473,12 @@ def test_odd_texts_raise_nothing(text: str) -> None:
     split(clean(text))
     list(statements(clean(text)))
     is_complete(text)
+
+
+@pytest.mark.parametrize("pasted", [">>> 1\n1\n>>> x = 2\n>>> x\n2", "```python\n>>> 1\n>>> x\n```"])
+def test_each_line_pasted_with_a_prompt_answers(pasted: str) -> None:
+    client = Canned(lambda _: [])
+    submit(pasted, client.ask, lambda _: None)
+    (request,) = client.asked
+    assert isinstance(request, Evaluate)
+    assert request.echo == "all"

@@ -37,6 +37,14 @@ def test_only_the_last_expression_answers_or_all_of_them(session):
     assert [answer.text for answer in ask(session, "1\n2\n3", echo="all")] == ["1", "2", "3"]
 
 
+def test_a_semicolon_at_the_end_silences_a_value_which_is_kept(session):
+    for text in ("'é'; torch.ones(2);", "torch.ones(2) ;  # quiet"):
+        assert isinstance(ask(session, text)[-1], report.Nothing)
+        assert ask(session, "_.tolist()")[-1].text == "[1.0, 1.0]"
+    assert ask(session, "Out[1] is Out[3]")[-1].text == "False"
+    assert [a.text for a in ask(session, "1; 2", echo="all")] == ["1", "2"]
+
+
 def test_unpacking_and_changes_in_place_answer_for_each_variable(session):
     a, b = ask(session, "a, b = torch.tensor([[3, 1]]).max(dim=1)")
     assert (a.name, a.values, b.name, b.values) == ("a", [3], "b", [0])

@@ -23,7 +23,7 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
     history: list[Input] = []
-    found = [(first + line - 1, each) for first, cell in cells(text) for line, each in statements(cell)]
+    found = [(first + line - 1, each) for first, cell, _ in cells(text) for line, each in statements(cell)]
     for line, statement in found:
         problem = submit(
             statement,
