@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Loaded, Tensor, Value
+from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Loaded, Nothing, Tensor, Value
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Part:
                 self.problem, self.failed = report, report.statement
             case Loaded():
                 self.loaded = report
-            case Tensor(name=None) | Value(name=None) if report.statement:
+            case Tensor(name=None) | Value(name=None) | Nothing(unsaid=True) if report.statement:
                 self.gave.add(report.statement)
 
 

@@ -366,7 +366,9 @@ class Output(Report, frozen=True, kw_only=True):
 
 
 class Nothing(Report, frozen=True, kw_only=True):
-    """A statement with no result."""
+    """A statement with no result, or with one that a ; at its end keeps unsaid."""
+
+    unsaid: bool = False
 
 
 class Notice(Report, frozen=True, kw_only=True):

@@ -247,6 +247,13 @@ def test_only_some_inputs_are_saved(tmp_path: Path) -> None:
     ]
 
 
+def test_a_silenced_value_is_bound_as_it_was(tmp_path: Path) -> None:
+    client = Pipe(seed=0)
+    played(client, "torch.ones(2);", "_ + 1", f"%save {tmp_path / 'notes.py'}", history=[])
+    client.close()
+    assert "\n_ = torch.ones(2);\n\n_ = _ + 1\n" in (tmp_path / "notes.py").read_text()
+
+
 def test_what_timeit_changed_is_said_to_be_missing(tmp_path: Path) -> None:
     text, said = saved(tmp_path, "%timeit torch.rand(2)", "%timeit 3", "a = 1")
     assert text.partition("with ")[2] == HEAD + "# %timeit torch.rand(2)\n\n# %timeit 3\n\na = 1\n"

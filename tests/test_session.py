@@ -39,7 +39,9 @@ def test_only_the_last_expression_answers_or_all_of_them(session):
 
 def test_a_semicolon_at_the_end_silences_a_value_which_is_kept(session):
     for text in ("'é'; torch.ones(2);", "torch.ones(2) ;  # quiet"):
-        assert isinstance(ask(session, text)[-1], report.Nothing)
+        said = ask(session, text)[-1]
+        assert isinstance(said, report.Nothing)
+        assert said.unsaid
         assert ask(session, "_.tolist()")[-1].text == "[1.0, 1.0]"
     assert ask(session, "Out[1] is Out[3]")[-1].text == "False"
     assert [a.text for a in ask(session, "1; 2", echo="all")] == ["1", "2"]

@@ -171,7 +171,7 @@ def test_after_an_engine_died_it_takes_back_all_the_same(shared: Pipe) -> None:
     typed(shared, "x = torch.zeros(2)", "x.add_(1)")
     killed(shared)
     died, back = typed(shared, "%undo")
-    assert isinstance(died, Diagnosis)
+    assert isinstance(died, Notice)
     assert isinstance(back, Undone)
     assert back.texts == ("x.add_(1)",)
     assert [getattr(each, "text", None) for each in typed(shared, "x.tolist()")] == ["[0.0, 0.0]"]

@@ -388,7 +388,7 @@ class Session:
             if context.bind:
                 self._keep(value, context.number)
             if statement.is_silenced:
-                return [report.Nothing()]
+                return [report.Nothing(unsaid=True)]
             return [self.described(value, max_values=context.max_values, drew_random=drew_random)]
         bound = [name for name in statement.bound if name in self.names]
         answers: list[report.AnyReport] = [
