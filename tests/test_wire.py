@@ -101,6 +101,7 @@ class Far:
     def __init__(self) -> None:
         pipe = subprocess.PIPE
         env = child._environment()
+        self.begun: list[int] = []
         self.process = subprocess.Popen(fake_engine.COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
 
     def send(self, *messages: wire.Message | bytes) -> None:
@@ -110,8 +111,12 @@ class Far:
         self.process.stdin.flush()
 
     def hear(self) -> wire.Hello | wire.Answer | wire.Done:
+        """The next thing it says but that it begins with a request."""
         assert self.process.stdout
-        return wire.from_engine(self.process.stdout.readline())
+        while isinstance(said := wire.from_engine(self.process.stdout.readline()), wire.Begun):
+            assert said.statement == 1
+            self.begun.append(said.number)
+        return said
 
     def answer(self, number: int) -> report.AnyReport:
         """The only report of the answer to a request."""
@@ -149,7 +154,9 @@ def shown(answer: report.AnyReport) -> str:
 def test_requests_are_answered_in_order_and_numbered(far: Far) -> None:
     far.send(evaluate(1, "x = 2"), evaluate(2, "x + 1"))
     assert shown(far.answer(1)) == "None"
+    assert far.begun == [1]
     assert shown(far.answer(2)) == "3"
+    assert far.begun == [1, 2]
 
 
 def test_malformed_lines_are_passed_over(far: Far) -> None:
