@@ -274,7 +274,7 @@ class Pipe:
         """Whether an input changed the session, and its journal is on disk."""
         if self.settings is None:  # nobody to ask what changes something
             return self._journal.is_lasting
-        return self._journal.is_lasting and bool(self._journal.to_take_back(self._may_change))
+        return self._journal.is_lasting and bool(self._journal.to_take_back(self._may_change, 1)[0])
 
     def close(self) -> None:
         """End the child process."""
