@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from tensorcli.client import Canned, Pipe
 from tensorcli.inputs import submit
 from tensorcli.past import Input
-from tensorcli.repl.answer import Answers, Waiting
+from tensorcli.repl.answer import Answers
+from tensorcli.repl.typeahead import Waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
 from tensorcli.show import Screen
 
