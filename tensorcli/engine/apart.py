@@ -153,11 +153,12 @@ def used(trees: Iterable[ast.AST], scope: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     while fresh := (wanted & scope.keys()) - found:
         found |= fresh
-        wanted = {name for key in fresh for name in _mentioned(scope[key])}
+        wanted = {name for key in fresh for name in mentioned(scope[key])}
     return found
 
 
-def _mentioned(value: Any) -> Iterator[str]:
+def mentioned(value: Any) -> Iterator[str]:
+    """The names in a function's code, and in the code within that; none of anything else."""
     codes = [value.__code__] if isinstance(value, types.FunctionType) else []
     while codes:
         code = codes.pop()

@@ -1,8 +1,7 @@
 """What may be run while somebody types: behind the gate, without elements, and only what ends in a moment."""
 
 import ast
-import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,7 +35,7 @@ def is_foreseeable(trees: Sequence[ast.AST], names: Mapping[str, Any]) -> bool:
     if any(isinstance(node, ast.Mult) for node in nodes) and any(isinstance(value, _REPEATED) for value in used):
         return False  # Python repeats a sequence in one go
     words = {getattr(node, "attr", getattr(node, "id", None)) for node in nodes}
-    return _OUTSIDE.isdisjoint(words.union(*map(_words, used)))
+    return _OUTSIDE.isdisjoint(words.union(*map(apart.mentioned, used)))
 
 
 def value_of(node: ast.expr, names: Mapping[str, Any]) -> Any:
@@ -62,15 +61,6 @@ def _is_numpy(value: Any) -> bool:
 def _is_long(value: Any) -> bool:
     """Whether Python copies this, or goes through it, for a while."""
     return type(value) in (list, tuple, dict, set, frozenset) and len(value) > MOST_ITEMS
-
-
-def _words(function: Any) -> Iterator[str]:
-    """The names in a function's code."""
-    codes = [function.__code__] if isinstance(function, types.FunctionType) else []
-    while codes:
-        code = codes.pop()
-        yield from code.co_names
-        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
 class Faker(predict.Faker):
