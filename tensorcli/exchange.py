@@ -23,12 +23,14 @@ GIVEN_UP = "given up: torch was still starting, and nothing was run"
 class Course:
     """How far a request has come: since when it runs, and the statement of it that does, or was the last to.
 
-    One that is not `reached` has done nothing: the engine ended before it read it.
+    One that is not `reached` has done nothing: the engine ended before it read it. `pressed` is Ctrl-C while it was
+    due, whether or not it came in time to interrupt.
     """
 
     sent_at: float = field(default_factory=time.monotonic)
     begun: int = 1
     reached: bool = False
+    pressed: bool = False
 
 
 class _Presses:
@@ -37,8 +39,8 @@ class _Presses:
     Called as a signal's handler, between any two steps of whoever waits, so it waits for nothing itself.
     """
 
-    def __init__(self, engine: child.Engine, number: int, inbox: child.Inbox) -> None:
-        self._engine, self._number, self._inbox = engine, number, inbox
+    def __init__(self, engine: child.Engine, number: int, inbox: child.Inbox, course: Course) -> None:
+        self._engine, self._number, self._inbox, self._course = engine, number, inbox, course
         self._since: float | None = None  # the first one
         self._unsent = self._told = False
         self.sent = False  # whether the request is
@@ -49,7 +51,7 @@ class _Presses:
             return
         if self._since is not None:  # an impatient one: what the first one does is still to be seen
             return
-        self._since, self._unsent = time.monotonic(), True
+        self._since, self._unsent, self._course.pressed = time.monotonic(), True, True
         if self.sent:
             self.carry()
         else:
@@ -84,7 +86,7 @@ def exchange(
     `was_pressed` says whether it was just before.
     """
     inbox = child.Inbox()
-    presses = _Presses(engine, number, inbox)
+    presses = _Presses(engine, number, inbox, course)
     with engine.subscribed(number, inbox), sigint_to(presses):
         if was_pressed():
             presses(signal.SIGINT, None)

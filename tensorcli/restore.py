@@ -82,9 +82,10 @@ class Restoring:
 
             request = entry.request
             asked = replace(request, silent=True) if isinstance(request, Evaluate) else request
-            told: dict[str, Any] = {"tell": self.emit, "course": Course(), "was_pressed": self.was_pressed}
+            course = Course()
+            told: dict[str, Any] = {"tell": self.emit, "course": course, "was_pressed": self.was_pressed}
             lived = exchange(self.engine, next(self.numbers), asked, listen, **told)
-            if self.engine.killed or any(each.category == "interrupted" for each in problems):
+            if course.pressed:  # too late for this one, perhaps: then those that follow are not asked
                 return _Lost(request, "interrupted")
             if not lived:
                 return _Lost(request, "died")
