@@ -9,7 +9,7 @@ import torch
 from test_workloads import TICK, Ticking
 
 from tensorcli import report, wire
-from tensorcli.engine import agreement, ceiling, interrupts
+from tensorcli.engine import agreement, ceiling, interrupts, rounding
 from tensorcli.engine.compare import compare, workload_of
 from tensorcli.engine.session import Session
 
@@ -589,7 +589,7 @@ X = torch.tensor([1.0, 2.0, -4.0])
     ],
 )
 def test_the_same_results(one, other):
-    found = agreement.alike(one, other, name="f", terms=9)
+    found = agreement.alike(one, other, name="f", way=rounding.of(torch.float32, terms=9))
     assert (found.ok, found.reason, found.with_) == (True, None, "f")
 
 
@@ -597,27 +597,27 @@ def test_the_same_results(one, other):
     ("one", "other", "reason"),
     [
         (X, X[:2], "its shape is [3] instead of [2]"),
-        (X * 1.01, X, f"{ERROR} 0.01, {ROUNDING} 2e-06"),
+        (X * 1.01, X, f"{ERROR} 0.01, {ROUNDING} 1e-06"),
         (X.long() + 1, X.long(), f"{ERROR} 0.2, {ROUNDING} 0"),
-        (torch.tensor([NAN, 1.0]), torch.tensor([0.0, 1.0]), f"{ERROR} nan, {ROUNDING} 2e-06"),
-        (torch.tensor([INF, 1.0]), torch.tensor([-INF, 1.0]), f"{ERROR} inf, {ROUNDING} 2e-06"),
+        (torch.tensor([NAN, 1.0]), torch.tensor([0.0, 1.0]), f"{ERROR} nan, {ROUNDING} 1e-06"),
+        (torch.tensor([INF, 1.0]), torch.tensor([-INF, 1.0]), f"{ERROR} inf, {ROUNDING} 1e-06"),
         ((X, X), (X,), "it has 2 items instead of 1"),
         ({"a": 1}, {"b": 1}, "its keys are others"),
         (X, "x", "it is of type Tensor instead of str"),
-        ([X, X], [X, X + 1], f"{ERROR} 0.3, {ROUNDING} 2e-06"),
+        ([X, X], [X, X + 1], f"{ERROR} 0.3, {ROUNDING} 1e-06"),
         (torch.tensor([2**60 + 1]), torch.tensor([2**60]), "its integers differ in digits that float64 has not"),
         (np.array(["a", "b"]), np.array(["a"]), "it is another value"),
     ],
 )  # fmt: skip
 def test_other_results(one, other, reason):
-    found = agreement.alike(one, other, name="f", terms=9)
+    found = agreement.alike(one, other, name="f", way=rounding.of(torch.float32, terms=9))
     assert (found.ok, found.reason) == (False, reason)
 
 
 def test_a_wrong_one_of_several_results_decides():
-    found = agreement.alike((X * 1.001, X * 0 + 5), (X, X * 0 + 5), name="f", terms=1)
+    found = agreement.alike((X * 1.001, X * 0 + 5), (X, X * 0 + 5), name="f")
     assert not found.ok
-    found = agreement.alike((X * 1.01, X.long() + 1), (X * 1.01, X.long()), name="f", terms=1)
+    found = agreement.alike((X * 1.01, X.long() + 1), (X * 1.01, X.long()), name="f")
     assert not found.ok
 
 
@@ -633,13 +633,13 @@ def test_a_wrong_one_of_several_results_decides():
     ],
 )
 def test_what_cannot_be_compared_hides_nothing(one, other, ok):
-    assert agreement.alike(one, other, name="f", terms=1).ok == ok
+    assert agreement.alike(one, other, name="f").ok == ok
 
 
 def test_what_cannot_be_compared():
-    assert agreement.alike("a", "a", name="f", terms=1) is None
-    assert agreement.alike(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), name="f", terms=1) is None
-    assert agreement.alike(None, None, name="f", terms=1) is None
+    assert agreement.alike("a", "a", name="f") is None
+    assert agreement.alike(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), name="f") is None
+    assert agreement.alike(None, None, name="f") is None
 
 
 @pytest.mark.parametrize(
@@ -658,7 +658,7 @@ def test_what_cannot_be_compared():
     ],
 )
 def test_numbers_and_arrays_are_compared_with_all_their_digits(one, other, ok):
-    found = agreement.alike(one, other, name="first", terms=1)
+    found = agreement.alike(one, other, name="first")
     assert found is not None
     assert found.ok == ok
 

@@ -15,7 +15,7 @@ from torch._C._autograd import DeviceType
 
 from tensorcli import report, wire
 from tensorcli import workloads as table_module
-from tensorcli.engine import agreement, ceiling, counting, environment
+from tensorcli.engine import agreement, ceiling, counting, environment, rounding
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
@@ -505,12 +505,27 @@ def test_a_wrong_result_is_said_to_be_wrong(monkeypatch, run, error, words):
 
 
 def test_the_bound_of_agreement_is_what_rounding_explains(monkeypatch):
-    assert agreement.tolerance(torch.float32, terms=100) == pytest.approx(100 * 2.0**-24, rel=1e-6)
-    assert agreement.tolerance(torch.float16, terms=8) == pytest.approx(8 * 2.0**-11)
-    assert agreement.tolerance(torch.bfloat16, terms=10**6) == agreement.LARGEST_ACCEPTED
-    assert agreement.tolerance(torch.int64, terms=100) == 0.0
+    def bound(dtype, terms, roundings=1):
+        return agreement.tolerance(dtype, terms=terms, roundings=roundings)
+
+    assert bound(torch.float32, 100) == pytest.approx(100 * 2.0**-24, rel=1e-6)
+    assert bound(torch.float16, 9) == pytest.approx(2.0**-11 + 8 * 2.0**-24)  # summed as float32
+    assert bound(torch.bfloat16, 1, roundings=3) == pytest.approx(3 * 2.0**-8)
+    assert bound(torch.bfloat16, 1, roundings=10**6) == rounding.LARGEST_ACCEPTED
+    assert bound(torch.int64, 100) == 0.0
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
-    assert agreement.tolerance(torch.float32, terms=1) == pytest.approx(2 * 2.0**-11, rel=1e-3)
+    assert bound(torch.float32, 2) == pytest.approx(2 * 2.0**-11, rel=1e-3)
+
+
+def test_a_loop_that_rounds_each_step_is_excused_and_nothing_else_is(monkeypatch):
+    with_variant(monkeypatch, lambda a, b: a @ b * 1.02)
+    found = asked(workload="dot", sizes=(30,), dtypes=("bfloat16",))[0].cases[0].variants
+    assert {each.name: each.agrees.ok for each in found} == {"dot": True, "odd": False}
+    assert "rounding explains 0.008" in found[1].agrees.reason
+    monkeypatch.undo()
+    (loop,) = asked(workload="dot", sizes=(30,), dtypes=("bfloat16",), variants=("python loop",))[0].cases[0].variants
+    assert 0.002 < loop.agrees.max_rel_error < 30 * 2.0**-8
+    assert loop.agrees.ok
 
 
 def diagnosis(**fields):

@@ -1,31 +1,30 @@
 """Whether a computed result agrees with a float64 reference, by a bound on what rounding can do."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from tensorcli import report, units
+from tensorcli.engine import rounding
+from tensorcli.engine.rounding import EXACT, Rounding
 
-LARGEST_ACCEPTED = 0.1  # relative; further off than a tenth agrees with nothing, whatever rounding excuses
-# The roundoff of float32 products where torch may compute them with fewer bits (torch.set_float32_matmul_precision).
-_REDUCED_ROUNDOFF = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
+CANCELS = 4.0  # times as far as rounding usually moves it does a result move whose terms cancel each other
 
 
-def tolerance(dtype: torch.dtype, *, terms: int) -> float:
+def tolerance(dtype: torch.dtype, *, terms: int, roundings: int) -> float:
     """The largest relative error that rounding explains in a sum of `terms` products that are not negative.
 
-    It is terms * u, u being half the dtype's epsilon, in whatever order they are summed (Jeannerod and Rump, Improved
-    Error Bounds for Inner Products in Floating-Point Arithmetic, SIAM J. Matrix Anal. Appl. 34, 2013), and the same
-    for the reference. Integers are exact: zero.
+    Beside them are so many `roundings` to the dtype. Each adds its roundoff, in whatever order they are summed
+    (Jeannerod and Rump, Improved Error Bounds for Inner Products in Floating-Point Arithmetic, SIAM J. Matrix Anal.
+    Appl. 34, 2013), and the sum that of the reference. Integers are exact: zero.
     """
     if not dtype.is_floating_point:
         return 0.0
-    reduced = _REDUCED_ROUNDOFF[torch.get_float32_matmul_precision()] if dtype is torch.float32 else 0.0
-    units = (torch.finfo(dtype).eps + torch.finfo(torch.float64).eps) / 2
-    return min(terms * units + 2 * reduced, LARGEST_ACCEPTED)
+    exact = rounding.of(torch.float64, terms=max(terms, 1)).most
+    return min(rounding.of(dtype, terms=max(terms, 1), times=roundings).most + exact, rounding.LARGEST_ACCEPTED)
 
 
 def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: float) -> report.Agreement:
@@ -41,26 +40,34 @@ def compare(result: torch.Tensor, reference: torch.Tensor, *, name: str, bound: 
     return _agreement(name, errors, relative, bool((errors <= bound * sizes).all()), bound)
 
 
-def alike(result: Any, first: Any, *, name: str, terms: int, roundoff: float = 0.0) -> report.Agreement | None:
+def alike(
+    result: Any, first: Any, *, name: str, way: Rounding = EXACT, moved: Sequence[float] = ()
+) -> report.Agreement | None:
     """Compare what two expressions gave: tensors, numbers, and tuples, lists and dicts of them.
 
     None where there is nothing in them that can be compared. There is no exact result to hold them against, so each
-    tensor's largest error is relative to the largest element. Sums of `terms` products may differ by 10 sqrt(terms) u:
-    rounding errors are as good as random (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis,
-    SIAM J. Sci. Comput. 41, 2019); of few terms by 4 terms u, what each of the two may be off by at most, and as much
-    again. u is half the coarsest epsilon: of the two dtypes, or `roundoff` where something on the way was coarser.
+    tensor's largest error is relative to the largest element, and may be what the roundings on the `way` explain. Where
+    numbers that are summed cancel each other, these do more: `moved` are how far each pair's results then move.
     Elements that are nan or infinite must be so in both.
     """
     found: list[report.Agreement] = []
-    for one, other in _pairs(result, first):
+    for number, (one, other) in enumerate(_pairs(result, first)):
         if isinstance(one, str):
             return _other(name, one)
-        found.append(_alike(one, other, name, terms, roundoff))
+        found.append(_alike(one, other, name, way, moved[number] if number < len(moved) else 0.0))
     wrong = [each for each in found if not each.ok]
     worst = max(
         found, key=lambda each: each.max_rel_error if isinstance(each.max_rel_error, float) else 0.0, default=None
     )
     return wrong[0] if wrong else worst
+
+
+def distances(result: Any, first: Any) -> list[float]:
+    """How far the tensors and numbers in two results are apart, in the order in which `alike` compares them."""
+    return [
+        math.inf if isinstance(one, str) or one.shape != other.shape else _largest(_compared(one, other)[0])
+        for one, other in _pairs(result, first)
+    ]
 
 
 _NUMBERS = torch.Tensor | np.ndarray | np.generic | bool | int | float | complex
@@ -90,7 +97,7 @@ def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             yield "its keys are others", None
-        for key in one.keys() & other.keys():
+        for key in filter(other.__contains__, one):
             yield from _pairs(one[key], other[key])
     elif type(one) is not type(other):
         yield f"it is of type {type(one).__name__} instead of {type(other).__name__}", None
@@ -123,23 +130,31 @@ def _tensor(value: Any) -> torch.Tensor:
             return torch.as_tensor(np.array(value))  # a copy: torch takes none that is read-only or reversed
 
 
-def _alike(one: torch.Tensor, other: torch.Tensor, name: str, terms: int, roundoff: float) -> report.Agreement:
+def _alike(one: torch.Tensor, other: torch.Tensor, name: str, way: Rounding, moved: float) -> report.Agreement:
     if one.shape != other.shape:
         return _other(name, _shapes(one, other))
+    rounded = any(x.is_floating_point() or x.is_complex() for x in (one, other))
+    for x in (one, other):
+        way = way.or_more(rounding.of(x.dtype))
+    bound = way.explains if rounded else 0.0
+    errors, size = _compared(one, other)
+    if moved > CANCELS * way.usual * float(size):  # of so large a number it would be as much
+        size = torch.tensor(moved * way.times / bound)
+    relative = torch.where(errors == 0, 0.0, errors / size)
+    # Integers may have more digits than float64.
+    ok = bool((relative <= bound).all() if rounded else (_dense(one) == _dense(other).to(one.device)).all())
+    return _agreement(name, errors, relative, ok, bound)
+
+
+def _compared(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The distance of each pair of elements, and the largest element of the second that is finite."""
     one, other = (_dense(x).to(other.device) for x in (one, other))
-    rounding = [x.dtype for x in (one, other) if x.dtype.is_floating_point or x.dtype.is_complex]
-    coarsest = max([roundoff, *map(_roundoff, rounding)]) if rounding else 0.0
-    bound = min(min(4 * terms, 10 * terms**0.5) * coarsest, LARGEST_ACCEPTED)
-    whole = not rounding and bool((one == other).all())
     exact = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
     one, other = one.to(exact), other.to(exact)
     same = (one == other) | (one.isnan() & other.isnan())
     errors = torch.where(same, 0.0, (one - other).abs())
     finite = other.abs()[other.isfinite()]
-    size = finite.max() if finite.numel() else torch.tensor(0.0)
-    relative = torch.where(errors == 0, 0.0, errors / size)
-    ok = bool((relative <= bound).all()) if rounding else whole  # integers may have more digits than float64
-    return _agreement(name, errors, relative, ok, bound)
+    return errors, finite.max() if finite.numel() else torch.tensor(0.0)
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:
@@ -147,13 +162,8 @@ def _dense(x: torch.Tensor) -> torch.Tensor:
     return (x.dequantize() if x.is_quantized else x).to_dense() if x.layout is not torch.strided else x
 
 
-def _roundoff(dtype: torch.dtype) -> float:
-    reduced = _REDUCED_ROUNDOFF[torch.get_float32_matmul_precision()] if dtype is torch.float32 else 0.0
-    return torch.finfo(dtype).eps / 2 + reduced
-
-
 def _agreement(name: str, errors: torch.Tensor, relative: torch.Tensor, ok: bool, bound: float) -> report.Agreement:
-    largest, most = (x.max().item() if x.numel() else 0.0 for x in (errors, relative))
+    largest, most = _largest(errors), _largest(relative)
     reason = f"its largest relative error is {_short(most)}, and rounding explains {_short(bound)}"
     if math.isinf(most) and math.isfinite(largest):
         reason = f"it is off by up to {_short(largest)} where the other is 0 throughout"
@@ -166,6 +176,10 @@ def _agreement(name: str, errors: torch.Tensor, relative: torch.Tensor, ok: bool
         ok=ok,
         reason=None if ok else reason,
     )
+
+
+def _largest(x: torch.Tensor) -> float:
+    return float(x.max()) if x.numel() else 0.0
 
 
 def _other(name: str, reason: str) -> report.Agreement:

@@ -4,6 +4,7 @@ import ast
 import builtins
 import difflib
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -16,12 +17,13 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from tensorcli import report
-from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness
+from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness, shaking
 from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.expression import Expression
 from tensorcli.engine.measure import Clock, clock_of_session
 from tensorcli.engine.output import Sink
+from tensorcli.engine.rounding import Rounding
 from tensorcli.engine.work import Work
 from tensorcli.language import Statement
 from tensorcli.workloads import table
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 MOST_CASES = 1000
+MOVING_SECONDS = 1.0  # spent on finding out what rounding does to an expression
 DTYPES = ("float32", "float64", "float16", "bfloat16", TF32)
 
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -170,7 +173,8 @@ class _Choice:
                 name = f"{text} ({times})"
             self._texts[name] = _with(text, size)
         self._expressions: dict[str, Expression] = {}
-        self._first: tuple[str, Any, tuple[int, float]] | None = None  # that gave a result, that, and its rounding
+        self._statements: dict[str, list[Statement]] = {}
+        self._first: tuple[str, Any, Rounding] | None = None  # that gave a result, that, and its way
         self._graphs: set[Any] = set()  # autograd's functions that the session has
         self._notes: list[str] = []
 
@@ -207,6 +211,7 @@ class _Choice:
             finally:
                 self._first = None
                 self._expressions.clear()
+                self._statements.clear()
                 self._graphs.clear()
 
     def _plan(self) -> Plan:
@@ -238,8 +243,8 @@ class _Choice:
             statements = _statements(self._session, text, self._emit)
         except Failed as problem:
             return Candidate(name=name, text=text, value=partial(_fail, problem), loop=partial(_fail, problem))
-        expression = Expression(self._session, name, statements, self._graphs, seed=self._request.seed)
-        self._expressions[name] = expression
+        self._statements[name] = statements
+        expression = self._expressions[name] = self._expression(name, statements)
 
         def value(_: int | None) -> Any:
             try:
@@ -256,18 +261,42 @@ class _Choice:
             hidden=expression.by_numpy,
         )
 
+    def _expression(self, name: str, statements: list[Statement]) -> Expression:
+        return Expression(self._session, name, statements, self._graphs, seed=self._request.seed)
+
     def _check(self, name: str, result: Any, seen: Work | None) -> report.Agreement | None:
         """Compare a result with the first one, which nothing can change any more."""
-        rounding = self._expressions[name].rounding(result, seen)
+        way = self._expressions[name].way(result, seen)
         if result is None:  # a backward, say: there is nothing to hold the others to
             return None
         if self._first is None:
             kept = tree_map_only(torch.Tensor, lambda x: x.detach().clone(), result)
-            self._first = name, tree_map_only(np.ndarray, np.copy, kept), rounding
+            self._first = name, tree_map_only(np.ndarray, np.copy, kept), way
             return None
-        first, kept, others = self._first
-        terms, roundoff = (max(pair) for pair in zip(rounding, others, strict=True))
-        return agreement.alike(result, kept, name=first, terms=int(terms), roundoff=roundoff)
+        first, kept, other = self._first
+        found = agreement.alike(result, kept, name=first, way=way.or_more(other))
+        if found is None or found.ok or not isinstance(found.max_abs_error, float):
+            return found
+        moved = [max(pair) for pair in zip(self._moved(first, kept), self._moved(name, result), strict=False)]
+        return agreement.alike(result, kept, name=first, way=way.or_more(other), moved=moved)
+
+    def _moved(self, name: str, result: Any) -> list[float]:
+        """How far rounding usually moves an expression's result, each tensor in it; nothing where that is unknown.
+
+        It is run again from where it began, a few times or for `MOVING_SECONDS`.
+        """
+        found, start = [], time.perf_counter()
+        for seed in range(shaking.RUNS):
+            again = self._expression(name, self._statements[name])
+            if not again.can_repeat:
+                return []
+            try:
+                found.append(agreement.distances(again.moved(lambda _: None, seed), result))
+            except Exception:
+                return []
+            if time.perf_counter() - start > MOVING_SECONDS:
+                break
+        return [max(runs) for runs in zip(*found, strict=False)]
 
 
 def _fail(problem: Failed, _: int | None) -> Any:

@@ -133,8 +133,7 @@ def terms(operator: Any, arguments: tuple[Any, ...], spent: Cost, result: Any) -
         first.size(arguments[1]) if len(arguments) > 1 and named[1] == "dim" and isinstance(arguments[1], int) else 1
     )
     products = -(-(spent.flops or 0) // (2 * given[0]))
-    found = max(1, along, products, first.numel() // min(given))
-    return found**2 if "linalg" in name else found  # whose conditions nobody knows
+    return max(1, along, products, first.numel() // min(given))
 
 
 def _moved(name: str, arguments: tuple[Any, ...], taken: list[torch.Tensor], given: list[torch.Tensor]) -> int:
@@ -193,7 +192,7 @@ def _formula(operator: Any) -> _Formula:
         return lambda arguments, *_: (
             2 * math.prod(arguments[0].shape[:2]) * (arguments[1].numel() + arguments[2].numel())
         )
-    if name == "_cdist_forward":  # a difference, a power and a sum for each element of each pair
+    if name in ("_cdist_forward", "_euclidean_dist"):  # a difference, a power and a sum for each element of each pair
         return lambda arguments, _options, _taken, given, _result: 3 * given[0].numel() * arguments[0].size(-1)
     if name in _SCATTERS or f"{name}_" in _SCATTERS:
         inner = name if name in _SCATTERS else f"{name}_"

@@ -3,15 +3,17 @@
 import ast
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
 
-from tensorcli.engine import apart, environment, gradients, namespace, pure, randomness, timed
+from tensorcli.engine import apart, environment, gradients, namespace, pure, randomness, rounding, shaking, timed
 from tensorcli.engine.measure import Loop
+from tensorcli.engine.rounding import EXACT, Rounding
 from tensorcli.engine.work import Work
 from tensorcli.language import Statement
 from tensorcli.report import AnyReport
@@ -109,14 +111,41 @@ class Expression:
         session = self._session
         return timed.guarded(self._statements, self.names, trust=session.trust, variables=session.variables())
 
-    def rounding(self, result: Any, seen: Work | None) -> tuple[int, float]:
-        """How many terms a result may be summed from, and the coarsest roundoff on the way.
+    def way(self, result: Any, seen: Work | None) -> Rounding:
+        """The roundings behind a result: what torch's operators do not show may sum all elements of a variable."""
+        shown, leaves = seen.way if seen else EXACT, tree_leaves(result)
+        hidden = seen is None or self.by_numpy
+        if not hidden and all(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            return shown
+        values = [*map(self.names.get, self._used), *leaves] if hidden else []
+        found = {torch.float64, *map(_dtype, values)}  # in which Python computes
+        return reduce(Rounding.or_more, (rounding.of(dtype, terms=self._elements) for dtype in found), shown)
 
-        What torch's operators do not show may sum all the elements of a variable.
-        """
-        tensors = all(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
-        terms = 1 if seen and tensors and not self.by_numpy else self._elements
-        return max(terms, seen.terms if seen else 0), seen.roundoff if seen else 0.0
+    @property
+    def can_repeat(self) -> bool:
+        """Whether it finds all as it was when it is made and run once more."""
+        return not self._impure or bool(self._world)
+
+    def moved(self, emit: Callable[[AnyReport], None], seed: int) -> Any:
+        """What it gives where all that it rounds falls another way, chosen by a seed. Raises what it raises."""
+        randomness.seed(self._seed)
+        draw = shaking.Shaking(seed)
+        if self.compiled or self.by_numpy:  # whose roundings nobody sees: as if the variables had them
+            values = {name: self.names[name] for name in self._used if name in self.names}
+            ways = {name: rounding.of(_dtype(value), terms=self._elements) for name, value in values.items()}
+            self.names |= {name: draw.shaken(value, ways[name].usual) for name, value in values.items()}
+        with nullcontext() if self.compiled else draw:
+            return self._session.value(self._statements, self.names, emit)
+
+
+def _dtype(value: Any) -> torch.dtype:
+    """That of a tensor's or an array's numbers; of all else that of Python's."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype
+    try:
+        return torch.from_numpy(np.empty(0, value.dtype)).dtype
+    except (AttributeError, TypeError):
+        return torch.float64
 
 
 class _Copier(apart.Copier):

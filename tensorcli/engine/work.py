@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tensorcli.engine import costs
+from tensorcli.engine import costs, rounding
+from tensorcli.engine.rounding import EXACT, Rounding, roundoff
 
 MOST_SECONDS = 0.5  # spent on looking; what goes on after them is not known
 
@@ -17,15 +19,13 @@ MOST_SECONDS = 0.5  # spent on looking; what goes on after them is not known
 class Work:
     """The operations and the least traffic of one call; `flops` is null where some operator has no formula.
 
-    `terms` is the largest number of terms that an element of any tensor in it may have been summed from, one operator
-    after the other. `roundoff` is the coarsest of the floating-point tensors that it computed, 0 where there were none.
-    `looked` are the seconds that looking took.
+    `way` are the most roundings that lie behind any tensor in it, one operator after the other. `looked` are the
+    seconds that looking took.
     """
 
     flops: int | None
     nbytes: int
-    terms: int
-    roundoff: float
+    way: Rounding
     looked: float = 0.0
 
 
@@ -52,12 +52,12 @@ class _Observer(Watching):
         super().__init__()  # type: ignore[no-untyped-call]
         self._flops: int | None = 0
         self._nbytes = 0
-        self._most, self._roundoff = 0, 0.0
-        self._terms: dict[int, int] = {}  # by the storage of what they were summed to
+        self._most = EXACT
+        self._ways: dict[int, Rounding] = {}  # by the storage of what is rounded
         self._known, self._looked = True, 0.0
 
     def found(self) -> Work | None:
-        known = Work(self._flops, self._nbytes, self._most, self._roundoff, self._looked)
+        known = Work(self._flops, self._nbytes, self._most, self._looked)
         return known if self._known else None
 
     def __torch_dispatch__(
@@ -78,14 +78,23 @@ class _Observer(Watching):
         spent = costs.cost(operator, arguments, options, result)
         self._nbytes += spent.nbytes
         self._flops = None if self._flops is None or spent.flops is None else self._flops + spent.flops
-        own = costs.terms(operator, arguments, spent, result)
         taken = [*costs.tensors((*arguments, *options.values()))]
-        terms = own + max((self._terms.get(_storage(x), 0) for x in taken), default=0)
+        before = reduce(Rounding.or_more, (self._ways.get(_storage(x), EXACT) for x in taken), EXACT)
+        own = roundings(operator, arguments, spent, result)
         for x in costs.tensors((result,)):
-            self._terms[_storage(x)] = terms
-            if x.is_floating_point() or x.is_complex():
-                self._roundoff = max(self._roundoff, torch.finfo(x.dtype).eps / 2)
-        self._most = max(self._most, terms)
+            self._ways[_storage(x)] = way = before.then(own)
+            self._most = self._most.or_more(way)
+
+
+def roundings(operator: Any, arguments: tuple[Any, ...], spent: costs.Cost, result: Any) -> Rounding:
+    """What an operator rounds: the terms that it sums, and its result; of what is only moved, what gets coarser."""
+    terms = costs.terms(operator, arguments, spent, result)
+    finest = min((roundoff(x.dtype) for x in costs.tensors(arguments)), default=1.0)
+    found = EXACT
+    for x in costs.tensors((result,)):
+        if terms or roundoff(x.dtype) > finest > 0:
+            found = found.or_more(rounding.of(x.dtype, terms=max(terms, 1)))
+    return found
 
 
 def _storage(x: torch.Tensor) -> int:

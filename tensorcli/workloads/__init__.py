@@ -42,8 +42,9 @@ class Workload:
     """A benchmark at sizes n. Its first variant is the one that the others are compared with.
 
     `inputs(n, device=, dtype=, seed=)` gives the tensors by name; `reference` of float64 ones is what every variant's
-    result must agree with; `terms(n)` is how many products each element of it sums, or that many roundings; `flops(n)`
-    and `nbytes(n, itemsize)` are the work and the least traffic of one call. `functions` are named in expressions.
+    result must agree with; `terms(n)` is how many products each element of it sums, and `roundings` how often one
+    that no loop sums is rounded to the dtype, at most; `flops(n)` and `nbytes(n, itemsize)` are the work and the least
+    traffic of one call. `functions` are named in expressions.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Workload:
     variants: tuple[Variant, ...]
     reference: str
     terms: Callable[[int], int]
+    roundings: int
     flops: Callable[[int], int]
     nbytes: Callable[[int, int], int]
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

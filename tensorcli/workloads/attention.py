@@ -44,6 +44,7 @@ WORKLOAD = Workload(
     reference="F.scaled_dot_product_attention(q, k, v)",
     # The scores' own rounding goes through the exponential: FEATURES terms of at most 8 / sqrt(64) * 8 each.
     terms=lambda n: n + 16 * FEATURES,
+    roundings=5,
     # two products, as torch.utils.flop_counter counts
     flops=lambda n: 2 * HEADS * 2 * n * n * FEATURES,
     nbytes=lambda n, itemsize: 4 * HEADS * n * FEATURES * itemsize,

@@ -81,6 +81,7 @@ WORKLOAD = Workload(
     reference="F.conv2d(x, w, padding=1)",
     # Fast algorithms (Winograd) round more often than sums do (Lavin and Gray, 2016).
     terms=lambda n: 4 * 9 * CHANNELS,
+    roundings=9,  # shift and add: one for each place in the kernel
     # a product and a sum for each weight and pixel, borders as if they were inside (as torch.utils.flop_counter counts)
     flops=lambda n: 2 * 9 * CHANNELS * CHANNELS * n * n,
     nbytes=lambda n, itemsize: (2 * CHANNELS * n * n + 9 * CHANNELS * CHANNELS) * itemsize,

@@ -38,6 +38,7 @@ WORKLOAD = Workload(
     functions={"python_loop": python_loop},
     reference="x.clone()",
     terms=lambda n: 0,
+    roundings=0,
     flops=lambda n: 0,
     nbytes=lambda n, itemsize: 2 * n * itemsize,
 )

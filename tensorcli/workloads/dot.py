@@ -33,6 +33,7 @@ WORKLOAD = Workload(
     functions={"python_loop": python_loop},
     reference="a @ b",
     terms=lambda n: n,
+    roundings=2,
     # n products and n sums (Golub and Van Loan, Matrix Computations, 1.1)
     flops=lambda n: 2 * n,
     # each vector read once, one number written

@@ -43,6 +43,7 @@ WORKLOAD = Workload(
     functions={"python_loop": python_loop},
     reference="(a * b + c).relu()",
     terms=lambda n: 3,
+    roundings=3,
     flops=lambda n: 3 * n,
     # three read, one written: what a fused kernel moves
     nbytes=lambda n, itemsize: 4 * n * itemsize,

@@ -27,6 +27,7 @@ WORKLOAD = Workload(
     ),
     reference="x + 0",
     terms=lambda n: 0,
+    roundings=1,
     flops=lambda n: n,
     nbytes=lambda n, itemsize: 2 * n * itemsize,
 )

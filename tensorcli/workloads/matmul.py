@@ -61,6 +61,7 @@ WORKLOAD = Workload(
     functions={"python_loop": python_loop, "loop_over_rows": loop_over_rows},
     reference="a @ b",
     terms=lambda n: n,
+    roundings=2,
     # n products and n sums for each of n x n elements (Golub and Van Loan, Matrix Computations, 1.1)
     flops=lambda n: 2 * n**3,
     # each matrix read or written once

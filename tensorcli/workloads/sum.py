@@ -35,6 +35,7 @@ WORKLOAD = Workload(
     functions={"python_loop": python_loop},
     reference="x.sum()",
     terms=lambda n: n,
+    roundings=1,
     flops=lambda n: n,
     nbytes=lambda n, itemsize: (n + 1) * itemsize,
 )

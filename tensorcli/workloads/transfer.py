@@ -37,6 +37,7 @@ WORKLOAD = Workload(
     ),
     reference="x.clone()",
     terms=lambda n: 0,
+    roundings=0,
     flops=lambda n: 0,
     nbytes=lambda n, itemsize: n * itemsize,
 )
