@@ -673,3 +673,29 @@ def test_every_generator_gives_the_same_numbers_to_all_and_is_put_back():
     )
     assert found.cases[0].variants[1].agrees.ok
     assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+
+
+@pytest.mark.parametrize("endless", ["while True: pass", "forever()"])
+def test_a_call_that_never_ends_is_stopped_and_the_others_are_measured(monkeypatch, endless):
+    monkeypatch.setattr("tensorcli.engine.bench.LEAST_PATIENCE", 0.1)
+    setup = """
+x = torch.ones(3)
+def forever():
+    while True:
+        try:
+            x + 1
+        except Exception:
+            pass
+"""
+    first, second, third = variants("x + 1", endless, "1 + x", setup=setup, max_seconds=0.01)
+    assert (second.status, second.median) == ("failed", None)
+    assert second.reason == "stopped after 0.1 s, for it may never end: raise --max-time, or --full lets it run"
+    assert (first.status, third.status, third.agrees.ok) == ("measured", "measured", True)
+
+
+def test_a_call_that_never_ends_when_it_is_sampled_is_stopped(monkeypatch):
+    monkeypatch.setattr("tensorcli.engine.bench.LEAST_PATIENCE", 0.1)
+    setup = "x = torch.ones(3)\nl = []\ndef f():\n    l.append(1)\n    while len(l) > 2:\n        pass"
+    first, second = variants("f()", "x + 1", setup=setup, max_seconds=0.01)
+    assert (first.status, second.status) == ("failed", "measured")
+    assert first.reason == "stopped after 0.2 s, for it may never end: raise --max-time, or --full lets it run"

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
@@ -23,6 +23,9 @@ Emit = Callable[[report.AnyReport], None]
 READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
 THREADS = range(1, 1025)
+PATIENCE = 10  # times --max-time; what takes longer is stopped, for it may never end
+LEAST_PATIENCE = 5.0  # seconds
+LONGEST_PATIENCE = 1e6
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 # What is wrong with one of several dtypes, sizes, threads or variants: the others are measured.
 OF_ONE = ("unknown-dtype", "bad-size", "bad-threads", "unknown-variant")
@@ -235,7 +238,14 @@ class _Case:
             compiler.reset()  # it compiles for any size what it has seen at two, and that is slower
         for candidate in self.plan.candidates:
             progress(0, 1, f"trying {candidate.name}")
-            self.trials.append(self._trial(candidate))
+            try:
+                with nullcontext() if candidate.compiled else self._patient():  # half compiled is worse than late
+                    trial = self._trial(candidate)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # --trust lets people raise anything
+                trial = _Trial(candidate.name, candidate.text, "failed", _first_line(error))
+            self.trials.append(trial)
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
         while tasks:
             sampling = Interleaved(
@@ -246,7 +256,8 @@ class _Case:
                 seed=self.request.seed,
             )
             try:
-                sampling.run(progress)
+                with self._patient(len(tasks)):
+                    sampling.run(progress)
                 break
             except KeyboardInterrupt:
                 raise
@@ -264,33 +275,45 @@ class _Case:
         self.trials = [replace(trial, task=None) for trial in self.trials]
 
     def _trial(self, candidate: Candidate) -> _Trial:
+        """A candidate's first run. Raises what that raises."""
         this = candidate.name, candidate.text
         if lack := candidate.lack or _lack(candidate.scratch_nbytes, self.job.device):
             return _Trial(*this, "skipped", lack)
+        if trial := self._in_part(candidate):
+            return trial
+        start = self.clock()
+        if candidate.compiled or self.plan.counted:
+            result, seen = candidate.value(None), None
+        else:
+            result, seen = work.observed(lambda: candidate.value(None))
+        first = self.clock() - start - (seen.looked if seen else 0.0)
+        known = seen if seen and not candidate.hidden else self.plan
+        return _Trial(
+            *this,
+            "measured",
+            agrees=self.plan.check(candidate.name, result, seen),
+            counts=self._counts(candidate),
+            task=self._task(candidate, None, first),
+            flops=known.flops or None,
+            nbytes=known.nbytes or None,
+            unseen=seen is None and not self.plan.counted,
+        )
+
+    @contextmanager
+    def _patient(self, count: int = 1) -> Iterator[None]:
+        """Within it what goes on for far longer than `count` variants may is stopped: it raises TimeoutError."""
+        limit = count * max(PATIENCE * self.request.max_seconds, LEAST_PATIENCE)
+        if self.request.full or limit > LONGEST_PATIENCE:
+            yield
+            return
         try:
-            if trial := self._in_part(candidate):
-                return trial
-            start = self.clock()
-            if candidate.compiled or self.plan.counted:
-                result, seen = candidate.value(None), None
-            else:
-                result, seen = work.observed(lambda: candidate.value(None))
-            first = self.clock() - start - (seen.looked if seen else 0.0)
-            known = seen if seen and not candidate.hidden else self.plan
-            return _Trial(
-                *this,
-                "measured",
-                agrees=self.plan.check(candidate.name, result, seen),
-                counts=self._counts(candidate),
-                task=self._task(candidate, None, first),
-                flops=known.flops or None,
-                nbytes=known.nbytes or None,
-                unseen=seen is None and not self.plan.counted,
-            )
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # --trust lets people raise anything
-            return _Trial(*this, "failed", _first_line(error))
+            with interrupts.deadline(limit), interrupts.may_raise():
+                yield
+        except TimeoutError as error:
+            if error.args:  # the code's own
+                raise
+            why = f"stopped after {limit:,.3g} s, for it may never end: raise --max-time, or --full lets it run"
+            raise TimeoutError(why) from None
 
     def _counts(self, candidate: Candidate) -> report.Counts | None:
         """What it makes torch do, where that is asked for; says of what cannot be looked into that it cannot."""

@@ -63,14 +63,17 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Within user code, around what must not be cut in two, such as a line on the wire: Ctrl-C waits."""
-    was, _State.open = _State.open, False
+    """Within user code, around what must not be cut in two, such as a line on the wire: Ctrl-C and deadlines wait."""
+    was, timed = _State.open, _State.timed
+    _State.open = _State.timed = False
     try:
         yield
     finally:
-        _State.open = was
+        _State.open, _State.timed = was, timed
     if was:
         _deliver()
+    if timed and _State.late:
+        _cut(None)
 
 
 def _deliver() -> None:

@@ -249,7 +249,7 @@ class Session:
             code = self.compile(statement, f"<compared {context.number}.{number}>")
             try:
                 gave = eval(code, names)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, interrupts.Late):
                 raise
             except BaseException as error:  # --trust lets people raise anything
                 said = self.explained(error, statement, number, context, seconds=0.0, random_state=before)
