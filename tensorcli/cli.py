@@ -361,7 +361,11 @@ def bench(
     no_color: NoColor = False,
     width: Width = None,
 ) -> None:
-    """Measure a Python loop against vectorised variants, or expressions of your own, every raw sample kept."""
+    """Measure a Python loop against vectorised variants, or expressions of your own, every raw sample kept.
+
+    The exit code is 1 where something asked for makes no sense, fails, or cannot be measured at all, such as a size
+    that does not fit into memory; the rest is measured. A wrong result, or a variant that a device lacks, is 0.
+    """
     from tensorcli import baseline as baselines
     from tensorcli import figure, measuring
     from tensorcli.report import Benchmark, Output
@@ -374,6 +378,14 @@ def bench(
             raise typer.BadParameter(
                 f"list shows every workload, and takes no more words: {' '.join(expressions)[:100]}"
             )
+
+        others: dict[str, object] = {"--setup": setup, "--param": param, "--device": device, "--size": size}
+        others |= {"--dtype": dtype, "--threads": threads, "--variant": variant, "--baseline": baseline}
+        others |= {"--csv": csv, "--markdown": markdown, "--plot": plot}
+        if named := ", ".join(option for option, given in others.items() if given):
+            raise typer.BadParameter(f"list shows every workload: leave out {named}")
+        if json and str(json) != STDOUT:
+            raise typer.BadParameter("list writes no file: --json - prints it as JSON", param_hint="--json")
 
         def show_all() -> int:
             for line in listing():

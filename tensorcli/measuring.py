@@ -41,9 +41,19 @@ def request(
     for option, given in (("--setup", setup), ("--param", params)):
         if given:
             raise ValueError(f"{option} is for compare: {first} makes its own inputs, and --size says how large")
+    found: list[int] = []
+    unread: list[str] = []
+    for part in (part for text in sizes for part in text.split(",")):
+        try:
+            found += ranges.integers(part)
+        except ValueError as problem:
+            unread.append(str(problem))
+    if unread and not found:
+        raise ValueError(unread[0])
     return Bench(
         workload=first,
-        sizes=tuple(n for text in sizes for part in text.split(",") for n in ranges.integers(part)),
+        sizes=tuple(found),
+        unread=tuple(unread),
         variants=tuple(variants),
         **options,
     )

@@ -117,11 +117,12 @@ class Measuring(Request, frozen=True, kw_only=True):
 class Bench(Measuring, frozen=True, kw_only=True):
     """Measure one workload. Empty `sizes` means the workload's own, empty `variants` all of them.
 
-    The first variant is the one that the others are compared with.
+    The first variant is the one that the others are compared with. `unread` are sentences about sizes that are none.
     """
 
     workload: str
     sizes: tuple[int, ...] = ()
+    unread: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
 
 

@@ -65,6 +65,8 @@ def test_a_comparison_with_all_its_files_and_again_with_the_first_as_baseline(tm
     [
         (("matmul", "--size", "x"), "x is no size: write 512, 64..4096*2 or 100..500+100"),
         (("matmul", "--setup", "x = 1"), "--setup is for compare: matmul makes its own inputs"),
+        (("list", "--size", "3", "--csv", "x"), "list shows every workload: leave out --size, --csv"),
+        (("list", "--json", "x.json"), "list writes no file: --json - prints it as JSON"),
         (("list", "matmul"), "list shows every workload, and takes no more words: matmul"),
         (("matmul", "--size", "9" * 23), "a size of 23 digits is larger than any tensor: the most are 18"),
         (("matmul", "--threads", "x"), "x is not a whole number: write 4"),
@@ -139,9 +141,19 @@ def test_what_cannot_be_measured_fails_and_the_rest_is_measured():
     assert (code, out) == (1, "")
     assert err.startswith("error: there is no device called gpu: try cpu, cuda or cuda:1")
     code, out, err = bench("dot", "--size", "4", "--size", "100000000000", "--variant", "dot", *QUICK)
-    assert (code, err) == (0, "")
+    assert code == 1
+    assert err.startswith("error: dot n = 100,000,000,000 was not measured on cpu in float32: needs 2.2 TiB, and ")
     assert "skipped: needs 2.2 TiB, and" in out
     assert " ns " in out or " us " in out
+
+
+def test_a_size_that_cannot_be_read_fails_and_the_others_are_measured():
+    code, out, err = bench("dot", "--size", "4,abc", "--size", "9..3*2", "--variant", "dot", *QUICK)
+    assert code == 1
+    assert [line.split(":")[1].strip() for line in err.splitlines() if line.startswith("error")] == [
+        "abc is no size", "9..3*2 goes downwards",
+    ]  # fmt: skip
+    assert "n = 4" in out
 
 
 def test_an_expression_that_is_refused_fails_and_the_others_are_measured():

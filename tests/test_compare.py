@@ -237,7 +237,8 @@ def test_names_that_are_shadowed_are_not_python_s():
     ("text", "name"),
     [
         ("xs.append(1)", "xs"),
-        ("d['k'] += 1", None),
+        ("d['k'] += 1", "d"),
+        ("xs[0] = xs[0] + 1", "xs"),
         ("d.update(a=1)", "d"),
         ("norm(x)", "norm"),
         ("model(x).sum().backward()", "model"),
@@ -699,3 +700,20 @@ def test_a_call_that_never_ends_when_it_is_sampled_is_stopped(monkeypatch):
     first, second = variants("f()", "x + 1", setup=setup, max_seconds=0.01)
     assert (first.status, second.status) == ("failed", "measured")
     assert first.reason == "stopped after 0.2 s, for it may never end: raise --max-time, or --full lets it run"
+
+
+@pytest.mark.parametrize(
+    ("text", "constant"),
+    [("2 + 2", True), ("'a' * 10", True), ("(1, 2)", True), ("-3 ** 2", True), ("2", False), ("k + 2", False),
+     ("max(1, 2)", False), ("2 ** 100_000", False), ("k; 2 + 2", False)],
+)  # fmt: skip
+def test_what_python_computes_when_it_compiles_is_told(text, constant):
+    (answer,) = asked(text, setup="k = 2")
+    told = f'"{text}" is computed once, when it is compiled, and not in each call: name its parts in the setup'
+    assert (told in answer.cases[0].warnings) == constant
+
+
+def test_timeit_tells_of_constants_too():
+    said = []
+    Session(seed=1).ask(report.TimeIt(text="2 + 2", min_seconds=0.001), said.append)
+    assert said[-1].warnings[0].startswith('"2 + 2" is computed once, when it is compiled')

@@ -125,6 +125,9 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     if not any(case.samples for case in cases):
         title = "nothing was measured: the rows say why"
         emit(report.Diagnosis(code="nothing-measured", category="value", title=title))
+        return
+    for title in (case.not_measured for case in cases if not case.samples and case.job.dtype != candidates.TF32):
+        emit(report.Diagnosis(code="not-measured", category="value", title=title))
 
 
 def _limit(job: Job, clock: Clock, min_seconds: float) -> report.Ceiling:
@@ -430,6 +433,12 @@ class _Case:
         flops = min((each.flops for each in others if each.flops), default=None)
         nbytes = min((each.nbytes for each in others if each.nbytes), default=None)
         return (flops, nbytes) if trial.unseen else (None, None)
+
+    @property
+    def not_measured(self) -> str:
+        """That nothing of it was, and why."""
+        why = next((f": {trial.reason}" for trial in self.trials if trial.reason), "")
+        return f"{self.job.name} was not measured on {self.job.device} in {self.job.dtype}{why}"
 
     def raised(self, limit: report.Ceiling) -> report.Ceiling:
         """The most that the device did: a variant may have done more arithmetic than what looked for the limit."""

@@ -17,7 +17,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from tensorcli import report
-from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness, shaking
+from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness, shaking, timed
 from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
 from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
 from tensorcli.engine.expression import Expression
@@ -244,6 +244,7 @@ class _Choice:
         except Failed as problem:
             return Candidate(name=name, text=text, value=partial(_fail, problem), loop=partial(_fail, problem))
         self._statements[name] = statements
+        self._notes += timed.folded(statements, name)
         expression = self._expressions[name] = self._expression(name, statements)
 
         def value(_: int | None) -> Any:

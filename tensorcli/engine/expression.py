@@ -21,6 +21,7 @@ from tensorcli.report import AnyReport
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
+DEEPEST, LONGEST = 4, 10_000  # levels and items of what is looked at for changes
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -195,11 +196,25 @@ def _carried(trees: Sequence[ast.AST], names: Mapping[str, Any]) -> list[str]:
 
 
 def _state(value: Any) -> Any:
-    """What changes when a value does: how often its tensors and their gradients were written to, and its length."""
+    """What changes when a value does: how often its tensors and their gradients were written to, and what it holds."""
     try:
         behind = apart.reachable([value])
     except apart.NoCopy:
         return None
     tensors = [x for x in behind if isinstance(x, torch.Tensor) and not x.is_inference()]
-    length = len(value) if isinstance(value, list | dict | set | bytearray) else None
-    return length, [(id(x), x._version, x.grad is not None and x.grad._version) for x in tensors]
+    return _contents(value, DEEPEST), [(id(x), x._version, x.grad is not None and x.grad._version) for x in tensors]
+
+
+def _contents(value: Any, depth: int) -> Any:
+    """What a list or dict holds, so many levels of them; of a long one its length alone."""
+    if isinstance(value, _PLAIN):
+        return value
+    if not isinstance(value, list | tuple | dict | set | bytearray) or depth == 0:
+        return id(value)
+    if len(value) > LONGEST or isinstance(value, set | bytearray):
+        return len(value)
+    items = value.items() if type(value) is dict else value if type(value) in (list, tuple) else ()
+    return len(value), [_contents(each, depth - 1) for each in items]
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))

@@ -495,7 +495,8 @@ class Session:
                 timing = timeit(
                     loop, device=self._device, min_seconds=request.min_seconds, source=request.text, first_seconds=first
                 )
-            emit(msgspec.structs.replace(timing, warnings=(*request.notes, *timing.warnings)))
+            notes = (*request.notes, *timed.folded(statements, timing.source or ""))
+            emit(msgspec.structs.replace(timing, warnings=(*notes, *timing.warnings)))
         except BaseException as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))
             failure.let_go(error)

@@ -1,6 +1,7 @@
 """Loops around what is timed: the text runs inside them, so that no call of ours comes between."""
 
 import ast
+import dis
 import symtable
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -31,6 +32,17 @@ def guarded(statements: Sequence[Statement], names: dict[str, Any], *, trust: bo
     once = _Once(libraries.difference(_bound(symtable.symtable(source, "<timed>", "exec"))), paths)
     tree = _loop([once.visit(statement.node) for statement in fresh], source, paths)
     return _defined(language.compiled(fresh[0], filename="<timed>", trust=trust, tree=tree.body[0]), names)
+
+
+def folded(statements: Sequence[Statement], name: str) -> list[str]:
+    """A warning where what is timed loads a constant, for Python computes it when it compiles it: "2 + 2"."""
+    node = statements[0].again().node
+    if len(statements) > 1 or not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant):
+        return []
+    code = compile(ast.Expression(node.value), "<timed>", "eval")
+    if {each.opname for each in dis.get_instructions(code)} - {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}:
+        return []
+    return [f'"{name}" is computed once, when it is compiled, and not in each call: name its parts in the setup']
 
 
 def _loop(body: list[ast.stmt], source: str, paths: Mapping[str, ast.expr]) -> ast.Module:

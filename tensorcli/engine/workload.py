@@ -74,6 +74,8 @@ def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diag
         if dtype not in workload.dtypes:
             title = f"{workload.name} is not measured in {dtype[:100]}: {meant(dtype, workload.dtypes)}"
             yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
+    for title in request.unread:
+        yield report.Diagnosis(code="bad-size", category="value", title=title)
     for size in request.sizes:
         if size < 1:
             title = f"a size of {size} cannot be measured: n must be at least 1"
