@@ -1,5 +1,6 @@
 """What samples of a time say: median, spread, intervals, ratios, and warnings that carry advice."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -111,7 +112,8 @@ def ratio(
     samples that were not, it is the ratio of the medians. They are drawn again, with replacement, `RESAMPLES` times
     (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3), in blocks of neighbours, for what disturbs a machine
     lasts longer than a sample (the circular block bootstrap of Politis and Romano, 1992; a block is the square root of
-    their number). The seed makes the same samples give the same interval. Of fewer than `FEW_PAIRS` pairs the interval
+    their number). So few blocks vary less than what they were drawn from, and the interval is wider by what Student's t
+    says of as many. The seed makes the same samples give the same interval. Of less than `FEW_PAIRS` pairs the interval
     is that of their ratios' median, which holds whatever their number. With fewer than `FEWEST_SAMPLES` on a side there
     is nothing to draw from: the interval is then the widest that the samples allow, and `UNSURE` times wider each way.
     """
@@ -137,8 +139,20 @@ def ratio(
     else:
         value, drawn = median(above) / median(below), medians(np.asarray(above)) / medians(np.asarray(below))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Quotient(value, float(low), float(high))
+    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    wider = _wider(round(min(len(above), len(below), len(pairs) or len(above)) ** 0.5))
+    return Quotient(value, value * (low / value) ** wider, value * (high / value) ** wider)
+
+
+def _wider(blocks: int) -> float:
+    """How many times as wide an interval from so few blocks has to be as one from many.
+
+    It is t / z sqrt(b / (b - 1)), t being Student's quantile with b - 1 degrees of freedom, here by the first three
+    terms of its expansion (Abramowitz and Stegun, 26.7.5).
+    """
+    z, free = 1.959964, blocks - 1
+    t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    return t / z * math.sqrt(blocks / free)
 
 
 def outliers(samples: Sequence[float]) -> list[float]:

@@ -15,7 +15,7 @@ from torch._C._autograd import DeviceType
 
 from tensorcli import report, wire
 from tensorcli import workloads as table_module
-from tensorcli.engine import agreement, ceiling, counting, environment, rounding
+from tensorcli.engine import agreement, ceiling, counting, environment, rounding, work
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
@@ -395,10 +395,12 @@ def test_progress_rises_to_the_end_of_the_last_case():
 def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
     monkeypatch.setattr(environment, "free_nbytes", lambda device: 8 << 20)
     some = ("python loop", "broadcast and sum", "matmul")
-    (answer,) = asked(workload="matmul", sizes=(4, 2048), variants=some)
+    answer, problem = asked(workload="matmul", sizes=(4, 2048), variants=some)
+    lack = "needs 144 MiB, and 8 MiB are free"
+    assert problem.title == f"matmul n = 2,048 was not measured on cpu in float32: {lack}"
     small, large = answer.cases
     assert [variant.status for variant in large.variants] == ["skipped"] * 3
-    assert {variant.reason for variant in large.variants} == {"needs 144 MiB, and 8 MiB are free"}
+    assert {variant.reason for variant in large.variants} == {lack}
     assert [variant.status for variant in small.variants] == ["measured"] * 3
     monkeypatch.setattr(environment, "free_nbytes", lambda device: 2 << 20)
     (answer,) = asked(workload="matmul", sizes=(96,), tick=1.0, min_seconds=1.0, variants=some)
@@ -806,3 +808,11 @@ def test_the_environment_says_what_a_time_depends_on():
 @pytest.mark.parametrize(("tf32", "told"), [([True, True], True), ([False], False), ([False, True], None), ([], None)])
 def test_the_environment_says_tf32_where_all_cases_agree(tf32, told):
     assert environment.environment(["cpu"], threads=[1], tf32=tf32)["tf32"] is told
+
+
+def test_what_is_only_written_is_not_read():
+    """The bytes of a product are the same where it is written to a matrix that is there."""
+    a = torch.rand(8, 8)
+    out = torch.empty(8, 8)
+    new, into = (work.observed(call)[1] for call in (lambda: a @ a.T, lambda: torch.mm(a, a.T, out=out)))
+    assert (into.flops, into.nbytes) == (new.flops, new.nbytes)

@@ -105,7 +105,9 @@ def cost(operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], 
     views = operator.is_view or torch.Tag.inplace_view in operator.tags or name in _VIEWS
     if views or operator.namespace == "prim":
         return Cost(0, 0)
-    taken, given = list(tensors((*arguments, *options.values()))), list(tensors((result,)))
+    outputs = {argument.name for argument in operator._schema.arguments if argument.is_out}
+    read = (value for name, value in options.items() if name not in outputs)
+    taken, given = list(tensors((*arguments, *read))), list(tensors((result,)))
     moved = _moved(name, arguments, taken, given)
     formula = _formula(operator)
     try:
