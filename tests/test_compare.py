@@ -688,7 +688,9 @@ def forever():
         except Exception:
             pass
 """
-    first, second, third = variants("x + 1", endless, "1 + x", setup=setup, max_seconds=0.01)
+    answer, problem = asked("x + 1", endless, "1 + x", setup=setup, max_seconds=0.01)
+    first, second, third = answer.cases[0].variants
+    assert (problem.code, problem.title) == ("not-measured", f'"{endless}" was {second.reason}')
     assert (second.status, second.median) == ("failed", None)
     assert second.reason == "stopped after 0.1 s, for it may never end: raise --max-time, or --full lets it run"
     assert (first.status, third.status, third.agrees.ok) == ("measured", "measured", True)
@@ -697,7 +699,9 @@ def forever():
 def test_a_call_that_never_ends_when_it_is_sampled_is_stopped(monkeypatch):
     monkeypatch.setattr("tensorcli.engine.bench.LEAST_PATIENCE", 0.1)
     setup = "x = torch.ones(3)\nl = []\ndef f():\n    l.append(1)\n    while len(l) > 2:\n        pass"
-    first, second = variants("f()", "x + 1", setup=setup, max_seconds=0.01)
+    answer, problem = asked("f()", "x + 1", setup=setup, max_seconds=0.01)
+    first, second = answer.cases[0].variants
+    assert (problem.code, problem.title) == ("not-measured", f'"f()" was {first.reason}')
     assert (first.status, second.status) == ("failed", "measured")
     assert first.reason == "stopped after 0.2 s, for it may never end: raise --max-time, or --full lets it run"
 

@@ -126,7 +126,8 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         title = "nothing was measured: the rows say why"
         emit(report.Diagnosis(code="nothing-measured", category="value", title=title))
         return
-    for title in (case.not_measured for case in cases if not case.samples and case.job.dtype != candidates.TF32):
+    missed = [case.not_measured for case in cases if not case.samples and case.job.dtype != candidates.TF32]
+    for title in (*missed, *(title for case in cases for title in case.stopped)):
         emit(report.Diagnosis(code="not-measured", category="value", title=title))
 
 
@@ -187,6 +188,10 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
             yield report.Diagnosis(code="bad-threads", category="value", title=title)
 
 
+class _Endless(TimeoutError):
+    """A call went on for too long."""
+
+
 @dataclass(frozen=True)
 class _Trial:
     """A candidate after its first run, with the work of a call.
@@ -224,6 +229,7 @@ class _Case:
     trials: list[_Trial] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)  # sentences about what would not end
 
     def run(self, progress: Progress) -> None:
         """Check every candidate once, and sample those that can be."""
@@ -247,7 +253,7 @@ class _Case:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # --trust lets people raise anything
-                trial = _Trial(candidate.name, candidate.text, "failed", _first_line(error))
+                trial = self._failed(_Trial(candidate.name, candidate.text, "failed"), error)
             self.trials.append(trial)
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
         while tasks:
@@ -267,7 +273,7 @@ class _Case:
             except BaseException as error:  # once it ran: memory went elsewhere, or a device was lost
                 lost = sampling.current
                 del tasks[lost]
-                self.trials = [_failed(trial, error) if trial.name == lost else trial for trial in self.trials]
+                self.trials = [self._failed(trial, error) if trial.name == lost else trial for trial in self.trials]
             finally:
                 self.samples = {name: each for name, each in sampling.samples.items() if name in tasks}
         self._let_go()
@@ -302,6 +308,12 @@ class _Case:
             unseen=seen is None and not self.plan.counted,
         )
 
+    def _failed(self, trial: _Trial, error: BaseException) -> _Trial:
+        why = _first_line(error)
+        if isinstance(error, _Endless):
+            self.stopped.append(f'"{trial.name}" was {why}')
+        return replace(trial, status="failed", reason=why, task=None)
+
     @contextmanager
     def _patient(self, count: int = 1) -> Iterator[None]:
         """Within it what goes on for far longer than `count` variants may is stopped: it raises TimeoutError."""
@@ -316,7 +328,7 @@ class _Case:
             if error.args:  # the code's own
                 raise
             why = f"stopped after {limit:,.3g} s, for it may never end: raise --max-time, or --full lets it run"
-            raise TimeoutError(why) from None
+            raise _Endless(why) from None
 
     def _counts(self, candidate: Candidate) -> report.Counts | None:
         """What it makes torch do, where that is asked for; says of what cannot be looked into that it cannot."""
@@ -477,10 +489,6 @@ class _Case:
                 )
             ]
         )
-
-
-def _failed(trial: _Trial, error: BaseException) -> _Trial:
-    return replace(trial, status="failed", reason=_first_line(error), task=None)
 
 
 def _lack_of(job: Job) -> str | None:
