@@ -12,6 +12,7 @@ import msgspec
 
 from tensorcli import child, wire
 from tensorcli.exchange import Course, Emit, exchange
+from tensorcli.past import Past
 from tensorcli.report import (
     AnyReport,
     AnyRequest,
@@ -51,6 +52,14 @@ class Client(Protocol):
     start: Configure  # the settings that its session began with
 
     @property
+    def past(self) -> Past:
+        """What was typed."""
+
+    @property
+    def input(self) -> int:
+        """The number of the last input; 0 before the first."""
+
+    @property
     def settings(self) -> Settings | None:
         """The engine's settings as last reported; None until it is ready."""
 
@@ -82,7 +91,8 @@ class Canned:
         self.start = Configure(seed=settings.seed) if settings else Configure(seed=0)
         self.asked: list[AnyRequest] = []
         self.closed = False
-        self._inputs = 0
+        self.past = Past()
+        self.input = 0
 
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Give the answer prepared for this request, or none."""
@@ -93,8 +103,8 @@ class Canned:
 
     def next_input(self) -> int:
         """They are counted."""
-        self._inputs += 1
-        return self._inputs
+        self.input += 1
+        return self.input
 
     def is_lasting(self) -> bool:
         """It is not."""
@@ -126,7 +136,8 @@ class Here:
         self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._session: Session | None = None
         self._numbers = itertools.count(1)
-        self._inputs = 0
+        self.past = Past()
+        self.input = 0
         self.on_hello: OnHello | None = None
 
     @property
@@ -142,12 +153,12 @@ class Here:
         from tensorcli.engine import interrupts
 
         with interrupts.from_keyboard(), interrupts.answering(next(self._numbers)):
-            session.ask(request, emit)
+            session.ask(request, emit, typed=self.input or None)
 
     def next_input(self) -> int:
         """They are counted."""
-        self._inputs += 1
-        return self._inputs
+        self.input += 1
+        return self.input
 
     def is_lasting(self) -> bool:
         """It is not."""
@@ -199,11 +210,11 @@ class Pipe:
         self._command = command or engine_command(
             seed=seed, device=device, dtype=dtype, trust=trust, pretend=pretend, warn=warn, max_memory=max_memory
         )
-        self.start = Configure(seed=seed, device=device, dtype=dtype)
+        self._journal = journal or Journal()
+        self.start = self._journal.start or Configure(seed=seed, device=device, dtype=dtype)
         self._numbers = itertools.count(1)
         self.on_hello = on_hello
         self._restarting = threading.Lock()
-        self._journal = journal or Journal()
         self._to_go_on = bool(self._journal.again())  # whether there is a session to be brought back first
         self._trust = trust
         self._asked = 0  # requests, those left aside that are asked while one types
@@ -265,6 +276,16 @@ class Pipe:
             self._restart(engine)
             if self._to_go_on:
                 self._bring_back(emit)
+
+    @property
+    def past(self) -> Past:
+        """What was typed, in earlier processes too."""
+        return self._journal.past
+
+    @property
+    def input(self) -> int:
+        """The number of the last input; 0 before the first."""
+        return self._journal.input
 
     def next_input(self) -> int:
         """Another input begins, as the journal counts them."""
@@ -397,7 +418,8 @@ class Pipe:
     def _exchange(self, engine: child.Engine, request: AnyRequest, emit: Emit, *, tell: Emit | None = None) -> bool:
         """Ask `engine`, and say whether it lived to answer."""
         self._course = Course()
-        return exchange(engine, next(self._numbers), request, emit, tell=tell, course=self._course)
+        told: dict[str, Any] = {"tell": tell, "course": self._course, "typed": self.input or None}
+        return exchange(engine, next(self._numbers), request, emit, **told)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._course.sent_at

@@ -258,10 +258,11 @@ def _history(call: Call) -> Notice | Diagnosis:
     most = _small(call.argument) if call.argument else len(call.history)
     if most is None:
         return _problem(f"%history takes how many inputs to show, not {_shortened(call.argument)}: try %history 10")
-    first = max(0, len(call.history) - most)
     lines = [
-        f"{number:>4}  " + each.text.strip("\n").replace("\n", "\n      ") + ("  (taken back)" if each.undone else "")
-        for number, each in enumerate(call.history[first:], first + 1)
+        f"{each.number:>4}  "
+        + each.text.strip("\n").replace("\n", "\n      ")
+        + ("  (taken back)" if each.undone else "")
+        for each in call.history[max(0, len(call.history) - most) :]
     ]
     return Notice(text="\n".join(lines) or "nothing has been typed yet")
 

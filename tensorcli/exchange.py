@@ -80,10 +80,11 @@ def exchange(
     tell: Emit | None = None,
     course: Course,
     was_pressed: Callable[[], bool] = lambda: False,
+    typed: int | None = None,
 ) -> bool:
     """Ask `engine`, and say whether it lived to answer. `tell` hears of a Ctrl-C that does not help, else `emit`.
 
-    `was_pressed` says whether it was just before.
+    `typed` is the number of the input that it is of. `was_pressed` says whether it was just before.
     """
     inbox = child.Inbox()
     presses = _Presses(engine, number, inbox, course)
@@ -97,7 +98,7 @@ def exchange(
             match message:
                 case wire.Hello() if not presses.sent:
                     course.sent_at = time.monotonic()
-                    engine.send(wire.Ask(number=number, request=request))
+                    engine.send(wire.Ask(number=number, request=request, input=typed))
                     presses.sent = True
                     presses.carry()
                 case wire.Answer(report=report):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tensorcli.cells import Cell
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Past
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: bool, max_values: int = 1000) -> int:
     """Run the cells as one session, stop at the first diagnosis unless `keep_going`; the exit code."""
-    history: list[Input] = []
+    history = Past()
     for cell in found:
         problem = submit(
             cell.text,
@@ -26,6 +26,7 @@ def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: b
             max_values=max_values,
             history=history,
             start=engine.start,
+            number=engine.next_input(),
             keep_going=keep_going,
         )
         if problem and (problem.category == "interrupted" or not keep_going):

@@ -8,9 +8,9 @@ import msgspec
 from tensorcli import commands, config
 from tensorcli.cells import Cell
 from tensorcli.commands import Answer, Ask, Call, Emit
-from tensorcli.past import Input, Part
+from tensorcli.past import Input, Part, Past
 from tensorcli.pieces import Piece, cells, split
-from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, Notice, Time, TimeIt
+from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, Notice, Time, TimeIt, Undone
 
 
 def submit(
@@ -23,7 +23,7 @@ def submit(
     first_line: int = 1,
     width: int = 80,
     max_values: int = 1000,
-    history: list[Input] | None = None,
+    history: Past | None = None,
     start: Configure | None = None,
     number: int = 0,
     preferences: config.Preferences | None = None,
@@ -31,15 +31,16 @@ def submit(
 ) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
 
-    It is added to the `history`, with what becomes of it, under the client's `number`. Gives the diagnosis that came,
-    if any: an interruption before others, else the last. Statements are numbered through the whole input, commands
-    among them.
+    It is added to the `history`, with what becomes of it, under the client's `number`, else the next one.
+    Gives the diagnosis that came, if any: an interruption before others, else the last. Statements are numbered
+    through the whole input, commands among them.
     """
-    given, inputs = Input(text.strip("\n"), number), history if history is not None else []
+    past = history if history is not None else Past()
+    given = Input(text.strip("\n"), number or past.latest + 1)
     if text.strip():
-        inputs.append(given)
+        past.begun(given)
     begun = start or Configure(seed=0)
-    running = _Submission(ask, emit, given, inputs, begun, preferences, width, max_values, keep_going)
+    running = _Submission(ask, emit, given, past, begun, preferences, width, max_values, keep_going)
     running.play(Cell(text, filename, first_line, echo))
     return running.problem
 
@@ -51,7 +52,7 @@ class _Submission:
     ask: Ask
     emit: Emit
     given: Input
-    history: list[Input]
+    history: Past
     start: Configure
     preferences: config.Preferences | None
     width: int
@@ -82,6 +83,8 @@ class _Submission:
         def pass_on(report: AnyReport, before: int = self.asked) -> None:
             nonlocal latest
             part.heard(report)
+            if isinstance(report, Undone):
+                self.history.take_back(report.inputs)
             if isinstance(report, Diagnosis) and not (self.problem and self.problem.category == "interrupted"):
                 self.problem = report
             report = _placed(report, piece, before, filename=cell.filename, line=line)
@@ -96,6 +99,7 @@ class _Submission:
         else:
             part.request = answer
             self.ask(answer, pass_on)
+        self.history.answered(self.given, part)
         self.asked = max(latest, self.asked + 1)
 
     def _asked_for(self, piece: Piece, cell: Cell, line: int) -> Answer:
@@ -110,7 +114,7 @@ class _Submission:
                 max_values=self.max_values,
             )
         argument = "\n".join(part for part in (piece.argument, piece.body) if part.strip())
-        given = self.history, self.start, self.ask, self.running, self.preferences
+        given = self.history.inputs, self.start, self.ask, self.running, self.preferences
         answer = commands.answer(piece, Call(argument, self.width, self.max_values, *given))
         if isinstance(answer, Time | TimeIt):
             return msgspec.structs.replace(answer, filename=cell.filename, first_line=line + (not piece.argument))

@@ -13,6 +13,8 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
+from tensorcli import wire
+from tensorcli.past import Past
 from tensorcli.report import AnyRequest, Configure, Data, Draw, Evaluate, GoOn, Inspect, Keep, Load, Reset, Time, TimeIt
 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
@@ -22,9 +24,10 @@ FOLDERS = 3  # of earlier sessions that stay on disk
 
 
 class Line(Data, frozen=True, kw_only=True):
-    """A request as it stands in a file, and whether it failed, where that is known."""
+    """A request as it stands in a file, which input it is of, and whether it failed, where that is known."""
 
     request: AnyRequest
+    input: int = 0
     failed: bool | None = None
 
 
@@ -60,10 +63,11 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = FileLock(self.folder / "lock", blocking=False)
         self._lock.acquire()
-        self._start = start
+        self.start = start
         self._files: list[tuple[GoOn, int]] = []  # each with the number of requests before it was written, newest last
         self._all: list[Entry] = []
-        self.input = 0  # the number of the input that requests are of
+        self.past = Past(None if self._temporary else self.folder / TYPED)
+        self.input = self.past.latest  # the number of the input that requests are of
         self._read()
         self._number = self._tried = 0
 
@@ -157,7 +161,7 @@ class Journal:
 
     def typed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Those that somebody typed: neither a file nor the settings with which the session began."""
-        return [each for each in entries if each.request is not self._start and not isinstance(each.request, GoOn)]
+        return [each for each in entries if each.request is not self.start and not isinstance(each.request, GoOn)]
 
     def drop(self, request: AnyRequest) -> None:
         """Forget a request that ends every engine; of a file that cannot be read, the file alone."""
@@ -179,7 +183,7 @@ class Journal:
         def changed(entry: Entry) -> bool:
             return not (entry.failed and isinstance(entry.request, Load | Configure)) and may_change(entry.request)
 
-        own = [each for each in self._all if each.request is not self._start]
+        own = [each for each in self._all if each.request is not self.start]
         found: list[int] = []
         for each in reversed(own):
             if each.input not in found and changed(each):
@@ -213,14 +217,13 @@ class Journal:
 
     def _add(self, request: AnyRequest, seconds: float, *, doubtful: bool = False, failed: bool | None = None) -> None:
         fresh = [Entry(request, self.input, seconds, doubtful, failed)]
-        if self._start and not self._all:
-            fresh.insert(0, Entry(self._start, 0))
-        before = self._all[-1:]
+        if self.start and not self._all:
+            fresh.insert(0, Entry(self.start, 0))
         self._all += fresh
         self._number += 1
         if not self._temporary:
             with suppress(OSError), (self.folder / INPUTS).open("ab") as file:
-                file.write(_lines([*before, *fresh], skip=len(before)))
+                file.write(_lines(fresh))
 
     def _write_inputs(self) -> None:
         self._write(INPUTS, _lines(self._all))
@@ -238,12 +241,12 @@ class Journal:
         with suppress(OSError):
             written = (self.folder / INPUTS).read_bytes()
             for line in written.splitlines():
-                self.input += not line
                 with suppress(msgspec.MsgspecError):
                     read = _decode.decode(line)
-                    self._all.append(Entry(read.request, self.input, failed=read.failed))
+                    self._all.append(Entry(read.request, read.input, failed=read.failed))
+                    self.input = max(self.input, read.input)
             if self._all and isinstance(self._all[0].request, Configure):
-                self._start = self._all[0].request
+                self.start = self._all[0].request
             if not written.endswith(b"\n"):  # else the next one would stand behind half a line
                 self._write_inputs()
         with suppress(OSError, msgspec.MsgspecError):
@@ -255,18 +258,12 @@ class Journal:
             ]
 
 
-def _lines(entries: Sequence[Entry], *, skip: int = 0) -> bytes:
-    """A line for each, an empty one before each input; the first `skip` of them stand there already."""
-    before = [entries[0].input if entries else 0, *(entry.input for entry in entries)]
-    return b"".join(
-        (b"\n" if entry.input != last else b"")
-        + msgspec.json.encode(Line(request=entry.request, failed=entry.failed))
-        + b"\n"
-        for entry, last in list(zip(entries, before, strict=False))[skip:]
-    )
+def _lines(entries: Sequence[Entry]) -> bytes:
+    """A line for each."""
+    return b"".join(wire.encode(Line(request=e.request, input=e.input, failed=e.failed)) for e in entries)
 
 
-INPUTS, KEPT = "inputs.jsonl", "kept.json"
+INPUTS, KEPT, TYPED = "inputs.jsonl", "kept.json", "typed.jsonl"
 
 
 def begun(root: Path, start: Configure) -> Journal:

@@ -106,8 +106,9 @@ def _chosen(history: Sequence[Input], words: Sequence[str]) -> list[Input]:
     """The inputs of these numbers, "3" or "5-8"; all without any. Raises Mistyped."""
     if not words:
         return list(history)
-    numbers = sorted({number for word in words for number in _numbers(word, len(history))})
-    return [history[number - 1] for number in numbers]
+    most = history[-1].number
+    wanted = {number for word in words for number in _numbers(word, most)}
+    return [each for each in history if each.number in wanted]
 
 
 def _numbers(word: str, most: int) -> Iterator[int]:

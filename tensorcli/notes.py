@@ -17,12 +17,10 @@ from tensorcli.report import (
     Diagnosis,
     Draw,
     Evaluate,
-    Inspect,
     Load,
     Notice,
     Reset,
     Save,
-    Time,
     TimeIt,
     Undo,
 )
@@ -69,22 +67,19 @@ def save(
         return Diagnosis(code="not-written", category="value", title=title)
 
     def those(what: Callable[[Part], bool]) -> str:
-        numbered = ((number, each) for number, each in enumerate(history, 1) if id(each) in wanted)
-        return ", ".join(str(number) for number, each in numbered if any(what(p) for p in each.parts if not p.undone))
+        return ", ".join(str(each.number) for each in chosen if any(what(p) for p in each.parts if not p.undone))
 
     failed = those(lambda part: bool(part.problem and part.request))
     timed = those(lambda part: isinstance(part.request, TimeIt) and not part.problem and may_change(part.request.text))
-    return Notice(text="\n".join(_told(path, sum(map(bool, cells)), failed, timed, resumed=history[0].number > 1)))
+    return Notice(text="\n".join(_told(path, sum(map(bool, cells)), failed, timed)))
 
 
-def _told(path: Path, count: int, failed: str, timed: str, *, resumed: bool) -> Iterator[str]:
+def _told(path: Path, count: int, failed: str, timed: str) -> Iterator[str]:
     yield f"{path.name} holds {count:,} input{'s' if count > 1 else ''}"
     if failed:
         yield f"what failed is a comment, or in a try where it may have changed something: {failed}"
     if timed:
         yield f"what %timeit changed, such as random numbers, is not in it: {timed}"
-    if resumed:
-        yield "what was typed before this session was gone on with is not in it"
 
 
 def _names(inputs: Iterable[Input]) -> set[str]:
@@ -120,7 +115,7 @@ class Writer:
     imports: list[str] = field(default_factory=list)
     seed: int = 0
     number: int = 0  # of the input, as Out has it
-    again: int = 0  # the same where the notes are run, with commands
+    again: int = 2  # the same where the notes are run, with commands: what comes before all is the first
     renumbered: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -128,8 +123,12 @@ class Writer:
 
     def cell(self, given: Input, *, wanted: bool) -> list[str]:
         """The parts of an input as code, with its commands as what they did. One not `wanted` is passed over."""
+        self.number = given.number
         imports, again = list(self.imports), self.again
-        parts = [text for text in (self._part(part) for part in given.parts if not part.undone) if text]
+        parts = []
+        for text in (self._part(part) for part in given.parts if not part.undone):
+            parts += [text] if text else []
+            self.again += bool(text)  # each stands by itself
         if wanted:
             return parts
         self.imports, self.again = imports, again
@@ -203,15 +202,14 @@ class Writer:
     def _code(self, part: Part, text: str) -> str:
         """Statements that were run, as an input, and their number in Out, which is another where the notes are run."""
         nothing_ran = part.problem is not None and part.problem.seconds is None
-        self.number += isinstance(part.request, Evaluate | Time | Draw | Inspect) and not nothing_ran
         if not self.commands:
             return self._statements(part, text, nothing_ran=nothing_ran)
         whole = not isinstance(part.request, Evaluate) and part.problem is None
         written = part.source if whole else self._statements(part, text, nothing_ran=nothing_ran)
-        if any(line and line[0] != "#" for line in written.split("\n")):
-            self.again += 1
+        written = _OUT.sub(lambda found: self.renumbered.get(found[0], found[0]), written)
+        if part.gave or isinstance(part.request, Draw):
             self.renumbered[str(self.number)] = str(self.again)
-        return _OUT.sub(lambda found: self.renumbered.get(found[0], found[0]), written)
+        return written
 
     def _statements(self, part: Part, text: str, *, nothing_ran: bool) -> str:
         """Statements as they ran: what failed is a comment, or in a try where it may have changed something first."""

@@ -84,6 +84,7 @@ class Restoring:
             asked = replace(request, silent=True) if isinstance(request, Evaluate) else request
             course = Course()
             told: dict[str, Any] = {"tell": self.emit, "course": course, "was_pressed": self.was_pressed}
+            told["typed"] = entry.input or None
             lived = exchange(self.engine, next(self.numbers), asked, listen, **told)
             if course.pressed:  # too late for this one, perhaps: then those that follow are not asked
                 return _Lost(request, "interrupted")

@@ -12,10 +12,11 @@ class Message(Data, frozen=True, kw_only=True, tag=lambda name: name.lower(), ta
 
 
 class Ask(Message, frozen=True, kw_only=True):
-    """Answer this request, number `number`."""
+    """Answer this request, number `number`, which is of the input `input` where anybody typed it."""
 
     number: int
     request: AnyRequest
+    input: int | None = None
 
 
 class Interrupt(Message, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.commands import COMMANDS, HABITS
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Input, Past
 from tensorcli.pieces import cells, clean, dedented, is_complete, split, statements, without_prompts
 from tensorcli.report import AnyReport, AnyRequest, Diagnosis, Evaluate, Nothing, Notice
 
@@ -28,7 +28,10 @@ def asked(text: str, **options: Any) -> list[AnyRequest]:
 def said(text: str, *, history: Sequence[str] = ()) -> list[AnyReport]:
     """What an input answers without an engine."""
     found: list[AnyReport] = []
-    submit(text, Canned(lambda _: []).ask, found.append, history=[Input(each) for each in history])
+    past = Past()
+    for number, each in enumerate(history, 1):
+        past.begun(Input(each, number))
+    submit(text, Canned(lambda _: []).ask, found.append, history=past)
     return found
 
 
@@ -250,10 +253,10 @@ def test_a_file_that_runs_itself_is_run_once(tmp_path: Path, monkeypatch: pytest
 def test_what_fails_in_a_file_ends_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.py").write_text("bad\n%nothing\n")
-    client, history = failing_at("bad"), list[Input]()
+    client, history = failing_at("bad"), Past()
     submit("%run a.py\ny", client.ask, lambda _: None, history=history)
     assert client.asked == [Evaluate(text="bad", filename="a.py", echo="all")]
-    assert [(part.source, part.failed) for part in history[0].parts] == [("%run a.py", None), ("bad", 1)]
+    assert [(part.source, part.failed) for part in history.inputs[0].parts] == [("%run a.py", None), ("bad", 1)]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no /dev/zero")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tensorcli.client import Canned, Pipe
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Past
 from tensorcli.repl.answer import Answers
 from tensorcli.repl.typeahead import Waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
@@ -33,7 +33,7 @@ INPUTS = (
     "x = = 3",
     "import os",
     "x.sum()",
-    "first = _ * Out[6]",
+    "first = _ * Out[7]",
     "%seed 7",
     "n = torch.from_numpy(np.random.rand(2))",
     "%dtype float64",
@@ -71,7 +71,7 @@ save_file({name: x.detach().contiguous().clone() for name, x in found.items()}, 
 """
 
 
-def played(client: Pipe | Canned, *texts: str, history: list[Input]) -> list[AnyReport]:
+def played(client: Pipe | Canned, *texts: str, history: Past) -> list[AnyReport]:
     said: list[AnyReport] = []
     for text in texts:
         submit(text, client.ask, said.append, history=history, start=client.start, number=client.next_input())
@@ -87,11 +87,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).save("photo.png")
     Path("data.csv").write_text("a,b,c\n1,2,x\n3.1,,y\n")
     Path("more.py").write_text("from_file = torch.randn(2)\nfrom_file @ torch.ones(3)\nnot_run = 1\n")
-    client, history = Pipe(seed=11), list[Input]()
+    client, history = Pipe(seed=11), Past()
     save_file({"kept": torch.arange(3.0)}, "kept.safetensors")
     try:
         played(client, *INPUTS[: INPUTS.index("%reset")], history=history)
-        assert not any(isinstance(each, Diagnosis) for each in played(client, "%save before.safetensors", history=[]))
+        assert not any(
+            isinstance(each, Diagnosis) for each in played(client, "%save before.safetensors", history=Past())
+        )
         played(client, *INPUTS[INPUTS.index("%reset") :], history=history)
         for name in ("notes.py", "notes.ipynb", "notes.md"):
             (answer,) = played(client, f"%save {name}", history=history)
@@ -101,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 f"{name} holds 35 inputs\n"
                 f"what failed is a comment, or in a try where it may have changed something: {failed}"
             )
-        played(client, "%save values.safetensors", history=[])
+        played(client, "%save values.safetensors", history=Past())
         yield made
     finally:
         os.chdir(before)
@@ -163,7 +165,7 @@ def test_the_script_reads_as_it_was_typed(folder: Path) -> None:
         "y = torch.rand(3, 4)  # how it was pasted\n",
         "a = torch.rand(4)\ntry:  # it failed\n    b = torch.rand(4) @ torch.rand(3)\n"
         "except Exception:\n    pass\n# c = 3\n",
-        "\n# x @ x\n\n# undefined_name\n\n# x = = 3\n\n# import os\n\n_ = Out[6] = x.sum()\n\nfirst = _ * Out[6]\n",
+        "\n# x @ x\n\n# undefined_name\n\n# x = = 3\n\n# import os\n\n_ = Out[7] = x.sum()\n\nfirst = _ * Out[7]\n",
         "\ntorch.manual_seed(7)\nnp.random.seed(7)\n",
         "\ntorch.set_default_dtype(torch.float64)\n",
         "\né = 'ü'\n# x[7] = 1; later = 2\n",
@@ -188,7 +190,7 @@ def test_what_came_before_a_death_is_there_and_pythons_generator_is_seeded(
         "b = torch.rand(1); c = torch.rand(1); os.kill(os.getpid(), 9); never = 1",
         "d = torch.tensor(random.random())",
         "b + c",
-        "y = torch.rand(2) + Out[5]",
+        "y = torch.rand(2) + Out[6]",
         "%time torch.rand(2) @ torch.rand(3)",
         "%timeit x = torch.rand(2)",
         "%seed 5",
@@ -221,7 +223,7 @@ def saved(tmp_path: Path, *texts: str, argument: str = "notes.py") -> tuple[str,
         wrong = Diagnosis(code="c", category="shape", title="t", statement=1)
         return [wrong] if "bad" in getattr(request, "text", "") else []
 
-    client, history = Canned(answers), list[Input]()
+    client, history = Canned(answers), Past()
     client.start = Configure(seed=3, device="cuda", dtype="float64")
     before = Path.cwd()
     os.chdir(tmp_path)
@@ -250,7 +252,7 @@ def test_only_some_inputs_are_saved(tmp_path: Path) -> None:
 
 def test_a_silenced_value_is_bound_as_it_was(tmp_path: Path) -> None:
     client = Pipe(seed=0)
-    played(client, "torch.ones(2);", "_ + 1", f"%save {tmp_path / 'notes.py'}", history=[])
+    played(client, "torch.ones(2);", "_ + 1", f"%save {tmp_path / 'notes.py'}", history=Past())
     client.close()
     assert "\n_ = torch.ones(2);\n\n_ = _ + 1\n" in (tmp_path / "notes.py").read_text()
 

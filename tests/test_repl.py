@@ -371,10 +371,10 @@ def test_the_banner_names_torch_without_importing_it() -> None:
 
 
 def test_the_toolbar_drops_what_does_not_fit() -> None:
-    assert toolbar(None, seconds=None, width=80) == "starting torch ..."
-    assert "1 thread -" in toolbar(replace(SETTINGS, threads=1), seconds=None, width=80)
+    assert toolbar(None, width=80) == "starting torch ..."
+    assert "1 thread -" in toolbar(replace(SETTINGS, threads=1), width=80)
     whole = "cpu - float32 - seed 7 - input 3 - last 6 us - 2 threads - no CUDA device"
-    assert toolbar(SETTINGS, seconds=6e-6, width=80) == whole
+    assert toolbar(SETTINGS, number=3, seconds=6e-6, width=80) == whole
     assert toolbar(SETTINGS, seconds=6e-6, width=40) == "cpu - float32 - seed 7 - last 6 us"
     assert toolbar(SETTINGS, seconds=6e-6, width=20) == "cpu - float32"
     assert toolbar(SETTINGS, seconds=6e-6, width=20, mode="normal") == "normal - cpu"

@@ -10,7 +10,7 @@ from tensorcli import client as client_module
 from tensorcli import journal
 from tensorcli.client import Canned, Here, Pipe
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Past
 from tensorcli.repl.answer import Answers
 from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, GoOn, Notice, Undone, Value
 
@@ -28,7 +28,7 @@ LOOK = (
 )
 
 
-def typed(client: Pipe | Here | Canned, *texts: str, history: list[Input] | None = None) -> list[AnyReport]:
+def typed(client: Pipe | Here | Canned, *texts: str, history: Past | None = None) -> list[AnyReport]:
     """All that is said to some inputs."""
     said: list[AnyReport] = []
     for text in texts:
@@ -136,7 +136,7 @@ def test_an_engine_of_its_own_is_taken_where_anything_may_be_imported(expected: 
 
 
 def test_it_goes_further_back_and_stops_at_the_beginning(pipe: Pipe) -> None:
-    history: list[Input] = []
+    history = Past()
     typed(pipe, "a = 1", "b = a + 1\nb", "a", "b = 5", "b * 2", history=history)
     typed(pipe, "%load none.npy", "%dtype none")  # which change nothing
     assert undone(pipe)[0] == "b = 5"
@@ -164,7 +164,7 @@ def test_what_was_taken_back_is_not_saved(shared: Pipe, tmp_path: Path, monkeypa
     for text in ("a = 1", "b = 2", "b", "%undo", "c = 3\n%undo\nd = 4", "%save notes.py", "%history"):
         answers.answer(text, shared, screen, Waiting(DummyOutput()))
     assert (tmp_path / "notes.py").read_text().endswith("torch.manual_seed(3)\n\na = 1\n\nd = 4\n")
-    assert [each.undone for each in answers.inputs] == [False, True, True, False, False, False, False]
+    assert [each.undone for each in shared.past.inputs[-7:]] == [False, True, True, False, False, False, False]
 
 
 def test_after_an_engine_died_it_takes_back_all_the_same(shared: Pipe) -> None:

@@ -25,7 +25,7 @@ import msgspec
 
 from tensorcli.client import Pipe
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Past
 from tensorcli.pieces import is_complete
 from tensorcli.report import AnyReport, Timing
 from tensorcli.show import Screen
@@ -226,7 +226,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _repl(client: Pipe) -> Answer:
-    history: list[Input] = []
+    history = Past()
 
     def answer(text: str) -> list[str]:
         shown = io.StringIO()

@@ -112,7 +112,7 @@ def _run(
     number: int,
     emit: Callable[[report.AnyReport], None],
 ) -> _Run:
-    key = f"<input {session.inputs}.{number}>"
+    key = session.key(number)
     session.sources[key] = written
     instrument = Instrument(into_loops=request.all, variables=session.variables())
     recorder = Recorder(instrument.sites, session.variables(), key, own=overhead())

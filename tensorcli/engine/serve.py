@@ -67,7 +67,7 @@ def serve(*, seed: int, **options: Any) -> None:
         session.on_statement = _beginner(ask.number, send)
         session.on_statement(1)
         with interrupts.answering(ask.number):
-            session.ask(ask.request, _emitter(ask.number, send))
+            session.ask(ask.request, _emitter(ask.number, send), typed=ask.input)
         if session.poisoned:  # without a word that it is done: the client brings the session back without it
             os._exit(POISONED)
         send(wire.Done(number=ask.number))

@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import itertools
 import os
 import time
 import traceback
@@ -35,7 +36,7 @@ class _Context:
     """What a request says of all its statements."""
 
     emit: Emit
-    number: int
+    number: int  # of the input
     filename: str | None = None
     first_line: int = 1
     width: int = 80
@@ -84,6 +85,7 @@ class Session:
         self.poisoned = False  # whether CUDA computes nothing more in this process
         self.start: dict[str, Any] = {}
         self.held: dict[int, int] = {}
+        self._keys = itertools.count(1)
         self._spent = (0.0, 0.0)  # wall and CPU seconds of evaluation alone, since %time began
         self._pending: list[report.AnyReport] = []
         self._options = report.Configure(seed=seed, device=device, dtype=dtype, warn=warn)
@@ -92,8 +94,15 @@ class Session:
         self._configure(self._options, self._pending.append)
         self._pending = [answer for answer in self._pending if isinstance(answer, report.Diagnosis)]
 
-    def ask(self, request: report.AnyRequest, emit: Emit) -> None:
-        """Answer a request: every report goes to `emit` as it comes. Never raises for what was asked."""
+    def ask(self, request: report.AnyRequest, emit: Emit, *, typed: int | None = None) -> None:
+        """Answer a request: every report goes to `emit` as it comes. Never raises for what was asked.
+
+        `typed` is the number of the input that it is of; without one, each that runs statements is another.
+        """
+        if typed is not None:
+            self.inputs = typed
+        elif isinstance(request, report.Evaluate | report.Time | report.TimeIt | report.Inspect | report.Draw):
+            self.inputs += 1
         while self._pending:
             emit(self._pending.pop(0))
         try:
@@ -198,7 +207,7 @@ class Session:
         """Run an input; what its last statement gave, or None where one failed."""
         context = _Context(
             emit,
-            self.inputs + 1,
+            self.inputs,
             request.filename,
             request.first_line,
             request.width,
@@ -209,7 +218,6 @@ class Session:
         statements = self._parse(request.text, context)
         if statements is None:
             return None
-        self.inputs += 1
         context = replace(context, statements=tuple(statements))
         gave: Gave | None = Gave(None)
         for number, statement in enumerate(statements[: request.until], 1):
@@ -246,7 +254,7 @@ class Session:
         context, gave = self.context(emit), None
         for number, statement in enumerate(statements, 1):
             before, statement = torch.get_rng_state(), statement.again()  # compiling would rewrite its tree
-            code = self.compile(statement, f"<compared {context.number}.{number}>")
+            code = self.compile(statement, f"<compared {next(self._keys)}.{number}>")
             try:
                 gave = eval(code, names)
             except (KeyboardInterrupt, interrupts.Late):
@@ -261,13 +269,17 @@ class Session:
     @contextmanager
     def apart(self) -> Iterator[None]:
         """Within it names may be assigned and results kept that are forgotten afterwards."""
-        kept, out = (self.names, self.held, self.inputs), self.names.get("Out")
+        kept, out = (self.names, self.held), self.names.get("Out")
         self.names = {**self.names, "Out": dict(out) if isinstance(out, dict) else out}
         self.held = dict(self.held)
         try:
             yield
         finally:
-            self.names, self.held, self.inputs = kept
+            self.names, self.held = kept
+
+    def key(self, number: int) -> str:
+        """A filename for the code of a statement that no other has, however often an input runs statements."""
+        return f"<input {self.inputs}.{next(self._keys)}.{number}>"
 
     def compile(self, statement: Statement, key: str) -> Any:
         """Code for a statement whose frames will be found again under `key`."""
@@ -277,7 +289,7 @@ class Session:
         return language.compiled(statement, filename=key, trust=self.trust)
 
     def _run(self, statement: Statement, number: int, context: _Context, *, shown: bool) -> Gave | None:
-        key = f"<input {context.number}.{number}>"
+        key = self.key(number)
         before = torch.get_rng_state()
         sink = Sink(context.emit, source=statement.source, statement=number)
         value, error = None, None
@@ -474,16 +486,15 @@ class Session:
         from tensorcli.engine import timed
         from tensorcli.engine.measure import timeit
 
-        context = _Context(emit, self.inputs + 1, request.filename, request.first_line)
+        context = _Context(emit, self.inputs, request.filename, request.first_line)
         statements = self._parse(request.text, context)
         if not statements:
             return
-        self.inputs += 1
         names = self.names
         before = torch.get_rng_state()
         sink = Sink(lambda _: None, source=None, statement=None)
         try:
-            codes = [self.compile(s, f"<timed {context.number}.{n}>") for n, s in enumerate(statements, 1)]
+            codes = [self.compile(s, f"<timed {next(self._keys)}.{n}>") for n, s in enumerate(statements, 1)]
             with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
                 warnings.simplefilter("ignore")
                 start = time.perf_counter()
@@ -512,14 +523,13 @@ class Session:
         problems_only = _without_results(emit)
         if request.setup and not self._evaluate(report.Evaluate(text=request.setup), problems_only):
             return
-        context = _Context(emit, self.inputs + 1)
+        context = self.context(emit)
         statements = self._parse(request.text, context)
         if not statements:
             if statements is not None:
                 title = "there is nothing to inspect: write an expression, such as torch.rand(3, 4)"
                 emit(report.Diagnosis(source=request.text[:200], code="syntax", category="syntax", title=title))
             return
-        self.inputs += 1
         for number, statement in enumerate(statements[:-1], 1):
             if not self._run(statement, number, replace(context, emit=problems_only), shown=False):
                 return
@@ -528,7 +538,7 @@ class Session:
             self._emit_plot(statements[-1], len(statements), gave.value, request, emit)
 
     def _draw(self, request: report.Draw, emit: Emit) -> None:
-        statements = self._parse(request.text, _Context(emit, self.inputs + 1))
+        statements = self.parsed(request.text, emit)
         if not statements:
             return
         gave = self._evaluate(report.Evaluate(text=request.text, max_values=0), _without_results(emit))

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from tensorcli.config import Preferences
 from tensorcli.inputs import submit
-from tensorcli.past import Input, take_back
 from tensorcli.repl.keys import keys_waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Settings, Tensor, Undone, Value
+from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Settings, Tensor, Value
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answers:
-    """What is remembered from one input to the next: the inputs, the last time and the last texts suggested."""
+    """What is remembered from one input to the next: the last time and the last texts suggested."""
 
     preferences: Preferences = field(default_factory=Preferences)
-    inputs: list[Input] = field(default_factory=list)
     seconds: float | None = None
     suggested: tuple[str, ...] = ()
 
@@ -35,8 +33,6 @@ class Answers:
             if isinstance(report, Diagnosis):
                 rest = [report.not_run] if report.not_run else []
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
-            if isinstance(report, Undone):
-                take_back(self.inputs, report.inputs)
             self._show(report, screen, waiting)
 
         submit(
@@ -44,7 +40,7 @@ class Answers:
             client.ask,
             show,
             width=screen.width,
-            history=self.inputs,
+            history=client.past,
             start=client.start,
             number=client.next_input(),
             preferences=self.preferences,

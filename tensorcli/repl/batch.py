@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, BinaryIO
 
 from tensorcli.inputs import submit
-from tensorcli.past import Input
+from tensorcli.past import Past
 from tensorcli.pieces import cells, statements
 from tensorcli.report import Diagnosis
 
@@ -22,7 +22,7 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         title = f"byte {error.start:,} (0x{data[error.start]:02x}, on line {line:,}) is not UTF-8 text: nothing was run"
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
-    history: list[Input] = []
+    history = Past()
     found = [(first + line - 1, each) for first, cell, _ in cells(text) for line, each in statements(cell)]
     for line, statement in found:
         problem = submit(
@@ -35,6 +35,7 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
             max_values=max_values,
             history=history,
             start=client.start,
+            number=client.next_input(),
         )
         if problem and problem.category == "interrupted":
             break

@@ -263,9 +263,11 @@ def _redraw(prompt: PromptSession[str]) -> None:
 
 def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> PromptSession[str]:
     def bar() -> str:
-        room, width = extras.room, prompt.output.get_size().columns
-        settings, seconds = (room.client.settings, room.answers.seconds) if room else (None, None)
-        return toolbar(settings, seconds=seconds, width=width, mode=_mode(prompt))
+        room, width, mode = extras.room, prompt.output.get_size().columns, _mode(prompt)
+        if room is None:
+            return toolbar(None, width=width, mode=mode)
+        client, seconds = room.client, room.answers.seconds
+        return toolbar(client.settings, number=client.input + 1, seconds=seconds, width=width, mode=mode)
 
     unasked = Condition(lambda: extras.preferences.config.complete_while_typing)
     prompt: PromptSession[str] = PromptSession(

@@ -33,8 +33,10 @@ def _torch() -> str:
     return f"torch {found[1]}" if found else "torch"
 
 
-def toolbar(settings: "Settings | None", *, seconds: float | None, width: int, mode: str = "") -> str:
-    """What fits of: vi's mode, device, dtype, seed, the next input's number, last time, memory, threads, no CUDA.
+def toolbar(
+    settings: "Settings | None", *, number: int = 1, seconds: float | None = None, width: int, mode: str = ""
+) -> str:
+    """What fits of: vi's mode, device, dtype, seed, this input's number, last time, memory, threads, no CUDA.
 
     What matters least goes first: the greatest of the numbers below.
     """
@@ -48,7 +50,7 @@ def toolbar(settings: "Settings | None", *, seconds: float | None, width: int, m
         (2, f"{settings.pretended} pretended" if settings.pretended else ""),
         (4, settings.dtype),
         (5, f"seed {settings.seed}"),
-        (8, f"input {settings.inputs + 1}"),
+        (8, f"input {number}"),
         (7, f"last {units.seconds(seconds)}" if seconds is not None else ""),
         (6, f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else ""),
         (9, units.plural(settings.threads, "thread")),
