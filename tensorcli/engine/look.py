@@ -142,7 +142,7 @@ class Look:
     value: Any
     trust: bool = False
     random_state: torch.Tensor | None = None  # of torch's generator, before the statement
-    seconds: float = 0.0  # that the statement took
+    seconds: float = 0.0  # that the statement would take again, of this thread's own: others may hold it up
     stretched: frozenset[str] = frozenset()  # the variables that were given a dimension where they were made
     _found: dict[int, Any] = field(default_factory=dict)
     _kept: ExitStack = field(default_factory=ExitStack)

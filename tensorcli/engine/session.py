@@ -4,6 +4,7 @@ import ast
 import gc
 import itertools
 import os
+import sys
 import time
 import traceback
 import warnings
@@ -295,19 +296,19 @@ class Session:
         value, error = None, None
         seen = self.watch.before(statement, self.names) if self.warn and not context.silent else None
         limits.limit_memory()
-        start, cpu = time.perf_counter(), time.process_time()
+        start, cpu, own, modules = time.perf_counter(), time.process_time(), time.thread_time(), len(sys.modules)
         with warnings.catch_warnings(record=True) as raised, redirect_stdout(sink):
             warnings.simplefilter("default")
             warnings.simplefilter("ignore", ResourceWarning)  # of what is collected just now, whoever left it
             try:
                 code = self.compile(statement, key)
                 with self.modes(), interrupts.interruptible():
-                    start, cpu = time.perf_counter(), time.process_time()
+                    start, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
                     value = eval(code, self.names)  # the gate is language.parse, above
                     environment.synchronize()
             except BaseException as caught:  # --trust lets people raise anything
                 error = caught
-            seconds = time.perf_counter() - start
+            seconds, own = time.perf_counter() - start, time.thread_time() - own
             self._spent = (self._spent[0] + seconds, self._spent[1] + time.process_time() - cpu)
         limits.make_room()
         sink.finish()
@@ -319,7 +320,8 @@ class Session:
         told = [entry for entry in raised if (entry.filename, entry.lineno) not in failed]  # the error says the same
         notes = list(dict.fromkeys(map(_advice, told)))
         if seen is not None and error is None:
-            known = {"trust": self.trust, "random_state": before, "seconds": seconds}
+            again = own / 10 if len(sys.modules) > modules else own  # what it imported it does not import twice
+            known = {"trust": self.trust, "random_state": before, "seconds": again}
             notes += self.watch.notes(seen, value, self.names, **known)
         for text in notes:
             context.emit(report.Notice(source=statement.source, statement=number, text=text))
