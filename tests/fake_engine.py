@@ -42,7 +42,7 @@ class Session:
         """What hello says."""
         return Settings(version="0", torch="none", device="cpu", dtype="float32", seed=self.seed, threads=1)
 
-    def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
+    def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None], *, typed: int | None = None) -> None:
         """Answer Evaluate, Outlook, Configure and Complete."""
         match request:
             case Keep() if self.names.get("put_off"):

@@ -47,7 +47,9 @@ def test_an_input_has_one_number_whatever_it_is(
         "   8  _ + 1\n   9  {n: v.tolist() for n, v in Out.items()}\n  10  %history 3"
     )
     assert "where it may have changed something: 3, 6" in text(client, "%save some.py 1-4 6")
-    assert Path("some.py").read_text().endswith("x = torch.ones(2)\n\n# x +\n\nx * 2\nx * 3\n\n# undefined\n")
+    assert (
+        Path("some.py").read_text().endswith("x = torch.ones(2)\n\n# %whos\n\n# x +\n\nx * 2\nx * 3\n\n# undefined\n")
+    )
     answers: list[AnyReport] = []
     client.ask(Configure(), answers.append)
     assert [each.inputs for each in answers if isinstance(each, Settings)] == [client.input] == [11]
@@ -86,7 +88,7 @@ def test_who_goes_on_with_a_session_has_all_that_was_typed(tmp_path: Path, monke
     assert text(again, "list(Out)") == "[4, 7, 8, 12]"
     assert "   9  gone = 1  (taken back)\n" in before
     assert text(again, "%save all.py") == (
-        "all.py holds 10 inputs\nwhat failed is a comment, or in a try where it may have changed something: 3, 6"
+        "all.py holds 9 inputs\nwhat failed is a comment, or in a try where it may have changed something: 3, 6"
     )
     saved = Path("all.py").read_text()
     assert "torch.set_default_dtype(torch.float64)\ntorch.manual_seed(3)\n" in saved

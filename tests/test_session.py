@@ -1,11 +1,13 @@
 """A session: names, results, seeds, settings, output, and every failure a diagnosis."""
 
 import os
+import threading
 
 import pytest
 import torch
 
 from tensorcli import report
+from tensorcli.engine.output import Sink
 from tensorcli.engine.session import Session
 
 
@@ -186,6 +188,52 @@ def test_much_output_comes_in_pieces(session):
     pieces = [a.text for a in ask(session, "for i in range(5000): print('0123456789')") if isinstance(a, report.Output)]
     assert len(pieces) > 3
     assert "".join(pieces) == "0123456789\n" * 5000
+
+
+@pytest.mark.parametrize("printed", ["print('here')", "print('here', end='', flush=True)"])
+def test_what_is_printed_in_a_long_statement_is_told_before_it_ends(printed):
+    session, told, said = Session(seed=0, trust=True), threading.Event(), []
+    session.names["told"] = told
+
+    def emit(answer):
+        said.append(answer)
+        if isinstance(answer, report.Output) and answer.text.strip().endswith("here"):
+            told.set()
+
+    session.ask(report.Evaluate(text=f"print('first')\n{printed}\ntold.wait(20)"), emit)
+    assert told.is_set()
+    told.clear()  # now in one statement, that waits between two lines
+    session.ask(report.Evaluate(text=f"for i in range(3): print(i); {printed}; told.wait(20); told.clear()"), emit)
+    text = "".join(each.text for each in said if isinstance(each, report.Output))
+    assert text.replace("\n", "") == "firsthere0here1here2here"
+
+
+def test_what_was_flushed_comes_at_once_but_not_each_of_many():
+    said = []
+    sink = Sink(said.append, source="s", statement=1)
+    sink.write("a")
+    sink.flush()
+    assert [each.text for each in said] == ["a"]
+    for number in range(20_000):
+        sink.write(f"{number}\n")
+        sink.flush()
+    sink.finish()
+    assert "".join(each.text for each in said) == "a" + "".join(f"{number}\n" for number in range(20_000))
+    assert len(said) < 10_000
+
+
+def test_who_writes_hears_that_nobody_reads():
+    heard = threading.Event()
+
+    def emit(_):
+        heard.set()
+        raise BrokenPipeError
+
+    sink = Sink(emit, source="s", statement=1)
+    sink.write("a\n")
+    assert heard.wait(20)
+    with pytest.raises(BrokenPipeError):
+        sink.finish()
 
 
 def test_a_warning_is_a_notice(session):

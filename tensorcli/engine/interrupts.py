@@ -63,7 +63,13 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Within user code, around what must not be cut in two, such as a line on the wire: Ctrl-C and deadlines wait."""
+    """Within user code, around what must not be cut in two, such as a line on the wire: Ctrl-C and deadlines wait.
+
+    Off the main thread it does nothing.
+    """
+    if not _on_main_thread():
+        yield
+        return
     was, timed = _State.open, _State.timed
     _State.open = _State.timed = False
     try:
