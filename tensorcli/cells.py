@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tensorcli import markup
+from tensorcli import marked, markup
 from tensorcli.report import Diagnosis
 
 MOST_NBYTES = 1 << 28  # of a file: notebooks hold pictures too
@@ -56,7 +56,7 @@ def cells(text: str, name: str) -> list[Cell] | Diagnosis:
             return _markdown(text, shown)
         case ".ipynb":
             return _notebook(text, shown)
-    return [Cell(text, shown, 1, "all")]
+    return [Cell(marked.as_commands(text), shown, 1, "all")]
 
 
 def _markdown(text: str, name: str) -> list[Cell]:
@@ -76,4 +76,4 @@ def _notebook(text: str, name: str) -> list[Cell] | Diagnosis:
         return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it is not JSON")
     except KeyError:
         return Diagnosis(code="no-notebook", category="value", title=f"{name} is not a notebook: it has no cells")
-    return [Cell(text, f"{name} cell {number}", 1, "last") for number, text in enumerate(texts, 1)]
+    return [Cell(marked.as_commands(text), f"{name} cell {number}", 1, "last") for number, text in enumerate(texts, 1)]

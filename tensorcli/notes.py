@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tensorcli import __version__, atomic, journal
+from tensorcli import __version__, atomic, journal, marked
 from tensorcli.past import Input, Part
 from tensorcli.report import (
     AnyRequest,
@@ -164,12 +164,16 @@ class Writer:
             return "" if timed and self.may_change(getattr(request, "text", "")) else part.source
         match request:
             case Configure():
-                return "\n".join(self._settings(request))
+                lines = self._settings(request)
+                beyond = request.precision is not None and len(lines) > 1  # what NumPy prints with
+                return marked.written(part.source, lines) if beyond else "\n".join(lines)
             case Reset():
                 return "\n".join([_comment(part.source), *self._settings(Configure(seed=self.seed))])
             case Load() if part.loaded:
-                self.imports += part.loaded.imports
-                return part.loaded.python
+                usual = _IMPORTS.values()  # these come first; the others nothing else needs
+                self.imports += [line for line in part.loaded.imports if line in usual]
+                own = [line for line in part.loaded.imports if line not in usual]
+                return marked.written(part.source, [*own, *part.loaded.python.split("\n")])
         return ""
 
     def _settings(self, given: Configure) -> list[str]:

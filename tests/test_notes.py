@@ -15,6 +15,7 @@ from PIL import Image
 from prompt_toolkit.output import DummyOutput
 from safetensors.torch import load_file, save_file
 
+from tensorcli import marked
 from tensorcli.client import Canned, Pipe
 from tensorcli.inputs import submit
 from tensorcli.past import Past
@@ -156,6 +157,31 @@ def test_tensorcli_runs_the_markdown_and_gives_the_same(folder: Path) -> None:
     (folder / "again.md").write_text(text + fence, encoding="utf-8")
     run(folder, "-m", "tensorcli", "run", "again.md")
     assert_same(folder / "again.safetensors", folder / "values.safetensors")
+
+
+@pytest.mark.parametrize("name", ["notes.py", "notes.ipynb"])
+def test_tensorcli_runs_the_plain_python_behind_its_gate_and_gives_the_same(folder: Path, name: str) -> None:
+    (folder / "played.md").write_text(f"```python\n%run {name}\n%save -f played.safetensors\n```\n", encoding="utf-8")
+    run(folder, "-m", "tensorcli", "run", "played.md")
+    for expected in ("before.safetensors", "values.safetensors"):
+        assert_same(folder / "played.safetensors", folder / expected)
+
+
+def test_only_what_was_written_for_a_load_stands_for_it() -> None:
+    lines = ["import csv", "x = torch.tensor(list(csv.reader(open('a.csv'))))"]
+    text = marked.written("%load a.csv as x", lines)
+    assert text.splitlines()[1:] == lines
+    assert marked.as_commands(f"a = 1\n{text}\nx + 1\n") == "a = 1\n%load a.csv as x\n\n\nx + 1\n"
+    assert marked.as_commands(f"{text}\n{text}") == "%load a.csv as x\n\n\n%load a.csv as x\n\n"
+    for changed in (
+        text.replace("open('a.csv')", "open('b.csv')"),
+        text.replace("as x", "as y"),
+        text.replace("%load", "%run"),
+        text.replace("2 lines", "1 line"),
+        text.rpartition("\n")[0],
+        "\n".join(f"    {line}" for line in text.split("\n")),
+    ):
+        assert marked.as_commands(changed) == changed
 
 
 def test_the_script_reads_as_it_was_typed(folder: Path) -> None:
