@@ -98,6 +98,14 @@ def test_what_depends_on_values_is_said(text: str, title: str):
     assert (found[-1].code, found[-1].title) == ("depends-on-values", title)
 
 
+def test_meta_tensors_stay_where_they_are():
+    found = trace("(m + 1) @ m", "m = torch.ones(3, 3, device='meta')")
+    devices = {node.text: getattr(node.result, "device", None) for node in nodes(found.root)}
+    assert devices == {"(m + 1) @ m": "meta", "m + 1": "meta", "m": "meta"}
+    mixed = problem("m + torch.ones(2)", "m = torch.ones(1000, 2, device='meta')")
+    assert [(each.text, each.device) for each in mixed.operands] == [("m", "meta"), ("torch.ones(2)", "cpu")]
+
+
 def test_what_was_known_before_is_shown():
     first, last = answers("(x @ x.T)[x.sum(1) > 2] + 1", "x = torch.rand(3, 4)")
     assert isinstance(first, report.Trace)

@@ -104,6 +104,18 @@ def test_what_is_foretold_of_expressions_is_what_they_give():
     assert told > 0.8 * len(EXPRESSIONS[::4])
 
 
+@pytest.mark.parametrize(
+    "text", ["m @ m", "y = net(m)", "m.T[:3].sum(0)", "torch.empty_like(m) + 1", "m + torch.ones(1)", "m @ m[:2]"]
+)
+def test_what_is_foretold_of_meta_tensors_is_what_they_give(text: str):
+    session = begun("m = torch.ones(10_000, 10_000, device='meta'); net = nn.Linear(10_000, 2, device='meta')")
+    (before,) = foretold(session, text)
+    (after,) = ask(session, Evaluate(text=text))
+    assert said(before) == said(after)
+    if isinstance(after, report.Tensor):
+        assert after.device == "meta"
+
+
 def said(answer: AnyReport) -> object:
     if isinstance(answer, report.Diagnosis):
         return answer.code, answer.title

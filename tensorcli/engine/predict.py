@@ -205,11 +205,11 @@ class Faker(apart.Copier):
         if value.layout is not torch.strided or value.is_nested or value.is_quantized:
             raise apart.NoCopy("this layout is not predicted")
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            key = value.untyped_storage()._cdata
+            key, device = value.untyped_storage()._cdata, "meta" if value.device.type == "meta" else "cpu"
             if key not in self._storages:
                 nbytes = value.untyped_storage().nbytes()
-                self._storages[key] = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
-            fresh = torch.empty(0, dtype=value.dtype, device="cpu").set_(
+                self._storages[key] = torch.empty(nbytes, dtype=torch.uint8, device=device)
+            fresh = torch.empty(0, dtype=value.dtype, device=device).set_(
                 self._storages[key].untyped_storage(), value.storage_offset(), value.shape, value.stride()
             )
             pretend.carry(value, fresh)
@@ -339,12 +339,18 @@ class _Inside:
 
 
 def twin(fake: torch.Tensor, *, small: bool, values: "_Fill" = _HARMLESS) -> torch.Tensor:
-    """A real tensor with a fake one's metadata. A large one takes no memory: all its elements are one."""
+    """A real tensor with a fake one's metadata. A large one takes no memory: all its elements are one.
+
+    That of a meta tensor is one too, which has none.
+    """
+    is_meta = fake.device.type == "meta"
     tracked = fake.requires_grad and torch.is_grad_enabled() and not fake.is_leaf
     with real(), torch.no_grad(), torch._C.DisableTorchFunction():
         sizes = [describe.known(size) for size in fake.shape]
         strides = [describe.known(step) for step in fake.stride()]
-        if small and sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) <= 16 * MAX_ELEMENTS:
+        if is_meta:
+            fresh = torch.empty_strided(sizes, strides, dtype=fake.dtype, device="meta")
+        elif small and sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) <= 16 * MAX_ELEMENTS:
             held = [1 if step == 0 and size else size for size, step in zip(sizes, strides, strict=True)]
             fresh = torch.empty_strided(held, strides, dtype=fake.dtype, device="cpu")
             fresh = _fill(fresh, values).expand(sizes) if held != sizes else _fill(fresh, values)
