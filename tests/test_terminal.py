@@ -13,6 +13,9 @@ from terminal import Terminal
 
 from tensorcli.commands import COMMANDS
 
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo-terminals", allow_module_level=True)
+
 Start = Callable[..., Terminal]
 CTRL_C, CTRL_D, TAB, UP, ESCAPE = "\x03", "\x04", "\t", "\x1b[A", "\x1b"
 
@@ -30,6 +33,25 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield begin
     for terminal in started:
         terminal.close()
+
+
+class Gate:
+    """An input, `text`, that says it is busy and then stays so until somebody opens the gate."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._path = path
+        self.text = f"print('busy')\nopen({str(path)!r}).read()[:0]\n"
+
+    def open(self) -> None:
+        """Let it end."""
+        self._path.write_text("done")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """One gate; `Gate` makes more."""
+    return Gate(tmp_path / "gate")
 
 
 def begins(text: str) -> Callable[[list[str]], bool]:
@@ -95,35 +117,31 @@ def test_ctrl_c_while_the_engine_starts_gives_up_that_input(start: Start) -> Non
     assert terminal.end() == 0
 
 
-def test_keys_typed_during_an_evaluation_are_for_the_next_prompt(start: Start, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+def test_keys_typed_during_an_evaluation_are_for_the_next_prompt(start: Start, gate: Gate) -> None:
     terminal = start("--trust")
     terminal.prompt()
-    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()") + "\r")
+    terminal.type(pasted(gate.text) + "\r")
     terminal.see("busy")
     terminal.type("6 * 7\r")
-    gate.write_text("done")
+    gate.open()
     terminal.see("42")
     assert [line for line in terminal.lines if "6 * 7" in line] == [">>> 6 * 7"], "echoed into the output"
     assert terminal.leave() == 0
 
 
 def test_what_is_typed_during_an_evaluation_is_seen_below_its_output(start: Start, tmp_path: Path) -> None:
-    gates = [tmp_path / "first", tmp_path / "second"]
-    for gate in gates:
-        os.mkfifo(gate)
+    gates = [Gate(tmp_path / "first"), Gate(tmp_path / "second")]
     terminal = start("--trust", columns=40)
     terminal.prompt()
-    terminal.type(pasted("".join(f"print('busy')\nopen({str(gate)!r}).read()[:0]\n" for gate in gates)) + "\r")
+    terminal.type(pasted("".join(gate.text for gate in gates)) + "\r")
     terminal.see("busy")
     terminal.type("6 * 88\x7f\x7f7")
     terminal.see(lambda _: terminal.line == ">>> 6 * 7")
-    gates[0].write_text("done")
+    gates[0].open()
     terminal.see(lambda lines: lines[-3:] == ["busy", "busy", ">>> 6 * 7"] and terminal.line == lines[-1])
     terminal.type("\r" + pasted("for i in range(2):\n    print(i + 70)"))
     terminal.see(lambda _: terminal.line == "(2 queued) >>>     print(i + 70)")
-    gates[1].write_text("done")
+    gates[1].open()
     terminal.see(begins("...     print(i + 70)"))
     terminal.type("\r\r")
     terminal.see("71")
@@ -190,9 +208,7 @@ def test_no_colour_where_none_is_wanted(start: Start) -> None:
     assert styles <= {"", "0", "1", "3", "4", "7"}, "bold, italic, underlined and reverse are no colours"
 
 
-def test_other_sizes_while_running_and_during_an_answer(start: Start, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+def test_other_sizes_while_running_and_during_an_answer(start: Start, gate: Gate) -> None:
     terminal = start("--trust", columns=20)
     terminal.prompt()
     terminal.type("torch.ones(2)\r")
@@ -205,10 +221,10 @@ def test_other_sizes_while_running_and_during_an_answer(start: Start, tmp_path: 
     terminal.see(f"'{'x' * 50}'")
     terminal.prompt()
 
-    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\ntorch.ones(3, 4) @ torch.ones(3)") + "\r")
+    terminal.type(pasted(gate.text + "torch.ones(3, 4) @ torch.ones(3)") + "\r")
     terminal.see("busy")
     terminal.resize(rows=24, columns=40)
-    gate.write_text("done")
+    gate.open()
     terminal.see(begins("  message: size mismatch"))
     terminal.prompt()
     terminal.see(lambda lines: lines[-1].startswith("cpu - float32"))
@@ -245,15 +261,13 @@ def test_a_thousand_lines_come_unmarked(start: Start) -> None:
     assert terminal.leave() == 0
 
 
-def test_what_is_pasted_runs_at_enter_and_not_before(start: Start, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+def test_what_is_pasted_runs_at_enter_and_not_before(start: Start, gate: Gate) -> None:
     terminal = start("--trust")
     terminal.prompt()
-    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()") + "\r")
+    terminal.type(pasted(gate.text) + "\r")
     terminal.see("busy")
     terminal.type(pasted("# Title\r\r```python\rx = 6\rx * 7\r```\rIt isn't.\r"))
-    gate.write_text("done")
+    gate.open()
     terminal.see("... It isn't.")
     assert "42" not in terminal.lines
     terminal.type("\r")
@@ -355,9 +369,7 @@ def test_what_is_typed_has_the_colours_of_its_background(start: Start) -> None:
     assert terminal.leave() == 0
 
 
-def test_a_pager_shows_what_commands_answer_where_it_does_not_fit(start: Start, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+def test_a_pager_shows_what_commands_answer_where_it_does_not_fit(start: Start, gate: Gate, tmp_path: Path) -> None:
     code = """import sys
 lines = sys.stdin.read().splitlines()
 print(f"{len(lines)} lines paged", flush=True)
@@ -378,10 +390,10 @@ open("/dev/tty").readline()
     terminal.type("for i in range(50): print(i)\r")
     terminal.see("49")
     terminal.prompt()
-    terminal.type(pasted(f"print('busy')\nopen({str(gate)!r}).read()\n%help") + "\r")
+    terminal.type(pasted(gate.text + "%help") + "\r")
     terminal.see("busy")
     terminal.type("6 * 7\r")
-    gate.write_text("done")
+    gate.open()
     terminal.see("42")
     assert not [line for line in terminal.lines if "paged" in line], "keys were waiting"
     terminal.type("%config pager off\r")

@@ -1,14 +1,11 @@
 """What is typed while no prompt reads: keys through a pair of pseudo-terminals, without a program between them."""
 
-import fcntl
 import importlib
 import os
-import pty
 import random
 import re
 import signal
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo-terminals", allow_module_level=True)
+
+import fcntl
+import pty
+import termios
+
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import DummyInput, create_pipe_input
