@@ -8,6 +8,7 @@ PATIENCE = 10  # times its own limits of time, which are for people who wait; a 
 LIMITS = {
     "failure": ["OPERAND_SECONDS"],
     "foresight": ["SECONDS"],
+    "outlook": ["SECONDS"],
     "look": ["QUICK"],
     "probe": ["QUICK"],
     "remedy": ["SECONDS", "SLOW_SECONDS"],

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from tensorcli import report
 from tensorcli.client import Canned
 from tensorcli.config import Config, Preferences
-from tensorcli.engine import apart, foresight, interrupts, predict, randomness
+from tensorcli.engine import apart, interrupts, outlook, predict, randomness
 from tensorcli.engine.session import Session
 from tensorcli.render.outlook import render_outlook
 from tensorcli.repl import outlook as prompted
@@ -54,7 +54,7 @@ def kept(*, a=w): return x @ a
 
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foresight, "SECONDS", 10.0)
+    monkeypatch.setattr(outlook, "SECONDS", 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,10 @@ def said(answer: AnyReport) -> object:
         ("v, k = x.max(dim=1)", "v = float32 [64] cpu  256 B; k = int64 [64] cpu  512 B"),
         ("for k in range(3):\n    x = x + k\ny = x[:2]", "y = float32 [2, 784] cpu  6.1 KiB"),
         ("model(x)", "float32 [64, 10] cpu  2.5 KiB  requires grad"),
+        ("nn.BatchNorm1d(784)(x)", "float32 [64, 784] cpu  196 KiB  requires grad"),
+        ("model(x[:1])", "BatchNorm1d in training needs more than one value per channel, and its input is…"),
+        ("nn.Sequential(nn.Linear(784, 4), nn.Dropout())(x)", "float32 [64, 4] cpu  1 KiB  requires grad"),
+        ("F.dropout(x)", "float32 [64, 784] cpu  196 KiB"),
         ("f(3)", "float32 [] cpu  4 B"),
         ("kept()", "float32 [64, 10] cpu  2.5 KiB"),
         ("n = x.shape[0] * 2", "n = int 128"),
@@ -200,6 +204,20 @@ def test_a_name_that_is_not_known_is_no_mistake_until_the_cursor_leaves_it(sessi
     end = text.index(word) + len(word)
     assert foretold(session, text, end) == foretold(session, text, end - 1) == []
     assert len(foretold(session, text + " ")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x.foo", "a Tensor has no foo"),
+        ("torch.nn.Linr", "torch.nn has no Linr: did you mean Linear?"),
+        ("y = model[0].weigt", "a Linear has no weigt: did you mean weight?"),
+        ("x.shape.numl", "a Size has no numl: did you mean numel()?"),
+        ("x.untyped_stor", ""),  # what is there, and refused
+    ],
+)
+def test_what_nothing_begins_with_is_a_mistake_at_once(session: Session, text: str, expected: str):
+    assert line(session, text) == expected
 
 
 def test_a_name_elsewhere_is_told_of_while_the_cursor_is_at_another(session: Session):
@@ -326,17 +344,17 @@ def test_nothing_of_the_session_changes(session: Session, text: str, capfd: pyte
 def test_what_is_cut_short_leaves_nothing_behind(session: Session, text: str, monkeypatch: pytest.MonkeyPatch):
     before = state(session)
     for turn in range(12):
-        monkeypatch.setattr(foresight, "SECONDS", 0.0005 * 1.5**turn)
+        monkeypatch.setattr(outlook, "SECONDS", 0.0005 * 1.5**turn)
         foretold(session, text)
         assert _get_current_dispatch_mode_stack() == []
     assert state(session) == before
-    monkeypatch.setattr(foresight, "SECONDS", 10.0)
+    monkeypatch.setattr(outlook, "SECONDS", 10.0)
     assert line(session, "x @ w") == "float32 [64, 10] cpu  2.5 KiB"
     assert torch.equal(session.names["x"] @ session.names["w"], session.names["x"].mm(session.names["w"]))
 
 
 def test_one_that_would_not_end_says_nothing(session: Session, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(foresight, "SECONDS", 0.05)
+    monkeypatch.setattr(outlook, "SECONDS", 0.05)
     assert foretold(session, "while True: pass") == foretold(session, "x + 1; [f(999) for k in range(9999)]") == []
 
 
@@ -487,12 +505,19 @@ def test_commands_blanks_and_pasted_prompts_are_not_asked_about(tmp_path: Path):
     prompt = Prompt(tmp_path)
     clear = "\x15"
     steps = [
-        ("%time qq", prompt.press(clear + "  # c")),
+        ("%plot qq", prompt.press(clear + "  # c")),
         ("# c", prompt.press(clear + ">>> qy")),
         ("qy", prompt.press(clear + "qz")),
         ("[64, 10]", prompt.press(LEAVE)),
     ]
-    assert prompt.play(*steps, keys="%time qq") == ["qz"]
+    assert prompt.play(*steps, keys="%plot qq") == ["qz"]
+
+
+@pytest.mark.usefixtures("no_rest")
+@pytest.mark.parametrize("command", ["%time", "%timeit"])
+def test_what_is_timed_is_foretold(tmp_path: Path, command: str):
+    prompt = Prompt(tmp_path)
+    assert prompt.play(("[64, 10]", prompt.press(LEAVE)), keys=f"{command} x @ w") == ["x @ w"]
 
 
 def test_nothing_is_asked_while_keys_come(tmp_path: Path):

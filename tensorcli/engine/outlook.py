@@ -27,6 +27,7 @@ from tensorcli.language import Statement
 
 Emit = Callable[[report.AnyReport], None]
 
+SECONDS = 0.5  # that it may take, as a model's first call does: it gives way at once to whatever is asked next
 _UNSAID = ("depends-on-values", "not-predicted")
 
 
@@ -36,21 +37,21 @@ def outlook(session: Session, request: report.Outlook, emit: Emit) -> None:
     Answers with nothing where that cannot be said in a moment. The session stays as it is.
     """
     try:
-        answers = _answers(session, request.text)
+        answers = _answers(session, request)
     except (apart.NoCopy, apart.TooLarge, TimeoutError, KeyboardInterrupt) as error:
         return failure.let_go(error)
     problem = next((each for each in answers if isinstance(each, report.Diagnosis)), None) or _too_large(answers)
     if problem is None:
         for answer in answers:
             emit(answer)
-    elif problem.code not in _UNSAID and not _is_unfinished(problem, request):
+    elif problem.code not in _UNSAID:
         emit(problem)
 
 
-def _answers(session: Session, text: str) -> list[report.AnyReport]:
+def _answers(session: Session, request: report.Outlook) -> list[report.AnyReport]:
     answers: list[report.AnyReport] = []
     try:
-        statements = language.parse(text, trust=False)
+        statements = language.parse(request.text, trust=False)
     except language.Problem as problem:
         if problem.code != "refused" or session.trust:  # what is not Python is not finished
             return []
@@ -59,8 +60,8 @@ def _answers(session: Session, text: str) -> list[report.AnyReport]:
     if session.trust and not pure.changes_nothing(trees, session.names, session.start):
         return []  # no gate kept what they call from the world outside
     if foresight.is_foreseeable(trees, session.names):
-        with dryrun.untouched(seconds=foresight.SECONDS, gently=True), interrupts.may_raise():
-            _Double(session, text).look(statements, answers.append)
+        with dryrun.untouched(seconds=SECONDS, gently=True), interrupts.may_raise():
+            _Double(session, request).look(statements, answers.append)
     return answers
 
 
@@ -78,12 +79,20 @@ def _too_large(answers: Sequence[report.AnyReport]) -> report.Diagnosis | None:
     return None
 
 
-def _is_unfinished(problem: report.Diagnosis, request: report.Outlook) -> bool:
-    """Whether what is wrong is a name at which the cursor still stands."""
+def _is_written_yet(span: report.Span | None, request: report.Outlook) -> bool:
+    """Whether the cursor still stands at the name that is all of a span, or ends it."""
     before = re.search(r"\w*$", request.text[: request.cursor])
     after = re.match(r"\w*", request.text[request.cursor :])
     word = (before[0] if before else "") + (after[0] if after else "")
-    return bool(word and problem.category == "name" and problem.span and problem.span.text.endswith(word))
+    return bool(word and span and span.text.endswith(word))
+
+
+def _may_go_on(error: Exception) -> bool:
+    """Whether what is asked for in vain may be the beginning of a name that is there, or of one that is assigned."""
+    if not isinstance(error, AttributeError) or not error.name:
+        return True
+    known = {*namespace.directory(error.obj), *dir(type(error.obj))}
+    return any(name.startswith(error.name) for name in known)
 
 
 class _Double(dryrun.DrySession):
@@ -92,9 +101,10 @@ class _Double(dryrun.DrySession):
     faker = foresight.Faker
     advises = False
 
-    def __init__(self, session: Session, text: str) -> None:
-        super().__init__(session, text)
+    def __init__(self, session: Session, request: report.Outlook) -> None:
+        super().__init__(session, request.text)
         self.trust = False
+        self._request = request
 
     def start_names(self) -> dict[str, Any]:
         """What a session starts with, less what takes long in one go."""
@@ -117,6 +127,8 @@ class _Double(dryrun.DrySession):
             raise error
         found = super().explained(error, *arguments, **{**options, "seconds": remedy.SLOW_SECONDS})
         interrupts.may_stop()  # without the time to look at the operands it says less than there is to say
+        if found.category == "name" and _is_written_yet(found.span, self._request) and _may_go_on(error):
+            raise apart.NoCopy("a name that is being written")
         return found
 
     def _answers(self, statement: Statement, value: Any, *_: Any, shown: bool, **__: Any) -> list[report.AnyReport]:

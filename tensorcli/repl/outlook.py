@@ -1,6 +1,7 @@
 """What the input would give, said below it while it is written: asked for once the keys rest for a moment."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 0.15  # after the last key
 LONGEST = 10_000  # characters
+TIMED = re.compile(r"%time(it)? +(?=[^-\s])")  # what stands before code that is run as it is
 
 Answers = Sequence[report.AnyReport]
 Input = tuple[str, int]  # its text, and where the cursor stands
@@ -53,8 +55,10 @@ class Outlook:
     async def _ask(self, text: str, cursor: int) -> None:
         """Have it answered, once the keys rest: what is typed next cancels this."""
         await asyncio.sleep(IDLE_SECONDS)
-        if _is_code(text):
-            self._answers = await self._asker.answers(report.Outlook(text=text, cursor=cursor))
+        start = timed.end() if (timed := TIMED.match(text)) else 0
+        if _is_code(text[start:]):
+            request = report.Outlook(text=text[start:], cursor=max(cursor - start, 0))
+            self._answers = await self._asker.answers(request)
             self._app.invalidate()
 
 
