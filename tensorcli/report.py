@@ -415,19 +415,36 @@ class Suggestion(Data, frozen=True, kw_only=True):
     result: Result
 
 
+class Caller(Data, frozen=True, kw_only=True):
+    """A call on the way to a failure: its text, the function that it stands in, and the line of a longer one.
+
+    `times` is how often it was made, one after the other, as in a recursion. One without a text stands for as many
+    that are left out.
+    """
+
+    text: str
+    function: str | None = None
+    line: int | None = None
+    times: int = 1
+
+
 class Diagnosis(Report, frozen=True, kw_only=True):
     """A failure, explained. `span` lies in `within` where that is set (a function of an earlier statement), else in
-    `source`; `function` is then its name. `location` is the file and line, where there is a
-    file. `not_run` is the rest of the input.
+    `source`; `function` is then its name, `calls` are what led to it, the outermost first, and `variables` what its
+    names held where no operand says more. `exception` is the name of its type. `location` is the file and line, where
+    there is a file. `not_run` is the rest of the input.
     """
 
     code: str
     category: str
     title: str
+    exception: str | None = None
     torch: str | None = None
     span: Span | None = None
     within: str | None = None
     function: str | None = None
+    calls: tuple[Caller, ...] = ()
+    variables: tuple[Operand, ...] = ()
     location: str | None = None
     operands: tuple[Operand, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()

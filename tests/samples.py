@@ -113,6 +113,14 @@ WITHIN = r.Diagnosis(
     source="forward(x)",
     within="def forward(x):\n\ty = x @ weight\n\treturn 日本 + (wieght *\n\t\ty)\n",
     function="Net.forward",
+    exception="NameError",
+    calls=(
+        r.Caller(text="train(\n\tmodel)", line=3),
+        r.Caller(text="", times=1200),
+        r.Caller(text="model(x)", function="train", line=7, times=3),
+        r.Caller(text="forward(x)", function="call"),
+    ),
+    variables=(r.Operand(text="y", shape=(2, 3), dtype="float32", device="cpu"), r.Operand(text="n", note="int 3")),
     location="train.py:17",
     span=r.Span(line=3, column=14, end_line=4, end_column=3, text="wieght *\n\t\ty"),
 )
@@ -139,6 +147,7 @@ NASTY_DIAGNOSIS = r.Diagnosis(
     source=f"x = '{NASTY}'\n\ty",
     span=r.Span(line=1, column=5, end_line=2, end_column=99, text=NASTY),
     location=NASTY,
+    calls=(r.Caller(text=NASTY, function=NASTY, line=3), r.Caller(text=NASTY)),
     operands=(r.Operand(text=NASTY, note=NASTY, dtype=NASTY, device=NASTY, shape=()), r.Operand(text="")),
     suggestions=(r.Suggestion(title=NASTY, edit=NASTY, source=NASTY, result=r.Result()),),
     notes=(NASTY, ""),

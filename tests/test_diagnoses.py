@@ -326,6 +326,96 @@ def test_nothing_is_offered_only_to_fill_the_list(setup, text, edits):
     assert [suggestion.edit for suggestion in diagnosis.suggestions] == edits
 
 
+# What was raised in code that was typed.
+
+DEEP = """
+def f1(v):
+    w = v + 1; t = torch.ones(3)
+    raise RuntimeError("size " + str(v))
+def f2(v): return f1(v + 1)
+def f3(v):
+    u = v * 2
+    return f2(u)
+"""
+
+
+def raised(text: str, setup: str = "") -> report.Diagnosis:
+    session = Session(seed=0)
+    assert not any(isinstance(answer, report.Diagnosis) for answer in ask(session, setup))
+    found = ask(session, text)[-1]
+    assert isinstance(found, report.Diagnosis)
+    return found
+
+
+def test_an_exception_of_ones_own_says_its_type_what_led_to_it_and_what_the_names_held():
+    found = raised("y = f3(4)", DEEP)
+    assert (found.code, found.category, found.title) == ("runtime-error", "other", "RuntimeError: size 9")
+    assert (found.exception, found.function) == ("RuntimeError", "f1")
+    assert [(call.function, call.line, call.text) for call in found.calls] == [
+        (None, None, "f3(4)"),
+        ("f3", 3, "f2(u)"),
+        ("f2", None, "f1(v + 1)"),
+    ]
+    assert [(each.text, each.shape, each.note) for each in found.variables] == [
+        ("v", None, "int 9"),
+        ("w", None, "int 10"),
+        ("t", (3,), None),
+    ]
+    assert (
+        render.render(found, width=80).plain
+        == """\
+error: RuntimeError: size 9                                        runtime-error
+
+  f3(4)
+  in f3, line 3: f2(u)
+  in f2: f1(v + 1)
+  in f1, line 3
+    def f1(v):
+        w = v + 1; t = torch.ones(3)
+        raise RuntimeError("size " + str(v))
+        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    v                   int 9
+    w                   int 10
+    t  float32 [3] cpu"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "title"),
+    [
+        ("raise ValueError('mat1 and mat2 shapes cannot be multiplied')", "value-error", "ValueError: mat1 and mat2 "
+         "shapes cannot be multiplied"),
+        ("raise KeyError('k')", "key-error", "KeyError: 'k'"),
+        ("raise RuntimeError", "runtime-error", "RuntimeError was raised without a message"),
+        ("1 / 0", "zero-division-error", "ZeroDivisionError: division by zero"),
+        ("{'a': 1} + 1", "type-error", "unsupported operand type(s) for +: 'dict' and 'int'"),
+        ("def r(n): return r(n + 1)\nr(0)", "recursion-error", "RecursionError: maximum recursion depth exceeded"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_a_mistake_of_pythons_is_its_type(text, code, title):
+    found = raised(text)
+    assert (found.code, found.title) == (code, title)
+    assert not found.suggestions
+
+
+def test_what_an_exception_came_of_is_said():
+    text = "try: [][1]\nexcept IndexError as error: raise ValueError('no')"
+    assert raised(text).notes == ("before it came IndexError: list index out of range",)
+
+
+def test_calls_of_one_place_are_one_line_and_of_many_the_ends_are_shown():
+    found = raised("def fact(n): return n * fact(n - 1) if n else torch.ones(2) @ torch.ones(3)\nfact(12)")
+    assert [(call.text, call.times) for call in found.calls] == [("fact(12)", 1), ("fact(n - 1)", 12)]
+    found = raised("def k(n): return l(n - 1) if n else [][1]\ndef l(n): return k(n)\nk(20)")
+    assert [(call.text, call.times) for call in found.calls][3:6] == [("l(n - 1)", 1), ("", 33), ("l(n - 1)", 1)]
+    assert len(found.calls) == 9
+
+
+def test_a_comprehension_is_no_call():
+    found = raised("def f(x): raise ValueError\ndef g(x): return [f(y) for y in x], sum(f(y) for y in x)\ng([1])")
+    assert [call.text for call in found.calls] == ["g([1])", "f(y)"]
+
+
 def test_a_return_outside_a_function_is_told_without_the_name_of_its_input():
     [diagnosis] = ask(Session(seed=0), "return 3")
     assert "<input" not in str(diagnosis.torch)

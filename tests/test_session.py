@@ -327,7 +327,7 @@ def test_what_cannot_be_compiled_is_a_syntax_error_everywhere(session, text):
 def test_an_exception_of_any_kind_is_a_diagnosis():
     session = Session(seed=0, trust=True)
     ask(session, "class Odd(BaseException): pass")
-    assert ask(session, "raise Odd('x')")[-1].title == "x"
+    assert ask(session, "raise Odd('x')")[-1].title == "Odd: x"
 
 
 def test_a_failure_in_an_earlier_function_is_shown_there(session):

@@ -175,5 +175,4 @@ def recognised(failure: Failure) -> tuple[Entry | None, str, str, Finding]:
             continue
         if finding:
             return entry, entry.code, entry.category, finding
-    category = general.category_of(failure)
-    return None, f"{category}-error", category, Finding(general.sentence(failure))
+    return None, *general.unknown(failure)

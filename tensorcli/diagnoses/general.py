@@ -1,11 +1,12 @@
 """What can be said, and tried, of a failure that no entry knows: its category, its message as a sentence, edits."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from tensorcli.diagnoses import Edit, Failure, Operand
+from tensorcli.diagnoses import Edit, Failure, Finding, Operand
 from tensorcli.diagnoses.edits import change, is_tensor, shape, suffix, suffixed, text_of, with_keyword
 from tensorcli.diagnoses.messages import said
 
@@ -25,6 +26,36 @@ _CATEGORIES = (
 )
 
 
+def unknown(failure: Failure) -> tuple[str, str, Finding]:
+    """Code, category and finding of a failure that no entry knows: Python's own mistakes are of their type's kind."""
+    category = category_of(failure)
+    kind = type(failure.error)
+    own = category == "value" and kind.__module__ == "builtins"
+    return kebab(kind.__name__) if own else f"{category}-error", category, Finding(sentence(failure))
+
+
+def raised(failure: Failure) -> tuple[str, str, Finding]:
+    """The same of what was raised in code that was typed: its type and its words say what it is, and nothing else."""
+    name = type(failure.error).__name__
+    category = next((category for category, pattern in _CATEGORIES if re.search(pattern, f"{name}:")), "other")
+    first = _first_sentence(failure.message)
+    title = f"{name}: {first}" if first else f"{name} was raised without a message"
+    return kebab(name), category, Finding(title, tuple(_before(failure.error)))
+
+
+def _before(error: BaseException) -> Iterator[str]:
+    """The exception that this one was raised from, or while handling."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        with contextlib.suppress(Exception):  # its own text may fail
+            yield f"before it came {type(before).__name__}: {_first_sentence(str(before))}".rstrip(": ")
+
+
+def kebab(name: str) -> str:
+    """A type's name as a code: zero-division-error."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
+
+
 def category_of(failure: Failure) -> str:
     """The category that the exception's type and words suggest, or "other"."""
     words = f"{type(failure.error).__name__}: {failure.message}"
@@ -33,13 +64,17 @@ def category_of(failure: Failure) -> str:
 
 def sentence(failure: Failure) -> str:
     """The first sentence of the message, with dtypes spelt one way; the exception's name where it says nothing."""
-    first = failure.message.strip().split("\n")[0].split(". ")[0].rstrip(".: ")
+    first = _first_sentence(failure.message)
     name = type(failure.error).__name__
     if not first:
         return f"{name} was raised without a message"
     if isinstance(failure.error, KeyError | ZeroDivisionError | RecursionError | StopIteration):
         return f"{name}: {first}"
     return re.sub(r"\btorch\.(float|int|uint|bool|complex|bfloat)(\d*)\b", r"\1\2", first)
+
+
+def _first_sentence(message: str) -> str:
+    return message.strip().split("\n")[0].split(". ")[0].rstrip(".: ")
 
 
 # Edits that mend many failures, whatever they are.

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from tensorcli import language, report, units
-from tensorcli.engine import apart, describe, environment, failure, namespace, predict, pretend
+from tensorcli.engine import apart, describe, environment, namespace, origins, predict, pretend
 from tensorcli.engine.session import Session
 from tensorcli.language import Statement
 
@@ -202,7 +202,7 @@ class DrySession(Session):
 
     def _depends(self, error: predict.DependsOnValues, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
         """What cannot be said without values."""
-        place = failure.place_of(error, statement, self.sources)
+        place = origins.place_of(error, statement, self.sources)
         text = " ".join(place.text.split()) if place else statement.source
         bound = "" if error.bound is None else f": it has between 0 and {error.bound:,} rows"
         return report.Diagnosis(
@@ -216,7 +216,7 @@ class DrySession(Session):
 
     def _cannot(self, why: str, error: BaseException, statement: Statement, number: int, *_: Any) -> report.Diagnosis:
         """What torch itself does not predict."""
-        place = failure.place_of(error, statement, self.sources)
+        place = origins.place_of(error, statement, self.sources)
         return report.Diagnosis(
             source=statement.source,
             statement=number,

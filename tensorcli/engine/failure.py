@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from tensorcli.engine import (
     environment,
     limits,
     namespace,
+    origins,
     predict,
     pure,
     remedy,
@@ -35,16 +36,6 @@ from tensorcli.language import TRUST, Place, Problem, Statement
 FURTHER = 5  # ways to mend a second mistake, where mending the first alone does not help; and times the same one
 _WORK = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare)  # what may take as long again as it took
 OPERAND_SECONDS = 0.1  # for all operands that have to be made again
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an exception was raised in what the user wrote: the statement, the frame, and the place in it."""
-
-    statement: Statement
-    frame: FrameType | None = None
-    place: Place | None = None
-    library: tuple[FrameType, ...] = ()  # the frames of torch's own Python code above it
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,7 @@ def of_error(
 
     `not_run` is the text of the input's statements after it.
     """
-    origin = _locate(error.__traceback__, statement, known.sources)
+    origin = origins.located(error.__traceback__, statement, known.sources)
     failure = _failure(error, origin, known)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of looking at values: they are ours, not the user's
@@ -144,6 +135,7 @@ def of_error(
     except Exception:  # a mistake in the explanation must not hide what is explained
         pass
     line = first_line + statement.line - 1 + (own.line - 1 if own else 0)
+    operands = tuple(_facts(operand) for operand in failure.operands)
     return report.Diagnosis(
         source=statement.source,
         statement=number,
@@ -151,12 +143,15 @@ def of_error(
         code=code,
         category=category,
         title=finding.title,
+        exception=type(error).__name__ if category != "refused" else None,
         torch=failure.message if failure.message and category != "refused" else None,
         span=report.Span(**place._asdict()) if place else None,
         within=None if origin.statement is statement else origin.statement.source,
-        function=None if origin.statement is statement else _function(origin.frame),
+        function=None if origin.statement is statement else origins.function_of(origin.frame),
         location=f"{filename}:{line}" if filename else None,
-        operands=tuple(_facts(operand) for operand in failure.operands),
+        calls=origins.calls(error.__traceback__, known.sources),
+        operands=operands,
+        variables=() if any(map(_tells, operands)) else _variables(origin.frame),
         suggestions=suggestions,
         notes=notes,
         not_run=not_run or None,
@@ -253,7 +248,7 @@ def _again(
         return
     statements = language.parse(source, trust=known.trust)
     here = {apart.FILENAME.format(at): statement for at, statement in enumerate(statements)}
-    origin = _locate(error.__traceback__, statements[-1], {**known.sources, **here})
+    origin = origins.located(error.__traceback__, statements[-1], {**known.sources, **here})
     let_go(error)
     called = origin.statement not in statements  # it fails in a function of the session's
     if origin.frame is None or (called and len(statements) > 1):
@@ -287,10 +282,12 @@ def let_go(error: BaseException | None) -> None:
 def _recognised(failure: diagnoses.Failure) -> tuple[diagnoses.Entry | None, str, str, diagnoses.Finding]:
     if isinstance(failure.error, namespace.Refused):
         return None, "refused", "refused", diagnoses.Finding(failure.message, (TRUST,))
+    if isinstance(failure.node, ast.Raise) and not isinstance(failure.error, KeyboardInterrupt):
+        return None, *general.raised(failure)  # whatever its words, it is the user's own
     return diagnoses.recognised(failure)
 
 
-def _failure(error: BaseException, origin: Origin, known: Known) -> diagnoses.Failure:
+def _failure(error: BaseException, origin: origins.Origin, known: Known) -> diagnoses.Failure:
     """All that can be known of a failure before anything is tried."""
     message, names = _message(error), known.names
     fresh = origin.statement.again()
@@ -400,54 +397,6 @@ def _message(error: BaseException) -> str:
     return describe.cut(text.strip(), limit=4000)
 
 
-def _locate(traceback: TracebackType | None, statement: Statement, sources: Mapping[str, Statement]) -> Origin:
-    """The innermost frame of user code: its statement, itself, and the place of what it was executing."""
-    found = Origin(statement)
-    library: list[FrameType] = []
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_filename in sources:
-            origin = sources[code.co_filename]
-            positions = list(code.co_positions())[traceback.tb_lasti // 2]
-            place = None
-            if None not in positions:
-                line, end_line, offset, end_offset = positions
-                place = origin.place(line, offset, end_line, end_offset)  # type: ignore[arg-type]
-            found = Origin(origin, traceback.tb_frame, place and _narrowed(origin.again(), place))
-            library = []
-        else:
-            library.append(traceback.tb_frame)
-        traceback = traceback.tb_next
-    return replace(found, library=tuple(library))
-
-
-def _function(frame: FrameType | None) -> str | None:
-    """The name of the function that a frame is of, with its class's; of a comprehension, that of the one around it."""
-    parts = frame.f_code.co_qualname.split(".<locals>.") if frame else []
-    return next((part for part in reversed(parts) if not part.startswith("<")), None)
-
-
-def place_of(error: BaseException, statement: Statement, sources: Mapping[str, Statement]) -> Place | None:
-    """Where in a statement an exception was raised."""
-    origin = _locate(error.__traceback__, statement, sources)
-    return origin.place if origin.statement is statement else None
-
-
-def _narrowed(fresh: Statement, place: Place) -> Place:
-    """The condition, or what is looped over, of the statement at `place`: Python lays their failures on all of it."""
-    for node in ast.walk(fresh.node):
-        match node:
-            case (
-                ast.If(test=part)
-                | ast.While(test=part)
-                | ast.Assert(test=part)
-                | ast.IfExp(test=part)
-                | ast.For(iter=part)
-            ) if fresh.place_of(node) == place:
-                return fresh.place_of(part)
-    return place
-
-
 def _node_at(fresh: Statement, place: Place | None) -> ast.AST | None:
     """The expression, or else the statement, that stands exactly at `place` in a statement."""
     nodes = [node for node in ast.walk(fresh.node) if isinstance(node, ast.expr | ast.stmt)]
@@ -477,6 +426,16 @@ def _facts(operand: diagnoses.Operand) -> report.Operand:
         return _known_facts(operand)
     except Exception:  # its own text fails, as that of a layer made of a tensor does
         return report.Operand(text=operand.text, note=describe.type_name(type(operand.value)))
+
+
+def _tells(operand: report.Operand) -> bool:
+    """Whether more is known of it than its name."""
+    return bool(operand.dtype or operand.note)
+
+
+def _variables(frame: FrameType | None) -> tuple[report.Operand, ...]:
+    """What the names of a function held when it failed."""
+    return tuple(_facts(diagnoses.Operand(name, value)) for name, value in origins.variables(frame).items())
 
 
 def _known_facts(operand: diagnoses.Operand) -> report.Operand:

@@ -27,7 +27,7 @@ def render_diagnosis(diagnosis: report.Diagnosis, *, width: int) -> Text:
     """Title and code, the source with the span underlined, operands, torch's message, suggestions, notes."""
     parts = [
         _source(diagnosis, width),
-        _operands(diagnosis.operands, width),
+        _operands(diagnosis.operands, width) or _operands(diagnosis.variables, width),
         _message(diagnosis, width),
         _suggestions(diagnosis, width),
         _notes(diagnosis, width),
@@ -79,6 +79,7 @@ def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
         place = f"{place}: " if place else ""
         place += f"in {safe_line(diagnosis.function)}" if diagnosis.function else "in a function of an earlier input"
         place += f", line {span.line}" if span and "\n" in diagnosis.within else ""
+    lines += _calls(diagnosis, width)
     if place:
         lines += [Text(part, theme.FAINT) for part in layout.wrap(f"  {place}", width, indent="    ")]
     if not source or not source.strip():
@@ -97,6 +98,23 @@ def _source(diagnosis: report.Diagnosis, width: int) -> list[Text]:
             lines.append(layout.crop_text(Text(left_out, theme.FAINT), width))
         lines += _underlined(written[i], _columns(span, i + 1, written[i]), width)
         previous = i
+    return lines
+
+
+def _calls(diagnosis: report.Diagnosis, width: int) -> list[Text]:
+    """What led to the failure, a line for each call; nothing where it is the call that was typed, and no other."""
+    if len(diagnosis.calls) < 2:
+        return []
+    lines = []
+    for call in diagnosis.calls:
+        text = "  " + (f"in {safe_line(call.function)}" if call.function else "")
+        text += f", line {call.line}" if call.line and call.function else f"line {call.line}" if call.line else ""
+        text += (": " if text.strip() else "") + _written(call.text)
+        if not call.text:
+            text = f"  ... {units.plural(call.times, 'more call')}"
+        elif call.times > 1:
+            text += f", {call.times:,} times"
+        lines.append(layout.crop_text(Text(text, theme.FAINT), width))
     return lines
 
 
