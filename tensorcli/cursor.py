@@ -40,6 +40,7 @@ class Spot(NamedTuple):
     `owner` is the expression before the dot, "" where no value stands there, None where there is no dot.
     `importing` is the module that a member is imported from, "" where a module's own name is written.
     `quoted` says that `word` lies in a string: a key of the `owner`, where there is one.
+    `indexed` is the expression whose item begins there, where its bracket has just been opened.
     `behind` is what of its statement stands right before it.
     """
 
@@ -49,6 +50,7 @@ class Spot(NamedTuple):
     call: Call | None = None
     importing: str | None = None
     quoted: bool = False
+    indexed: str | None = None
     behind: Literal["nothing", "operand", "operator"] = "operator"
 
 
@@ -175,6 +177,12 @@ class _Tokens:
             return "nothing"
         return "operand" if self._is_operand(end - 1) else "operator"
 
+    def indexed(self, end: int) -> str | None:
+        """The expression whose bracket of an index is the last token before `end`."""
+        if not end or self.all[end - 1].text != "[" or (first := self.primary(end - 1)) == end - 1:
+            return None
+        return self.between(first, end - 1)
+
     def statement(self, end: int) -> int:
         """Where the statement begins that goes on at `end`."""
         while end and self.all[end - 1].kind != "newline" and self.all[end - 1].text != ";":
@@ -216,7 +224,7 @@ def spot(text: str, cursor: int) -> Spot | None:
     if end and tokens.all[end - 1].text == ".":
         at = tokens.primary(end - 1)
         owner = tokens.between(at, end - 1)
-    return Spot(word, start, owner, tokens.call(at), behind=tokens.before(end))
+    return Spot(word, start, owner, tokens.call(at), indexed=tokens.indexed(end), behind=tokens.before(end))
 
 
 def bound(text: str, cursor: int) -> tuple[str, ...]:
@@ -277,8 +285,8 @@ def _in_string(before: str, tokens: _Tokens, last: _Token) -> Spot | None:
     if "\n" in inside or not tokens.open:
         return None
     at, opener = len(tokens.all) - 1, tokens.open[-1]
-    if tokens.all[opener].text == "[" and at == opener + 1 and (first := tokens.primary(opener)) != opener:
-        return Spot(inside, len(before) - len(inside), tokens.between(first, opener), quoted=True)
+    if at == opener + 1 and (owner := tokens.indexed(at)) is not None:
+        return Spot(inside, len(before) - len(inside), owner, quoted=True)
     call = tokens.call(at)
     return Spot(inside, len(before) - len(inside), None, call, quoted=True) if call else None
 

@@ -317,7 +317,7 @@ def _check_node(node: ast.AST, statement: Statement) -> None:
         case ast.Raise(exc=exc, cause=cause):
             raised = exc.func if isinstance(exc, ast.Call) else exc
             if cause or (raised and not (isinstance(raised, ast.Name) and raised.id in EXCEPTIONS)):
-                _refuse(statement, node, "only Python's built-in exceptions can be raised")
+                _refuse(statement, node, _not_raised(raised, cause))
     match node:
         case ast.alias(name=name, asname=asname):
             for part in [*name.split("."), asname or "x"]:
@@ -331,6 +331,18 @@ def _check_node(node: ast.AST, statement: Statement) -> None:
                 _refuse(statement, node, f"a field of {width_of(spec):,} characters is wider than {MAX_WIDTH:,}")
     for child in ast.iter_child_nodes(node):
         _check_node(child, statement)
+
+
+def _not_raised(raised: ast.expr | None, cause: ast.expr | None) -> str:
+    """Why something cannot be raised."""
+    name = ast.unparse(raised) if isinstance(raised, ast.Name) else ""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, BaseException) and name not in EXCEPTIONS:
+        what = "a warning" if issubclass(kind, Warning) else "what ends a program, no error"
+        return f"{name} is {what}: Python's built-in errors, such as ValueError, can be raised"
+    if cause and name in EXCEPTIONS:
+        return "raise with from is not tensor work: leave the from out"
+    return "only Python's built-in errors, such as ValueError, can be raised"
 
 
 def _check_name(name: str, node: ast.AST, statement: Statement) -> None:

@@ -850,13 +850,17 @@ class Judged(Report, frozen=True, kw_only=True):
 
 
 class Settings(Report, frozen=True, kw_only=True):
-    """The session's settings and where it runs; the first thing an engine says. `pretended` is a device not there."""
+    """The session's settings and where it runs; the first thing an engine says. `pretended` is a device not there.
+
+    `torch_seed` is what torch's generator was seeded with since, as by torch.manual_seed, where that is another seed.
+    """
 
     version: str
     torch: str
     device: str
     dtype: str
     seed: int
+    torch_seed: int | None = None
     threads: int
     trust: bool = False
     warn: bool = False

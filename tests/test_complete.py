@@ -57,6 +57,18 @@ def texts(session: Session, text: str, **options: Any) -> list[str]:
     return [item.text for item in offered(session, text, **options)]
 
 
+def test_keys_are_offered_at_the_bracket_as_they_are_written(session: Session) -> None:
+    asked(session, report.Evaluate(text="keyed = {'one': 1, 'it\\'s': 2, 3: 3, None: 4, x: 5}"))
+    whole = ["'one'", '"it\'s"', "3", "None"]
+    answers = [texts(session, text) for text in ("keyed[", "f(keyed[ ", "keyed[on", "keyed[3 + ", "[", "x[", "keyed.keys()[")]
+    names = answers[5]
+    asked(session, report.Evaluate(text="del keyed"))
+    assert answers[0] == whole + ["keyed"] + [each for each in names if each != "keyed"]
+    assert answers[1][:4] == whole
+    assert answers[2] == ["'one'"]
+    assert not any(set(whole) & set(answer) for answer in answers[3:])
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

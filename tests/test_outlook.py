@@ -182,6 +182,7 @@ def test_what_needs_more_memory_than_there_is_is_said(session: Session):
         "array + 1",
         "import os",
         "next(dropped)",
+        "from time import sleep; sleep(1)",
         "id(x)",
         "torch.cuda.synchronize()",
         "torch.cuda.get_device_properties(0)",

@@ -324,6 +324,33 @@ def test_what_cannot_be_compiled_is_a_syntax_error_everywhere(session, text):
         assert ask(session, request)[-1].code in ("syntax", "syntax-error", "not-an-expression")
 
 
+def test_settings_say_what_torch_was_seeded_with_since():
+    session = Session(seed=5)
+    ask(session, "torch.manual_seed(1); x = torch.rand(3)")
+    assert (session.settings().seed, session.settings().torch_seed) == (5, 1)
+    session.ask(report.Outlook(text="torch.manual_seed(7)", cursor=0), lambda _: None)
+    assert session.settings().torch_seed == 1
+    session.ask(report.Configure(seed=2), lambda _: None)
+    assert (session.settings().seed, session.settings().torch_seed) == (2, None)
+
+
+def test_what_cannot_be_raised_is_told_why():
+    told = {
+        "KeyboardInterrupt": "KeyboardInterrupt is what ends a program, no error: Python's built-in errors, such as "
+        "ValueError, can be raised",
+        "UserWarning('x')": "UserWarning is a warning: Python's built-in errors, such as ValueError, can be raised",
+        "ValueError('x') from None": "raise with from is not tensor work: leave the from out",
+        "3": "only Python's built-in errors, such as ValueError, can be raised",
+    }
+    assert {text: ask(Session(seed=0), f"raise {text}")[-1].title for text in told} == told
+
+
+def test_time_may_pass():
+    found = ask(Session(seed=0), "import time\nbefore = time.perf_counter()\ntime.sleep(0.01)\n"
+                "time.perf_counter() - before >= 0.01")  # fmt: skip
+    assert found[-1].text == "True"
+
+
 def test_an_exception_of_any_kind_is_a_diagnosis():
     session = Session(seed=0, trust=True)
     ask(session, "class Odd(BaseException): pass")

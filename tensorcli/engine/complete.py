@@ -67,7 +67,7 @@ def _entries(place: Spot, scope: Scope) -> Iterator[Entry]:
     if place.importing is not None:
         yield from _imported(place.importing)
     elif place.quoted and place.owner is not None:
-        yield from _keys(place.owner, scope)
+        yield from _quoted_keys(place.owner, scope)
     elif place.owner is not None:
         yield from _after_dot(place, scope)
     else:
@@ -105,12 +105,26 @@ def _imported(module: str) -> Iterator[Entry]:
         yield from _of_space(module)
 
 
-def _keys(owner: str, scope: Scope) -> Iterator[Entry]:
-    """The keys of a dict that can be written as they are. (Types of the session's own may do anything when asked.)"""
+def _quoted_keys(owner: str, scope: Scope) -> Iterator[Entry]:
+    """The keys of a dict that can be written as they are, within quotes."""
+    for key, value in _keys(owner, scope).items():
+        if type(key) is str and key.isprintable() and not {*key} & {*"\"'\\"}:
+            yield Entry(key, about.detail(value))
+
+
+def _whole_keys(owner: str, scope: Scope) -> Iterator[Entry]:
+    """The keys of a dict as they are written in its brackets; a text is found by its beginning too."""
+    for key, value in _keys(owner, scope).items():
+        if type(key) in (str, int, float, bool, type(None)) and len(text := repr(key)) <= MAX_DETAIL:
+            yield Entry(text, about.detail(value), key=key if type(key) is str else "")
+
+
+def _keys(owner: str, scope: Scope) -> dict[Any, Any]:
+    """The first items of a dict. (Types of the session's own may do anything when asked.)"""
     seen = peek(owner, scope)
     if seen and not seen.predicted and type(seen.value) in (dict, OrderedDict):
-        found = (key for key in seen.value if type(key) is str and key.isprintable() and not {*key} & {*"\"'\\"})
-        yield from (Entry(key, about.detail(seen.value[key])) for key in islice(found, MAX_ITEMS))
+        return dict(islice(seen.value.items(), MAX_ITEMS))
+    return {}
 
 
 # After a dot.
@@ -199,6 +213,8 @@ def _had(seen: Seen, name: str, scope: Scope) -> Any:
 
 
 def _standing_alone(place: Spot, scope: Scope) -> Iterator[Entry]:
+    if place.indexed is not None:
+        yield from _whole_keys(place.indexed, scope)
     called = peek(place.call.function, scope) if place.call else None
     ways = signatures.overloads(called.value) if called else ()
     fixed = list(arguments.values(place.call, ways, place, scope)) if place.call else []

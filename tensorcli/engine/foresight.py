@@ -15,7 +15,7 @@ MOST_ITEMS = 10_000  # of a range, or a sequence that is used: Python's own func
 
 # What is looked up at a device, waits for one, or is another number whenever it is asked for.
 _OUTSIDE = (frozenset(namespace.directory(namespace.MODULES["torch.cuda"])) - {"device", "is_available"}) | frozenset(
-    "id hash object time perf_counter perf_counter_ns process_time monotonic default_timer seed data_ptr "
+    "id hash object time perf_counter perf_counter_ns process_time monotonic sleep default_timer seed data_ptr "
     "get_num_threads current_accelerator DataLoader".split()
 )
 _REPEATED = (list, tuple, str, bytes)

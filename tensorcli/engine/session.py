@@ -589,6 +589,7 @@ class Session:
             device=self._device,
             dtype=describe.dtype_name(torch.get_default_dtype()),
             seed=self.seed,
+            torch_seed=None if (now := torch.initial_seed()) == self.seed else now,
             threads=torch.get_num_threads(),
             trust=self.trust,
             no_cuda=environment.no_cuda_reason(),

@@ -44,6 +44,7 @@ def render_settings(settings: report.Settings, *, width: int) -> Text:
         (f"{settings.pretended} is pretended" if settings.pretended else "", theme.WARNING, 1),
         ("no CUDA" if settings.no_cuda else "", theme.FAINT, 5),
         (f"seed {settings.seed}", theme.PLAIN, 0),
+        ("" if settings.torch_seed is None else f"torch's now {settings.torch_seed}", theme.PLAIN, 0),
         ("trusted: any Python may run" if settings.trust else "", theme.WARNING, 2),
     ]
     kept = [Part(safe_line(text), style, importance, before=" - ") for text, style, importance in parts if text]

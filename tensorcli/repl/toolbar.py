@@ -49,7 +49,7 @@ def toolbar(
         (0, settings.device),
         (2, f"{settings.pretended} pretended" if settings.pretended else ""),
         (4, settings.dtype),
-        (5, f"seed {settings.seed}"),
+        (5, f"seed {settings.seed if settings.torch_seed is None else settings.torch_seed}"),
         (8, f"input {number}"),
         (7, f"last {units.seconds(seconds)}" if seconds is not None else ""),
         (6, f"{units.nbytes(settings.memory_nbytes)} held" if settings.memory_nbytes else ""),
