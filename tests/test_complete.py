@@ -60,7 +60,9 @@ def texts(session: Session, text: str, **options: Any) -> list[str]:
 def test_keys_are_offered_at_the_bracket_as_they_are_written(session: Session) -> None:
     asked(session, report.Evaluate(text="keyed = {'one': 1, 'it\\'s': 2, 3: 3, None: 4, x: 5}"))
     whole = ["'one'", '"it\'s"', "3", "None"]
-    answers = [texts(session, text) for text in ("keyed[", "f(keyed[ ", "keyed[on", "keyed[3 + ", "[", "x[", "keyed.keys()[")]
+    answers = [
+        texts(session, text) for text in ("keyed[", "f(keyed[ ", "keyed[on", "keyed[3 + ", "[", "x[", "keyed.keys()[")
+    ]
     names = answers[5]
     asked(session, report.Evaluate(text="del keyed"))
     assert answers[0] == whole + ["keyed"] + [each for each in names if each != "keyed"]
@@ -595,3 +597,14 @@ def test_values_that_are_held_need_no_run(session: Session) -> None:
     for text in ("torch.rand(3)", "x + 1", "mix(1)", "[i for i in x]", "x[x > 0]"):
         with pytest.raises(pure.Unknown):
             held(text)
+
+
+def ways(session: Session, text: str) -> list[str]:
+    found = asked(session, report.Signature(text=text, cursor=len(text)))
+    return [", ".join(way.parameters) for way in found.items]
+
+
+def test_what_tells_nothing_of_a_call_comes_last_and_what_is_nobodys_business_not_at_all(session: Session) -> None:
+    assert ways(session, "x.to(")[-1] == "*args, **kwargs"
+    assert len(ways(session, "x.to(")) == 4
+    assert ways(session, "F.softmax(") == ["input, dim=None, dtype=None"]

@@ -345,6 +345,31 @@ def test_what_cannot_be_raised_is_told_why():
     assert {text: ask(Session(seed=0), f"raise {text}")[-1].title for text in told} == told
 
 
+def test_variables_say_what_matters_of_models_and_optimizers():
+    session = Session(seed=0)
+    ask(session, "net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)); tied = nn.ModuleList([net, net])")
+    ask(session, "opt = torch.optim.AdamW(net.parameters(), lr=0.1, betas=(0.5, 0.9))")
+    ask(session, "opt.add_param_group({'params': [torch.ones(2)]}); sgd = torch.optim.SGD([torch.ones(2)], 0.5)")
+    found = []
+    session.ask(report.ListNames(), found.append)
+    items = {item.name: item for item in found[0].items}
+    size = sum(each.nbytes for each in session.names["net"].state_dict().values())
+    assert items["net"].nbytes == items["tied"].nbytes == size
+    assert items["opt"].text == "AdamW(lr=0.1, betas=(0.5, 0.9), 5 parameters in 2 groups)"
+    assert items["sgd"].text == "SGD(lr=0.5, 1 parameter)"
+
+
+def test_the_source_of_a_class_that_was_typed_is_shown():
+    session = Session(seed=0, trust=True)
+    for size in (1, 2):
+        ask(session, f"class Net(nn.Module):\n    size = {size}")
+    ask(session, "net = Net()")
+    for text in ("Net", "net"):
+        found = []
+        session.ask(report.Document(text=text, source=True), found.append)
+        assert found[0].definition == "class Net(nn.Module):\n    size = 2"
+
+
 def test_time_may_pass():
     found = ask(Session(seed=0), "import time\nbefore = time.perf_counter()\ntime.sleep(0.01)\n"
                 "time.perf_counter() - before >= 0.01")  # fmt: skip

@@ -1,5 +1,7 @@
 """Any value to a report, within a bound of time and memory: no large copy, nothing moved off a GPU to be shown."""
 
+import inspect
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +14,7 @@ import msgspec
 import numpy as np
 import torch
 
-from tensorcli import report
+from tensorcli import report, units
 from tensorcli.engine import summary
 
 MAX_TEXT = 20_000
@@ -342,11 +344,34 @@ def _value(value: Any, name: str | None, share: _Share, options: Mapping[str, An
     return report.Value(
         name=name,
         type=type_name(type(value)),
-        text=share.text(value),
+        text=_optimizer_text(value) if options["brief"] and _is_optimizer(value) else share.text(value),
         items=items,
         length=None if items is None else len(value),
-        nbytes=None if items is None else _nbytes_in(value),
+        nbytes=None if items is None and not (options["brief"] and _is_module(value)) else _nbytes_in(value),
     )
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, torch.nn.Module)
+
+
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, torch.optim.Optimizer) and bool(vars(value).get("param_groups"))
+
+
+def _optimizer_text(value: torch.optim.Optimizer) -> str:
+    """What matters of it in one line: Adam(lr=0.001, weight_decay=0.1, 4 parameters)."""
+    group, usual = value.param_groups[0], inspect.signature(type(value)).parameters
+    told = [f"lr={group['lr']}"] if "lr" in group else []
+    for name, given in group.items():
+        plain = type(given) in (int, float, bool, tuple)
+        if plain and name not in ("lr", "initial_lr") and name in usual and given != usual[name].default:
+            told.append(f"{name}={given}")
+    count = sum(len(each["params"]) for each in value.param_groups)
+    held = units.plural(count, "parameter")
+    if len(value.param_groups) > 1:
+        held += f" in {len(value.param_groups)} groups"
+    return f"{type(value).__name__}({', '.join([*told, held])})"
 
 
 def _items(value: Any, share: _Share, options: Mapping[str, Any]) -> tuple[report.Tensor | report.Value, ...] | None:
@@ -366,7 +391,7 @@ def _items(value: Any, share: _Share, options: Mapping[str, Any]) -> tuple[repor
 
 
 def _nbytes_in(value: Any) -> int | None:
-    """The bytes of the arrays in a tuple, list or dict, and in such in it, each once; None where one is not known."""
+    """The bytes of the arrays in a module, tuple, list or dict, and in such in it, each once; None where not known."""
     total, seen, waiting = 0, set[int](), [iter((value,))]
     while waiting and len(seen) < MAX_COUNTED:
         one = next(waiting[-1], waiting)
@@ -376,6 +401,9 @@ def _nbytes_in(value: Any) -> int | None:
             seen.add(id(one))
             if isinstance(one, tuple | list | dict):
                 waiting.append(iter(one.values() if isinstance(one, dict) else one))
+            elif isinstance(one, torch.nn.Module):
+                held = (vars(one).get(each, {}).values() for each in ("_parameters", "_buffers", "_modules"))
+                waiting.append(itertools.chain(*held))
             elif isinstance(one, torch.Tensor | np.ndarray):
                 if has_unknown_sizes(one):
                     return None

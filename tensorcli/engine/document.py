@@ -1,5 +1,6 @@
 """What an expression is: the ways to call it, its documentation, and what is known of its value."""
 
+import ast
 import functools
 import inspect
 import re
@@ -114,6 +115,8 @@ def _definition(value: Any, sources: Mapping[str, Statement]) -> str | None:
         value = type(value)
     if not _is_made_by_hand(value):
         return None
+    if isinstance(value, type) and (typed := _typed_class(value, sources)):
+        return typed
     code = getattr(getattr(value, "__func__", value), "__code__", None)
     if isinstance(code, types.CodeType) and code.co_filename in sources:
         return sources[code.co_filename].source
@@ -121,3 +124,11 @@ def _definition(value: Any, sources: Mapping[str, Statement]) -> str | None:
         return inspect.getsource(value)
     except (TypeError, OSError):
         return None
+
+
+def _typed_class(kind: type, sources: Mapping[str, Statement]) -> str | None:
+    """The source text of a class that was typed: that which was so called last."""
+    if kind.__module__ != "__main__":
+        return None
+    typed = (one for one in reversed(list(sources.values())) if isinstance(one.node, ast.ClassDef))
+    return next((one.source for one in typed if one.node.name == kind.__qualname__), None)  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -31,6 +32,15 @@ def overloads(function: Any) -> Overloads:
     return _known(function, name) if _is_of_library(function) else _found(function, name)
 
 
+def _told(ways: Overloads) -> Overloads:
+    """Without the parameters that are a library's own business, as `_stacklevel`; what says nothing comes last."""
+    shown = [
+        msgspec.structs.replace(way, parameters=tuple(each for each in way.parameters if each[0] != "_"))
+        for way in ways
+    ]
+    return tuple(sorted(shown, key=lambda way: {*way.parameters} == {"*args", "**kwargs"}))
+
+
 _CALLED = (
     types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType, functools.partial,
     types.WrapperDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType, type, np.ufunc,
@@ -50,7 +60,7 @@ def _is_of_library(function: Any) -> bool:
 @cache
 def _known(function: Any, name: str) -> Overloads:
     """As `_found`. The name is part of the key: torch's functions are equal where they run the same C code."""
-    return _found(function, name)
+    return _told(_found(function, name))
 
 
 def _found(function: Any, name: str) -> Overloads:
