@@ -528,3 +528,15 @@ def test_a_wrong_result_is_crossed_out() -> None:
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("bench")])
 def test_any_benchmark_can_be_drawn(name: str) -> None:
     ElementTree.fromstring(benchmark_svg(SAMPLES[name]))
+
+
+def test_the_columns_of_a_long_map_and_the_rows_of_a_wide_one_can_be_told_apart():
+    x = torch.zeros(256, 20)
+    x[:, ::2] = 1
+    drawn = lines(plot(x, drawn="heatmap", size=(100, 120)), width=100)
+    times = len(drawn[1]) // 19
+    assert times > 1
+    assert set(drawn[1:-2]) == {("@" * times + "." * times) * 10}
+    wide = lines(plot(x.T, drawn="heatmap", size=(100, 120)), width=100)
+    assert {len(line) for line in wide[1:-2]} == {100}
+    assert {len({*line}) for line in wide[1:-2]} == {1}

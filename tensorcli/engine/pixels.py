@@ -235,7 +235,9 @@ def _grid(base: report.Plot, x: torch.Tensor, size: tuple[int, int]) -> report.P
 
 def _layout(tiles: int, height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int]:
     """How many pictures stand side by side, and the rows and columns of each, for them to be as large as they can."""
-    gap = 1 if tiles > 1 else 0
+    if tiles == 1:  # rows and columns by themselves: of a long one the few columns stay apart
+        return 1, min(height, size[1]), min(width, size[0])
+    gap = 1
 
     def room(across: int) -> tuple[int, int]:
         return (size[1] + gap) // math.ceil(tiles / across) - gap, (size[0] + gap) // across - gap

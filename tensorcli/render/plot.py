@@ -182,7 +182,8 @@ class Picture:
         """The lines, for a console with or without colours."""
         colored = console.color_system in ("256", "truecolor", "windows") and not console.no_color
         yield self.head
-        rows, columns = _size(len(self.colors), len(self.colors[0]), self.width)
+        size = _size if self.scale is None else _size_of_map
+        rows, columns = size(len(self.colors), len(self.colors[0]), self.width)
         if colored:
             yield from _blocks(_pooled(self.colors, rows, columns, _mean_color))
         else:
@@ -214,6 +215,17 @@ def _size(rows: int, columns: int, width: int) -> tuple[int, int]:
         return max(1, int(rows * scale)), max(1, int(columns * scale))
     times = max(1, min(int(scale), SMALLEST // max(rows, columns)))
     return rows * times, columns * times
+
+
+def _size_of_map(rows: int, columns: int, width: int) -> tuple[int, int]:
+    """The same for what is no photograph: a long or a wide one keeps the few columns, or rows, that it has apart."""
+    tallest = min(width, TALLEST)
+    if rows <= tallest and columns <= width:
+        return _size(rows, columns, width)
+    height, breadth = min(rows, tallest), min(columns, width)
+    if columns < rows:
+        return height, breadth * max(1, min(width, height) // breadth)
+    return height * max(1, min(tallest, breadth) // height), breadth
 
 
 def _pooled(
