@@ -113,6 +113,13 @@ def test_keys_to_texts(keys: str, texts: list[str], tmp_path: Path) -> None:
         ("a b\x1b0dwx", []),
         ("a b\x1b0dw\r", ["b"]),
         ("for i in x:\ry\r\r", ["for i in x:\n    y"]),
+        ("for i in x:\ry(i)\rz(i)\x1b\r", ["for i in x:\n    y(i)\n    z(i)"]),
+        ("for i in x:\ry(i)\x1bk0\r", ["for i in x:\n    y(i)"]),
+        ("f(a)\x1b0\r", ["f(a)"]),
+        ("f(a,\rb,\x1bk\rxAc)\x1b\r", ["f(a,\n    ,c)"]),
+        ("f(a,\x1b0\rb)\r", ["f(a,\n    b)"]),
+        ("for i in x:\x1b\ry\x1b\r", ["for i in x:\n    y"]),
+        ("f(a)\x1bv0\r\x1b\r", ["f(a)"]),
     ],
 )
 def test_keys_of_vi(keys: str, texts: list[str], tmp_path: Path) -> None:

@@ -151,6 +151,21 @@ def test_what_is_typed_during_an_evaluation_is_seen_below_its_output(start: Star
     assert terminal.leave() == 0
 
 
+def test_ctrl_c_leaves_what_was_typed_ahead_to_be_edited(start: Start) -> None:
+    terminal = start()
+    terminal.prompt()
+    terminal.type(pasted("print('busy')\nwhile True: pass") + "\r")
+    terminal.see("busy")
+    terminal.type("k = 5\rhalf")
+    terminal.see(lambda _: terminal.line == "(1 queued) >>> half")
+    terminal.type(CTRL_C)
+    terminal.see(lambda lines: lines[-3:-1] == [">>> k = 5", "... half"] and terminal.line == "... half")
+    assert not [line for line in terminal.lines if line.startswith("k = int")]
+    terminal.type("\x7f" * 4 + "k * 7\r")
+    terminal.see("35")
+    assert terminal.leave() == 0
+
+
 def test_keys_are_seen_while_torch_loads(start: Start) -> None:
     terminal = start()
     terminal.prompt()

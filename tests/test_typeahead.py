@@ -95,6 +95,12 @@ class Keyboard:
     def type(self, data: bytes | str) -> None:
         os.write(self.ours, data.encode() if isinstance(data, str) else data)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C, as a terminal that is nobody's own sees it: it keeps its keys, if it was told to."""
+        if not termios.tcgetattr(self.theirs)[3] & termios.NOFLSH:
+            termios.tcflush(self.theirs, termios.TCIFLUSH)
+        os.kill(os.getpid(), signal.SIGINT)
+
     def keys(self) -> list[KeyPress]:
         """What the next prompt gets."""
         return get_typeahead(self.input) + self.input.read_keys()
@@ -151,7 +157,7 @@ def test_what_is_waited_for_and_what_is_typed_share_a_line() -> None:
     assert line.text == "starting torch ...  >>> 6 * 7"
     waiting.clear()
     assert (line.text, line.cursor) == (">>> 6 * 7", 9)
-    assert waiting.forget() == parsed("6 * 7")
+    assert waiting.take_keys() == parsed("6 * 7")
     assert (line.text, line.cursor) == ("", 0)
     assert "\x1b" not in line.raw
 
@@ -266,17 +272,57 @@ def test_keys_that_the_last_prompt_left_come_first(keyboard: Keyboard) -> None:
     assert keyboard.keys() == parsed("a\nbc")
 
 
-def test_ctrl_c_throws_away_what_was_typed_ahead(keyboard: Keyboard) -> None:
+def test_ctrl_c_makes_text_of_what_was_typed_ahead(keyboard: Keyboard) -> None:
     line, pressed = Line(), threading.Event()
-    with sigint_to(lambda _number, _frame: pressed.set()), reading(keyboard.input, Waiting(line)):
-        keyboard.type("abc\x1b[200~half of a paste")
-        until(lambda: line.text == ">>> abc" and not unread(keyboard.theirs))
+    waiting = Waiting(line)
+    with sigint_to(lambda _number, _frame: pressed.set()), reading(keyboard.input, waiting):
+        keyboard.type("a = 1\nhalf\x1b[200~ of a")
+        until(lambda: line.text == "(1 queued) >>> half" and not unread(keyboard.theirs))
         os.kill(os.getpid(), signal.SIGINT)
-        until(lambda: not line.text)
-        keyboard.type("x")
-        until(lambda: line.text == ">>> x")
+        until(lambda: line.text == "... half")
+        keyboard.type(" paste\x1b[201~\nb")
+        until(lambda: line.text == "(1 queued) >>> b")
     assert pressed.is_set()
-    assert keyboard.keys() == parsed("x")
+    assert waiting.take_text() == "a = 1\nhalf"
+    assert waiting.take_text() == ""
+    assert keyboard.keys() == parsed(PASTE.format(" of a paste") + "\nb")
+
+
+def test_ctrl_c_throws_away_no_key_that_nothing_has_read(keyboard: Keyboard) -> None:
+    waiting = Waiting(Line())
+    with sigint_to(lambda _number, _frame: None), reading(keyboard.input, waiting):
+        with waiting.lock:  # something is shown
+            keyboard.type("a\nb")
+            until(lambda: unread(keyboard.theirs))
+            keyboard.interrupt()
+        until(lambda: waiting.text)
+        keyboard.type("\x15cd\n")
+        until(lambda: len(waiting.keys) == 4)
+        keyboard.interrupt()
+        until(lambda: not waiting.keys)
+    assert (waiting.take_text(), keyboard.keys()) == ("a\ncd", [])
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("", ""),
+        ("\r \r", ""),
+        ("a\rb\x7fc", "a\nc"),
+        ("a\r", "a"),
+        ("ab\x1b[D\x01\x15c", "c"),
+        ("for i in x:\ry\rz\r\rw", "for i in x:\n    y\n    z\nw"),
+        ("if x:\ry\r\x7felse:\rz", "if x:\n    y\nelse:\n    z"),
+        ("for i in x:\r  y\r\r", "for i in x:\n  y"),
+        ("f(a,\rb)\rc", "f(a,\n    b)\nc"),
+        (PASTE.format("a\r\n\tb\rc") + "d", "a\n\tb\ncd"),
+    ],
+)
+def test_keys_as_the_text_they_write(keys: str, text: str) -> None:
+    waiting = Waiting(Line())
+    waiting.press(parsed(keys))
+    waiting.hold()
+    assert (waiting.take_text(), waiting.take_keys()) == (text, [])
 
 
 def test_no_key_is_taken_from_a_pager(keyboard: Keyboard) -> None:
@@ -324,9 +370,10 @@ def test_what_is_no_terminal_keeps_its_keys() -> None:
 
 
 def test_neither_signals_nor_files_are_left(keyboard: Keyboard) -> None:
-    def state() -> tuple[object, object, int]:
+    def state() -> tuple[object, ...]:
         number = signal.set_wakeup_fd(-1)
-        return signal.getsignal(signal.SIGCONT), number, len(list(Path("/dev/fd").iterdir()))
+        files = len(list(Path("/dev/fd").iterdir()))
+        return signal.getsignal(signal.SIGCONT), number, files, termios.tcgetattr(keyboard.theirs)
 
     before = state()
     with reading(keyboard.input, Waiting(Line())):

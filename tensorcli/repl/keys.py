@@ -12,7 +12,15 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
-from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selection, is_searching, vi_navigation_mode
+from prompt_toolkit.filters import (
+    Condition,
+    emacs_mode,
+    has_focus,
+    has_selection,
+    is_searching,
+    vi_mode,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.key_binding.vi_state import InputMode
@@ -31,7 +39,7 @@ def bindings() -> KeyBindings:
     own_indent = False  # whether the input's lines come with theirs, from a terminal that does not mark what is pasted
     in_indent = Condition(lambda: _is_blank(get_app().current_buffer.document.current_line_before_cursor))
 
-    @keys.add("enter", filter=typing)
+    @keys.add("enter", filter=typing & ~vi_navigation_mode & ~(vi_mode & has_selection))
     def _(event: KeyPressEvent) -> None:
         nonlocal own_indent
         buffer, queue = event.current_buffer, event.key_processor.input_queue
@@ -41,6 +49,11 @@ def bindings() -> KeyBindings:
             buffer.insert_text("\n")
         else:
             enter(buffer, own_indent=own_indent)
+
+    @keys.add("enter", filter=typing & vi_navigation_mode)
+    def _(event: KeyPressEvent) -> None:
+        if enter_normal(event.current_buffer):
+            event.app.vi_state.input_mode = InputMode.INSERT
 
     @keys.add("enter", filter=is_searching & emacs_mode)
     def _(event: KeyPressEvent) -> None:
@@ -84,6 +97,24 @@ def enter(buffer: Buffer, *, own_indent: bool = False) -> None:
         buffer.insert_text("\n" if own_indent else "\n" + after(document.text_before_cursor))
 
 
+def enter_normal(buffer: Buffer) -> bool:
+    """Enter in vi's normal mode: run a whole input, wherever the cursor is, else go to the next line.
+
+    Behind the last one another begins, to be written: whether that is so.
+    """
+    document, lines = buffer.document, buffer.document.line_count
+    if is_complete(document.text) or (lines > 1 and is_complete(document.text.rstrip() + "\n")):
+        buffer.validate_and_handle()
+    elif document.cursor_position_row < lines - 1:
+        buffer.cursor_down()
+        buffer.cursor_position += buffer.document.get_start_of_line_position(after_whitespace=True)
+    else:
+        buffer.cursor_position = len(document.text)
+        buffer.insert_text("\n" + after(document.text))
+        return True
+    return False
+
+
 def close_lone(buffer: Buffer) -> None:
     """Close the menu of a single completion that has been taken: Tab would take it back, and goes on behind it now."""
     state = buffer.complete_state
@@ -96,7 +127,7 @@ def keys_kept() -> Iterator[None]:
     """Within it keys pressed while no prompt reads them are kept for the next one, unechoed; Ctrl-C still interrupts.
 
     Typing ahead is kept on purpose. A terminal left to itself between two prompts would echo each key into the output,
-    hold keys back line by line, and make of a Ctrl-D the end of all input. Ctrl-C throws away what was typed ahead.
+    hold keys back line by line, and make of a Ctrl-D the end of all input.
     """
     try:
         import termios
@@ -117,13 +148,17 @@ def keys_kept() -> Iterator[None]:
             termios.tcsetattr(number, termios.TCSANOW, before)
 
 
-def quieten(number: int) -> None:
-    """Have a terminal echo no key, and give each at once; Ctrl-C and Ctrl-Z are still signals."""
+def quieten(number: int, *, lossless: bool = False) -> None:
+    """Have a terminal echo no key, and give each at once; Ctrl-C and Ctrl-Z are still signals.
+
+    `lossless` says that they throw no key away that waits to be read.
+    """
     import termios
 
     with suppress(termios.error):
         quiet = termios.tcgetattr(number)
-        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        quiet[3] &= ~(termios.ECHO | termios.ICANON | termios.NOFLSH)
+        quiet[3] |= termios.NOFLSH if lossless else 0
         termios.tcsetattr(number, termios.TCSANOW, quiet)
 
 

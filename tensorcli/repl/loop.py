@@ -35,7 +35,8 @@ from tensorcli.repl.gently import ANSWERS, ENGINE, gently
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, close_lone, ctrl_c_noted, ctrl_c_raises, keys_kept, together
 from tensorcli.repl.toolbar import banner, toolbar
-from tensorcli.repl.typeahead import PROMPT, Waiting, reading
+from tensorcli.repl.typeahead import Waiting, reading
+from tensorcli.repl.typed import CONTINUATION, PROMPT
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tensorcli.report import Settings
     from tensorcli.show import Screen
 
-CONTINUATION = "... "
 REST_SECONDS = 0.2  # without a key: then there is time for imports, which would hold keys up
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
@@ -162,7 +162,7 @@ def _until_left(
         try:
             _prefer(prompt, extras.preferences)
             with echo(prompt, CONTINUATION) if is_dumb_terminal() else nullcontext():
-                text = prompt.prompt(handle_sigint=False).rstrip()
+                text = prompt.prompt(default=waiting.take_text(), handle_sigint=False).rstrip()
             prompt.output.enable_bracketed_paste()  # what is pasted meanwhile does not run line by line either
             prompt.output.flush()
             begin()  # a dumb terminal renders nothing
@@ -171,7 +171,9 @@ def _until_left(
             if text:
                 extras.needed.set()
                 with reading(prompt.input, waiting), ctrl_c_raises():
-                    if not noted.is_set():  # pressed between Enter and here
+                    if noted.is_set():  # pressed between Enter and here
+                        waiting.hold()
+                    else:
                         _answer(text, furnished, waiting)
         except KeyboardInterrupt:  # the key at the prompt, or before the engine was asked: it cancels the line
             continue

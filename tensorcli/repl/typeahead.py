@@ -23,50 +23,16 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.utils import get_cwidth, is_dumb_terminal
 
 from tensorcli.repl.keys import quieten
+from tensorcli.repl.typed import Typed, as_text
 
 if TYPE_CHECKING:
     from prompt_toolkit.input.vt100 import Vt100Input
 
-PROMPT = ">>> "
 FLUSH_SECONDS = 0.5  # after which an Escape is a key by itself
 AWAY_SECONDS = 0.2  # between looks whether this process has the terminal again
 GAP = "  "  # between what is waited for and what is typed
 STYLE = re.compile(r"\x1b\[[\d;]*m")
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-_ENTER = (Keys.ControlM, Keys.ControlJ)
-
-
-class Typed:
-    """Keys as a plain terminal would show them: characters, Enter, Backspace and Ctrl-U. Others are not seen."""
-
-    def __init__(self) -> None:
-        self._lines = [""]
-
-    def press(self, key: KeyPress) -> None:
-        """Take one key."""
-        if key.key in _ENTER:
-            self._lines.append("")
-        elif key.key == Keys.ControlH:
-            self._lines[-1] = self._lines[-1][:-1]
-        elif key.key == Keys.ControlU:
-            self._lines[-1] = ""
-        elif len(key.key) == 1 or key.key == Keys.BracketedPaste:
-            first, *rest = key.data.splitlines() + [""] * key.data.endswith(("\r", "\n")) or [""]
-            self._lines[-1] += _printable(first)
-            self._lines += map(_printable, rest)
-
-    def __str__(self) -> str:
-        """The last line, and how many come before it. One that Enter ended is seen until the next one begins."""
-        last = len(self._lines) - 1
-        if last and not self._lines[last]:
-            last -= 1
-        count = sum(bool(line.strip()) for line in self._lines[:last])
-        queued = f"({count} queued) " if count else ""
-        return f"{queued}{PROMPT}{self._lines[last]}" if count or self._lines[last] else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else " " if each == "\t" else "" for each in text)
 
 
 class Waiting:
@@ -79,6 +45,7 @@ class Waiting:
         self.lock = threading.RLock()  # of the terminal, in both directions
         self.is_free: Callable[[], bool] = lambda: True  # whether a line may be drawn where the cursor is
         self.keys: list[KeyPress] = []  # typed meanwhile
+        self.text = ""  # that the next prompt begins with: what was typed before Ctrl-C
         self._output, self._dim = output, dim
         self._text = ""
         self._typed = Typed()
@@ -114,12 +81,24 @@ class Waiting:
                 self._typed.press(key)
             self._draw()
 
-    def forget(self) -> list[KeyPress]:
-        """Give the keys, and begin without any."""
+    def hold(self) -> None:
+        """Have what was typed run no more: it is text to edit, for the next prompt."""
+        with self.lock:
+            self.text, self.keys = as_text(self.keys, self.text), []
+            self._typed = Typed(self.text)
+            self._draw()
+
+    def take_keys(self) -> list[KeyPress]:
+        """Give the keys, which the next prompt reads, and show nothing of them any more."""
         with self.lock:
             keys, self.keys, self._typed = self.keys, [], Typed()
             self._draw()
         return keys
+
+    def take_text(self) -> str:
+        """Give the text that the next prompt begins with."""
+        text, self.text = self.text, ""
+        return text
 
     def _draw(self) -> None:
         if not self.is_free():
@@ -162,7 +141,8 @@ def _cropped(text: str, room: int, *, end: bool = False) -> str:
 def reading(source: Input, waiting: Waiting) -> Iterator[None]:
     """Within it keys are read from a terminal and shown, and then they are the next prompt's first ones.
 
-    Ctrl-C is a signal, which throws them away. Elsewhere, and on a dumb terminal, keys stay where they are.
+    Ctrl-C is a signal: what was typed before it is text for the next prompt, which does not run it. Elsewhere, and on a
+    dumb terminal, keys stay where they are.
     """
     reader = _reader(source, waiting)
     if reader is None:
@@ -197,6 +177,7 @@ class _Reader:
             signal.signal(signal.SIGCONT, lambda _number, _frame: None),
             signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False),
         )
+        quieten(source.fileno(), lossless=True)
         waiting.press(get_typeahead(source))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -206,7 +187,9 @@ class _Reader:
         with self._waiting.lock:
             self._is_over = True
             self._waiting.clear()
-            store_typeahead(self._source, self._waiting.forget())
+            store_typeahead(self._source, self._waiting.take_keys())
+            if self._is_quiet:
+                quieten(self._source.fileno())
         os.write(self._wake, b"\0")
         self._thread.join()
         handler, number = self._before
@@ -216,37 +199,33 @@ class _Reader:
         os.close(self._signals)
 
     def _read(self) -> None:
-        number, has_keys = self._source.fileno(), False
+        has_keys = False
         while True:
             ready = self._wait(FLUSH_SECONDS if has_keys else None)
             with self._waiting.lock:
                 if self._is_over:
                     return
-                if self._signals in ready:
-                    self._heed(os.read(self._signals, 64))
-                if not self._is_ours():
-                    continue
-                if number in ready and _is_readable(number):  # nobody has taken them meanwhile
-                    if not _count(number):  # the terminal has gone
-                        return
-                    self._waiting.press(self._source.read_keys())
-                    has_keys = True
-                elif not ready and has_keys:
-                    self._waiting.press(self._source.flush_keys())
-                    has_keys = False
+                signals = os.read(self._signals, 64) if self._signals in ready else b""
+                if signal.SIGCONT in signals:
+                    self._is_quiet = False
+                if self._is_ours():
+                    number = self._source.fileno()
+                    if _is_readable(number):  # nobody has taken them meanwhile
+                        if not _count(number):  # the terminal has gone
+                            return
+                        self._waiting.press(self._source.read_keys())
+                        has_keys = True
+                    elif not ready and has_keys:
+                        self._waiting.press(self._source.flush_keys())
+                        has_keys = False
+                if signal.SIGINT in signals:  # all keys before it are read
+                    self._waiting.hold()
 
     def _wait(self, seconds: float | None) -> list[int]:
         """Wait for signals and keys; in the background for signals, and a moment."""
         if self._is_quiet:
             return select.select([self._signals, self._source.fileno()], [], [], seconds)[0]
         return select.select([self._signals], [], [], AWAY_SECONDS)[0]
-
-    def _heed(self, signals: bytes) -> None:
-        if signal.SIGINT in signals:
-            self._waiting.forget()
-            self._source.vt100_parser.reset()  # the terminal threw the rest of a paste away
-        if signal.SIGCONT in signals:
-            self._is_quiet = False
 
     def _is_ours(self) -> bool:
         """Whether this process may read the terminal, which is made as quiet as it was before another had it."""
@@ -257,7 +236,7 @@ class _Reader:
                 return False
         if not self._is_quiet:
             self._is_quiet = True
-            quieten(number)
+            quieten(number, lossless=True)
             self._waiting.press([])
         return True
 
