@@ -238,6 +238,12 @@ def test_a_signature_fits_the_width(width: int, text: str) -> None:
     assert width < 80 or found == text
 
 
+def test_what_it_returns_gives_way_to_the_arguments() -> None:
+    way = report.Overload(function="F.loss", parameters=("input", "target", "weight=None"), returns="Tensor", current=1)
+    assert fragment_list_to_text(fitted(way, 33)) == "F.loss(input, target, ...)"
+    assert fragment_list_to_text(fitted(way, 36)) == "F.loss(input, target, ...) -> Tensor"
+
+
 def test_the_last_question_wins() -> None:
     begun, go_on, all_done = threading.Event(), threading.Event(), threading.Event()
     answered: list[str] = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.utils import get_cwidth
 
 from tensorcli import report
 from tensorcli.commands import COMMANDS, Command
@@ -35,10 +36,13 @@ Start = Callable[[Then], None]
 
 
 class EngineCompleter(Completer):
-    """Completions of a client's engine; none of these while it is starting, or is busy for longer than PATIENCE."""
+    """Completions of a client's engine; none of these while it is starting, or is busy for longer than PATIENCE.
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    They are for a screen of this `width`.
+    """
+
+    def __init__(self, client: "Client", width: Callable[[], int] = lambda: 80) -> None:
+        self._client, self._width = client, width
         self._asker = Asker(client)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
@@ -102,15 +106,30 @@ class EngineCompleter(Completer):
         if self._client.settings is None:
             return
         request = report.Complete(text=text, cursor=len(text), of=of)
-        yield lambda then: self._asker.ask(request, lambda answers: then(_completions(answers, len(text))))
+        yield lambda then: self._asker.ask(
+            request, lambda answers: then(_completions(answers, len(text), self._width()))
+        )
 
 
-def _completions(answers: Iterable[report.AnyReport], cursor: int) -> list[Completion]:
+def _completions(answers: Iterable[report.AnyReport], cursor: int, width: int) -> list[Completion]:
+    """What the engine offers. A long name is cut where the others' help would have no room: all have one column."""
+    room = max(width // 2, 8)
     items = [item for answer in answers if isinstance(answer, report.Completions) for item in answer.items]
     return [
-        Completion(item.text, item.start - cursor, safe_line(item.label or item.text), safe_line(item.detail))
+        Completion(
+            item.text, item.start - cursor, _cut(safe_line(item.label or item.text), room), safe_line(item.detail)
+        )
         for item in items
     ]
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of a name as a column of a menu shows, which has a blank on each side."""
+    if get_cwidth(text) <= room - 2:
+        return text
+    while get_cwidth(text) > room - 4:
+        text = text[:-1]
+    return f"{text}.."
 
 
 def _commands(start: str) -> Iterator[Completion]:

@@ -40,6 +40,7 @@ class SignatureLine:
         self.keys = _keys(self)
         prompt.default_buffer.on_text_changed += self._changed
         prompt.default_buffer.on_cursor_position_changed += self._changed
+        prompt.app.on_reset += lambda _: self._changed(prompt.default_buffer)  # the next input has begun
 
     def __call__(self, width: int) -> StyleAndTextTuples:
         """The line, at most so wide; empty where there is none."""
@@ -119,22 +120,31 @@ def _keys(line: SignatureLine) -> KeyBindings:
 
 
 def fitted(way: report.Overload, width: int) -> StyleAndTextTuples:
-    """A signature in so many cells: parameters far from the current one give way to dots."""
+    """A signature in so many cells: parameters far from the current one give way to dots, then what it returns."""
     parameters = [safe_line(each) for each in way.parameters]
     function = safe_line(way.function).rpartition(".")[2] if len(way.function) > width // 2 else safe_line(way.function)
     end = ")" + (f" -> {safe_line(way.returns)}" if way.returns else "")
-    first, last, now = 0, len(parameters), way.current or 0
-    while last - first > 1 and _width(function, parameters, first, last, end) > width:
-        if last - 1 > now:
-            last -= 1
-        else:
-            first += 1
+    first, last = _part(function, parameters, way.current or 0, end, width)
+    if _width(function, parameters, first, last, end) > width:
+        end = ")"
+        first, last = _part(function, parameters, way.current or 0, end, width)
     parts: StyleAndTextTuples = [("", function + "(" + ("..., " if first else ""))]
     for at in range(first, last):
         parts += [("", ", ")] if at > first else []
         parts.append((CURRENT if at == way.current else "", parameters[at]))
     parts.append(("", (", ..." if last < len(parameters) else "") + end))
     return _cropped(parts, width)
+
+
+def _part(function: str, parameters: list[str], now: int, end: str, width: int) -> tuple[int, int]:
+    """From which of the parameters to which there is room, the current one among them in any case."""
+    first, last = 0, len(parameters)
+    while last - first > 1 and _width(function, parameters, first, last, end) > width:
+        if last - 1 > now:
+            last -= 1
+        else:
+            first += 1
+    return first, last
 
 
 def _width(function: str, parameters: list[str], first: int, last: int, end: str) -> int:
