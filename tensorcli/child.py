@@ -73,12 +73,14 @@ class Inbox:
 class Engine:
     """One child process, from its start to its end."""
 
-    def __init__(self, command: list[str], on_hello: Callable[[Settings], None]) -> None:
+    def __init__(
+        self, command: list[str], on_hello: Callable[[Settings], None], on_end: "Callable[[Engine], None]"
+    ) -> None:
         self.settings: Settings | None = None
         self.ended = False
         self.reason = ""
         self.killed = ""
-        self._on_hello = on_hello
+        self._on_hello, self._on_end = on_hello, on_end
         self._inboxes: dict[int, Inbox] = {}
         self._lock = threading.Lock()  # of the three fields above
         self._writing = threading.Lock()
@@ -174,6 +176,7 @@ class Engine:
             self.ended = True
             for inbox in self._inboxes.values():
                 inbox.post(Ended())
+        self._on_end(self)
 
     def _take(self, message: wire.Hello | wire.Answer | wire.Begun | wire.Done) -> None:
         match message:
@@ -226,4 +229,4 @@ def _end_in_words(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return f"was ended by {name}" + (", as happens when memory runs out" if name == "SIGKILL" else "")
+    return f"was ended by {name}" + (" (memory ran out, or somebody did it)" if name == "SIGKILL" else "")

@@ -43,12 +43,17 @@ MOST_UNREACHED = 3  # engines in a row that end before they read a request
 IDLE_SECONDS = 1.0  # after an answer: then there is time to keep the session
 _REPLACED = "a fresh engine takes its place, and your session is brought back"
 OnHello = Callable[[Settings], None]
+OnEnd = Callable[[], None]
 
 
 class Client(Protocol):
-    """A way to reach an engine. `on_hello`, where set, is called when the engine is ready, from any thread."""
+    """A way to reach an engine. `on_hello`, where set, is called when the engine is ready, from any thread.
+
+    So is `on_end` when it has ended while nobody asked it anything. Where that is set, a fresh one starts at once.
+    """
 
     on_hello: OnHello | None
+    on_end: OnEnd | None
     start: Configure  # the settings that its session began with
 
     @property
@@ -63,6 +68,17 @@ class Client(Protocol):
     def settings(self) -> Settings | None:
         """The engine's settings as last reported; None until it is ready."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether there is no engine until something is asked."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next request finds an engine that has not the session yet, and brings it back first."""
+
+    def take_news(self) -> Notice | None:
+        """What became of the engine since it was last asked, to be told once: else the next request tells it."""
+
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Ask, and return when the request is answered; never raises for anything a user typed."""
 
@@ -76,7 +92,20 @@ class Client(Protocol):
         """Let the engine go."""
 
 
-class Canned:
+class _Undying:
+    """What a client's engine is that ends with this process."""
+
+    on_hello: OnHello | None = None
+    on_end: OnEnd | None = None
+    ended = False
+    goes_on = False
+
+    def take_news(self) -> Notice | None:
+        """There are none."""
+        return None
+
+
+class Canned(_Undying):
     """Answers prepared beforehand, and in `asked` every request that came."""
 
     def __init__(
@@ -87,7 +116,6 @@ class Canned:
     ) -> None:
         self._answers = answers
         self.settings = settings
-        self.on_hello: OnHello | None = None
         self.start = Configure(seed=settings.seed) if settings else Configure(seed=0)
         self.asked: list[AnyRequest] = []
         self.closed = False
@@ -115,7 +143,7 @@ class Canned:
         self.closed = True
 
 
-class Here:
+class Here(_Undying):
     """An engine in this process, imported when the first request needs it."""
 
     def __init__(
@@ -138,7 +166,6 @@ class Here:
         self._numbers = itertools.count(1)
         self.past = Past()
         self.input = 0
-        self.on_hello: OnHello | None = None
 
     @property
     def settings(self) -> Settings | None:
@@ -220,12 +247,32 @@ class Pipe:
         self._asked = 0  # requests, those left aside that are asked while one types
         self._looking: int | None = None  # the number of the last outlook, which may be answered already
         self._course = Course()  # of the last of them
+        self.on_end: OnEnd | None = None
+        self._news: Notice | None = None
+        self._is_asked = self._is_closed = False
+        self._is_replaced = False  # whether the engine has ended unasked, since the last input
         self._engine = self._fresh()
 
     @property
     def settings(self) -> Settings | None:
         """The engine's settings as last reported; None until it has said hello."""
         return None if self._engine.ended else self._engine.settings
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no engine until something is asked."""
+        return self._engine.ended
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next request brings the session back first."""
+        return self._to_go_on
+
+    def take_news(self) -> Notice | None:
+        """What became of the engine since it was last asked, to be told once."""
+        with self._restarting:
+            news, self._news = self._news, None
+        return news
 
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Send the request and pass on each report as it comes.
@@ -241,15 +288,19 @@ class Pipe:
                 self._ask_aside(engine, request, emit)
             return
         self._asked += 1
-        self._ask(request, emit, times=MOST_UNREACHED)
+        self._is_asked = True
+        try:
+            self._ask(request, emit, times=MOST_UNREACHED)
+        finally:
+            self._is_asked = False
 
     def _ask(self, request: AnyRequest, emit: Emit, *, times: int) -> None:
         """Ask, so many times at most where engines end before they read it."""
         engine = self._engine
         if engine.ended:
-            if engine.settings:
-                emit(Notice(text=f"the engine {engine.reason}: {_REPLACED}"))
-            self._restart(engine)
+            self._restart(engine, unasked=True)
+        if news := self.take_news():
+            emit(news)
         if isinstance(request, Undo):
             return self._undo(request.count, emit)
         if isinstance(request, Reset):
@@ -289,6 +340,7 @@ class Pipe:
 
     def next_input(self) -> int:
         """Another input begins, as the journal counts them."""
+        self._is_replaced = False
         return self._journal.next_input()
 
     def is_lasting(self) -> bool:
@@ -299,6 +351,8 @@ class Pipe:
 
     def close(self) -> None:
         """End the child process."""
+        with self._restarting:
+            self._is_closed = True
         self._engine.close()
         self._journal.close()
 
@@ -340,11 +394,22 @@ class Pipe:
         if self.on_hello:
             self.on_hello(settings)
 
-    def _restart(self, dead: child.Engine) -> None:
-        """Put a fresh engine in the place of `dead`, unless another thread has."""
+    def _ended(self, engine: child.Engine) -> None:
+        """An engine has ended: where nobody asks it anything another one starts, once until an input comes."""
+        if self.on_end is None or self._is_asked or self._is_closed or engine is not self._engine:
+            return
+        if engine.settings and not self._is_replaced:
+            self._is_replaced = True
+            self._restart(engine, unasked=True)
+        self.on_end()
+
+    def _restart(self, dead: child.Engine, *, unasked: bool = False) -> None:
+        """Put a fresh engine in the place of `dead`, unless another thread has. What ended `unasked` is news."""
         with self._restarting:
-            if self._engine is not dead:
+            if self._engine is not dead or self._is_closed:
                 return
+            if unasked and dead.settings:
+                self._news = Notice(text=f"the engine {dead.reason}: {_REPLACED}")
             dead.close()
             self._fresh()
             self._to_go_on = bool(self._journal.again())
@@ -366,7 +431,7 @@ class Pipe:
         return not self._to_go_on
 
     def _fresh(self) -> child.Engine:
-        self._engine = child.Engine(self._command, self._hello)
+        self._engine = child.Engine(self._command, self._hello, self._ended)
         return self._engine
 
     def _undo(self, count: int, emit: Emit) -> None:

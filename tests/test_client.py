@@ -214,7 +214,7 @@ def test_an_engine_that_died_between_requests_is_replaced_and_the_request_answer
     assert [type(each).__name__ for each in said] == ["Notice", "Notice", "Value"]
     assert isinstance(said[0], Notice)  # no failure of the input's
     assert said[0].text == (
-        "the engine was ended by SIGKILL, as happens when memory runs out: "
+        "the engine was ended by SIGKILL (memory ran out, or somebody did it): "
         "a fresh engine takes its place, and your session is brought back"
     )
 

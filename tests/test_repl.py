@@ -25,7 +25,7 @@ from tensorcli.repl.history import Inputs
 from tensorcli.repl.indent import after
 from tensorcli.repl.keys import enter
 from tensorcli.repl.loop import run
-from tensorcli.repl.toolbar import banner, toolbar
+from tensorcli.repl.toolbar import AWAY, ENDED, banner, toolbar
 from tensorcli.repl.typeahead import Waiting
 from tensorcli.report import AnyReport, AnyRequest, Configure, Diagnosis, Evaluate, Settings, Suggestion, Value
 from tensorcli.show import Screen
@@ -386,6 +386,9 @@ def test_the_toolbar_drops_what_does_not_fit() -> None:
     assert toolbar(SETTINGS, seconds=6e-6, width=20) == "cpu - float32"
     assert toolbar(SETTINGS, seconds=6e-6, width=20, mode="normal") == "normal - cpu"
     assert toolbar(SETTINGS, seconds=6e-6, width=2) == "cp"
+    assert toolbar(SETTINGS, width=60, state=AWAY) == "cpu - the next input brings the session back - float32"
+    assert toolbar(None, width=80, mode="insert", state=AWAY) == "insert - starting torch ..."
+    assert toolbar(None, width=80, state=ENDED) == "the engine has ended: the next input starts another"
 
 
 def test_a_refreshed_toolbar_costs_no_answer() -> None:

@@ -191,6 +191,21 @@ def test_an_engine_that_dies_leaves_the_session(start: Start) -> None:
     assert terminal.leave() == 0
 
 
+def test_a_session_is_back_before_the_next_input_where_its_engine_ends_meanwhile(start: Start) -> None:
+    terminal = start("--trust", columns=100)
+    terminal.prompt()
+    terminal.type("import os; x = os.getpid(); print('it', x)\r")
+    found = terminal.see(begins("it "))
+    terminal.see(has("input 2"))
+    terminal.prompt()
+    os.kill(int(next(line for line in found if line.startswith("it ")).split()[1]), signal.SIGKILL)
+    terminal.see(begins("the engine was ended by SIGKILL"))
+    terminal.see(has("the session is back in"))
+    terminal.see(has("input 2"))
+    assert terminal.line == ">>> "
+    assert terminal.leave() == 0
+
+
 def test_a_dumb_terminal_gets_no_escape_codes(start: Start) -> None:
     terminal = start(env={"TERM": "dumb"})
     terminal.prompt()
@@ -480,6 +495,33 @@ def test_tab_goes_on_behind_a_folder_that_it_took(start: Start, tmp_path: Path) 
     terminal.see(lambda _: terminal.line == f'>>> %load "{tmp_path}/sub dir/')
     terminal.type(TAB)
     terminal.see(lambda _: terminal.line == f'>>> %load "{tmp_path}/sub dir/one.npy"')
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    assert terminal.leave() == 0
+
+
+def test_a_menu_leaves_the_line_below_and_room_for_help(start: Start) -> None:
+    terminal = start(columns=40, rows=14)
+    terminal.prompt()
+    terminal.type("x = torch.ones(2, 3)\r" + "1\r" * 9 + "6 * 7\r")
+    terminal.see("42")
+    terminal.prompt()
+    terminal.type("x.sum(dim=")
+    terminal.see(begins("x.sum("))
+    terminal.type(TAB)
+    lines = terminal.see(has(" dim=0 (2)"))
+    assert [line.strip() for line in lines[-5:-1]] == [
+        ">>> x.sum(dim=",
+        "dim=0 (2)",
+        "dim=1 (3)",
+        "x.sum(dim=None, ...) -> Tensor",
+    ]
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type("F." + TAB)
+    lines = terminal.see(lambda lines: len(lines) > 8 and lines[-9] == ">>> F.")
+    assert lines[-8].startswith(" relu                Applies")
+    assert len(lines[-8]) > 35
     terminal.type(CTRL_C)
     terminal.prompt()
     assert terminal.leave() == 0

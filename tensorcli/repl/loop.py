@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
@@ -34,9 +34,10 @@ from tensorcli.repl.dumb import echo
 from tensorcli.repl.gently import ANSWERS, ENGINE, gently
 from tensorcli.repl.history import Inputs
 from tensorcli.repl.keys import bindings, close_lone, ctrl_c_noted, ctrl_c_raises, keys_kept, together
-from tensorcli.repl.toolbar import banner, toolbar
+from tensorcli.repl.toolbar import AWAY, ENDED, STARTING, banner, toolbar
 from tensorcli.repl.typeahead import Waiting, reading
 from tensorcli.repl.typed import CONTINUATION, PROMPT
+from tensorcli.repl.watch import BringBack, Watch
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 REST_SECONDS = 0.2  # without a key: then there is time for imports, which would hold keys up
 _VI_WAITS = 0.05, 0.5  # seconds after Escape, and within keys such as gg, for the next one
 _EMACS_WAITS = 0.5, 1.0
-STARTING = "starting torch ..."
 FAREWELL = "tensorcli repl --resume goes on with this session\n"
 _LEAVING = {"exit", "quit", "exit()", "quit()"}
 
@@ -175,6 +175,9 @@ def _until_left(
                         waiting.hold()
                     else:
                         _answer(text, furnished, waiting)
+        except BringBack:
+            prompt.app.erase_when_done = False
+            _resume(prompt, extras, begin, furnished, waiting)
         except KeyboardInterrupt:  # the key at the prompt, or before the engine was asked: it cancels the line
             continue
         except EOFError:
@@ -225,14 +228,16 @@ def _furnish(
 
     room = _Room(client, screen(), Answers(extras.preferences))
     waiting.is_free = lambda: room.screen.at_line_start
+    watch = Watch(prompt, room.client, room.screen)
 
     def on_hello(_settings: "Settings") -> None:
         waiting.clear()
         _redraw(prompt)
+        watch.hello()
 
     room.client.on_hello = on_hello
     extras.room = room
-    extras.completer = EngineCompleter(room.client)
+    extras.completer = EngineCompleter(room.client, lambda: prompt.output.get_size().columns)
     extras.signatures = SignatureLine(prompt, room.client, room.screen)
     extras.sources.append(extras.signatures)
     if not is_dumb_terminal():
@@ -269,7 +274,9 @@ def _prompt(extras: _Extras, *, color: bool | None, history: Path | None) -> Pro
         if room is None:
             return toolbar(None, width=width, mode=mode)
         client, seconds = room.client, room.answers.seconds
-        return toolbar(client.settings, number=client.input + 1, seconds=seconds, width=width, mode=mode)
+        state = ENDED if client.ended else AWAY if client.goes_on else ""
+        about: dict[str, Any] = {"number": client.input + 1, "seconds": seconds, "mode": mode, "state": state}
+        return toolbar(client.settings, width=width, **about)
 
     unasked = Condition(lambda: extras.preferences.config.complete_while_typing)
     prompt: PromptSession[str] = PromptSession(

@@ -11,6 +11,9 @@ from tensorcli import __version__
 if TYPE_CHECKING:
     from tensorcli.report import Settings
 
+STARTING = "starting torch ..."
+ENDED = "the engine has ended: the next input starts another"
+AWAY = "the next input brings the session back"
 HINT = "Type an expression. %help for commands, Ctrl-D to leave."
 
 
@@ -34,19 +37,26 @@ def _torch() -> str:
 
 
 def toolbar(
-    settings: "Settings | None", *, number: int = 1, seconds: float | None = None, width: int, mode: str = ""
+    settings: "Settings | None",
+    *,
+    width: int,
+    number: int = 1,
+    seconds: float | None = None,
+    mode: str = "",
+    state: str = "",
 ) -> str:
-    """What fits of: vi's mode, device, dtype, seed, this input's number, last time, memory, threads, no CUDA.
+    """What fits of: vi's mode, device, the session's state, dtype, seed, input, last time, memory, threads, no CUDA.
 
     What matters least goes first: the greatest of the numbers below.
     """
     if settings is None:
-        return " - ".join(filter(None, (mode, "starting torch ...")))[:width]
+        return " - ".join(filter(None, (mode, state if state == ENDED else STARTING)))[:width]
     from tensorcli import units
 
     parts = [
         (1, mode),
         (0, settings.device),
+        (1, state),
         (2, f"{settings.pretended} pretended" if settings.pretended else ""),
         (4, settings.dtype),
         (5, f"seed {settings.seed if settings.torch_seed is None else settings.torch_seed}"),
