@@ -1,5 +1,6 @@
 """What an engine was asked that changed its session, so that another one can be brought to the same."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ from tensorcli.report import AnyRequest, Configure, Data, Draw, Evaluate, GoOn, 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
 MAX_NBYTES = 1 << 28  # of such a file: the engine answers nothing while it writes it
 FILES = 2  # that stay of a session: the newest holds what is taken back
+TEMPORARY = "tensorcli-"  # with which the names of temporary folders begin
+SETTLED_SECONDS = 60.0  # after which such a folder has its lock, if a process uses it
 FOLDERS = 3  # of earlier sessions that stay on disk
 
 
@@ -58,18 +61,27 @@ class Journal:
     """
 
     def __init__(self, folder: Path | None = None, start: Configure | None = None) -> None:
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="tensorcli-")
-        self.folder = folder or Path(self._temporary.name if self._temporary else "")
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = FileLock(self.folder / "lock", blocking=False)
-        self._lock.acquire()
+        self._temporary, self._folder, self._lock = folder is None, folder, FileLock("")
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _locked(folder)
         self.start = start
         self._files: list[tuple[GoOn, int]] = []  # each with the number of requests before it was written, newest last
         self._all: list[Entry] = []
-        self.past = Past(None if self._temporary else self.folder / TYPED)
+        self.past = Past(folder / TYPED if folder else None)
         self.input = self.past.latest  # the number of the input that requests are of
         self._read()
         self._number = self._tried = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are. A temporary one is made for the first of them, and those left by killed processes go."""
+        if self._folder is None:
+            _sweep()
+            self._folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+            self._lock = _locked(self._folder)
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
 
     def next_input(self) -> int:
         """What is taken down from now on is of another input: they are taken back one by one. Its number."""
@@ -102,7 +114,7 @@ class Journal:
     @property
     def is_lasting(self) -> bool:
         """Whether another process can go on with it."""
-        return self._temporary is None and (self.folder / INPUTS).is_file()
+        return not self._temporary and (self.folder / INPUTS).is_file()
 
     @property
     def seed(self) -> int | None:
@@ -202,10 +214,8 @@ class Journal:
     def close(self) -> None:
         """Let another process have it; what is not worth that, or was never meant to last, is removed."""
         self._lock.release()
-        if self._temporary:
-            self._temporary.cleanup()
-        elif not self._all:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._folder and (self._temporary or not self._all):
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _have(self, files: list[tuple[GoOn, int]]) -> None:
         """These files are the session's from now on; the others go."""
@@ -238,6 +248,8 @@ class Journal:
 
     def _read(self) -> None:
         """Take up what an earlier process wrote; a line that was cut off is left out."""
+        if self._temporary:
+            return
         with suppress(OSError):
             written = (self.folder / INPUTS).read_bytes()
             for line in written.splitlines():
@@ -289,6 +301,23 @@ def latest(root: Path) -> Journal | None:
             if found:
                 found.close()
     return None
+
+
+def _locked(folder: Path) -> FileLock:
+    lock = FileLock(folder / "lock", blocking=False)
+    lock.acquire()
+    return lock
+
+
+def _sweep() -> None:
+    """Remove the temporary folders that this user's killed processes left."""
+    mine, begun = getattr(os, "geteuid", lambda: 0)(), time.time() - SETTLED_SECONDS
+    for old in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        with suppress(OSError, Timeout):
+            about = old.lstat()
+            if about.st_uid == mine and about.st_mtime < begun and (old / "lock").is_file() and not old.is_symlink():
+                _locked(old).release()
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _free(folder: Path) -> Journal | None:

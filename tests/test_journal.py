@@ -1,6 +1,10 @@
 """What is written down to go on with a session, in this process or in another one."""
 
+import os
 from pathlib import Path
+
+import pytest
+from filelock import FileLock
 
 from tensorcli import journal
 from tensorcli.report import Complete, Configure, Draw, Evaluate, GoOn, Inspect, ListNames, Reset, Time, TimeIt
@@ -30,6 +34,30 @@ def test_only_what_changes_a_session_is_asked_again() -> None:
     assert found.to_keep() is not None
     found.close()
     assert not found.folder.exists()
+
+
+def test_a_temporary_folder_is_there_for_a_file_alone_and_those_that_were_left_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names = ("tensorcli-left", "tensorcli-used", "tensorcli-fresh", "tensorcli-other", "mine")
+    for name in names:
+        (tmp_path / name).mkdir()
+        if name != "tensorcli-other":
+            (tmp_path / name / "lock").touch()
+        if name != "tensorcli-fresh":
+            os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "tensorcli-link").symlink_to(tmp_path / "mine")
+
+    first = noted(journal.Journal(), Evaluate(text="a"), seconds=journal.AGAIN_SECONDS)
+    with FileLock(tmp_path / "tensorcli-used" / "lock"):
+        os.utime(tmp_path / "tensorcli-used", (0, 0))
+        assert len(list(tmp_path.iterdir())) == 6
+        assert first.to_keep() is not None
+        left = {each.name for each in tmp_path.iterdir()} - {first.folder.name}
+    assert left == {*names[1:], "tensorcli-link"}
+    first.close()
+    assert not first.folder.exists()
 
 
 def test_what_was_broken_off_is_asked_up_to_there_and_leaves_a_doubt() -> None:
