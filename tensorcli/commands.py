@@ -243,7 +243,8 @@ def _precision(call: Call) -> AnyRequest | Notice | Diagnosis:
         return _settings(call, lambda now: f"values are printed with {units.plural(now.precision, 'digit')}")
     if call.argument == "reset":
         return Configure(precision="default")
-    number = _small(call.argument)
+    written = re.fullmatch(r"%\.(\d+)f", call.argument)  # as IPython has it
+    number = _small(written[1] if written else call.argument)
     if number is None or number > MOST_DIGITS:
         advice = f"from 0 to {MOST_DIGITS}, or reset, not {_shortened(call.argument)}: try %precision 8"
         return _problem(f"%precision takes how many digits to print, {advice}")
@@ -502,6 +503,17 @@ HABITS = {  # of other shells' users: why there is no such command, and what to 
     "%load_ext": "there are no extensions: %help lists what there is",
     "%autoreload": "modules of your own are not imported: %run file.py runs a file again",
 }
+
+
+def as_elsewhere(text: str) -> str | None:
+    """What to write instead of a text that is no Python of this session's, where another shell would know it."""
+    match = re.match(r"\s*(\w+)", text)
+    name = match[1] if match else ""
+    if f"%{name}" in COMMANDS:
+        return f"commands begin with %: %{' '.join(text.split())}"
+    if re.fullmatch(r"_[1-9]\d*", name):
+        return f"Out[{name[1:]}] is what input {name[1:]} gave"
+    return "%history shows what was typed, Out what it gave" if name == "In" else None
 
 
 # What is asked for.

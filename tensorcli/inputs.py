@@ -87,6 +87,8 @@ class _Submission:
                 self.history.take_back(report.inputs)
             if isinstance(report, Diagnosis) and not (self.problem and self.problem.category == "interrupted"):
                 self.problem = report
+            if isinstance(report, Diagnosis) and piece.command is None:
+                report = _hinted(report)
             report = _placed(report, piece, before, filename=cell.filename, line=line)
             latest = max(latest, report.statement or 0)
             self.emit(report)
@@ -134,6 +136,15 @@ def _written(piece: Piece) -> str:
     """A command as it was written."""
     first = f"{piece.command} {piece.argument}".rstrip()
     return f"{first}\n{piece.body}" if piece.body.strip() else first
+
+
+def _hinted(report: Diagnosis) -> Diagnosis:
+    """A diagnosis with a note, where what is no name here, or no Python, is so in another shell."""
+    begins = report.span and not report.within and (report.span.line, report.span.column) == (1, 0)
+    if report.code == "syntax" or (report.code == "unknown-name" and begins):
+        hint = commands.as_elsewhere(report.source or "")
+        return msgspec.structs.replace(report, notes=(*report.notes, hint)) if hint else report
+    return report
 
 
 def _placed(report: AnyReport, piece: Piece, before: int, *, filename: str | None, line: int) -> AnyReport:

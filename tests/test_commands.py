@@ -10,7 +10,7 @@ import pytest
 
 from tensorcli import cells as files
 from tensorcli import report
-from tensorcli.client import Canned
+from tensorcli.client import Canned, Here
 from tensorcli.commands import COMMANDS, HABITS
 from tensorcli.inputs import submit
 from tensorcli.past import Input, Past
@@ -75,6 +75,7 @@ LEFT_OUT = "-n 100 -r5 is left out: the time decides how many calls there are, a
         ("%inspect --grad --all --depth=1 x", report.Inspect(text="x", grad=True, all=True, depth=1)),
         ("%precision", report.Configure()),
         ("%precision 8", report.Configure(precision=8)),
+        ("%precision %.2f", report.Configure(precision=2)),
         ("%precision reset", report.Configure(precision="default")),
         ("%threads", report.Configure()),
         ("%threads 2", report.Configure(threads=2)),
@@ -334,6 +335,26 @@ def test_a_diagnosis_stops_the_rest_unless_it_should_go_on() -> None:
     client = failing_at("y")
     submit(text, client.ask, lambda _: None, keep_going=True)
     assert client.asked == [*requests, report.ListNames(), Evaluate(text="z", first_line=5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("whos", "commands begin with %: %whos"),
+        ("timeit 1 + 1", "commands begin with %: %timeit 1 + 1"),
+        ("In[1]", "%history shows what was typed, Out what it gave"),
+        ("_2 + 1", "Out[2] is what input 2 gave"),
+        ("x = whos", None),
+        ("whoso", None),
+        ("_x2", None),
+    ],
+)
+def test_what_another_shell_knows_is_told(text: str, hint: str | None) -> None:
+    found: list[AnyReport] = []
+    submit(text, Here(seed=0).ask, found.append)
+    (problem,) = found
+    assert isinstance(problem, report.Diagnosis)
+    assert (problem.notes[-1] if problem.notes else None) == hint
 
 
 def test_statements_are_numbered_through_the_input() -> None:

@@ -4,7 +4,7 @@ import re
 
 from rich.text import Text
 
-from tensorcli import report
+from tensorcli import report, units
 from tensorcli.render import layout, theme
 from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe, safe_line
@@ -21,7 +21,7 @@ def render_undone(undone: report.Undone, *, width: int) -> Text:
     """What was taken back, a line for each of its statements, and what that took."""
     lines = [line for text in undone.texts for line in text.split("\n")]
     shown = [f"taken back: {lines[0]}", *(f"            {line}" for line in lines[1:5])] if lines else []
-    more = [f"            and {len(lines) - 5:,} lines more"] if len(lines) > 5 else []
+    more = [f"            and {units.plural(len(lines) - 5, 'more line')}"] if len(lines) > 5 else []
     text = "\n".join([*shown, *more, *filter(None, [undone.text])])
     return layout.block(Text(part) for line in safe(text).split("\n") for part in layout.fold(line, width))
 
