@@ -256,16 +256,32 @@ def _small(text: str) -> int | None:
 
 
 def _history(call: Call) -> Notice | Diagnosis:
-    most = _small(call.argument) if call.argument else len(call.history)
-    if most is None:
-        return _problem(f"%history takes how many inputs to show, not {_shortened(call.argument)}: try %history 10")
-    lines = [
-        f"{each.number:>4}  "
-        + each.text.strip("\n").replace("\n", "\n      ")
-        + ("  (taken back)" if each.undone else "")
-        for each in call.history[max(0, len(call.history) - most) :]
-    ]
-    return Notice(text="\n".join(lines) or "nothing has been typed yet")
+    found = _chosen(call.history, re.sub(r"^-n(\s+|$)", "", call.argument))  # as IPython asks for numbers
+    if found is None:
+        advice = f"not {_shortened(call.argument)}: try %history 10, 2-5 or -g sqrt"
+        return _problem(f"%history takes how many inputs to show, which ones or a text in them, {advice}")
+    lines = [f"{each.number:>4}  " + each.text.strip("\n").replace("\n", "\n      ") + _fate(each) for each in found]
+    nothing = "no input is like that" if call.argument else "nothing has been typed yet"
+    return Notice(text="\n".join(lines) or nothing)
+
+
+def _chosen(inputs: Sequence[Input], which: str) -> Sequence[Input] | None:
+    """The last inputs, those from one number to another, or those that have a text; None where it says none of that."""
+    if not which:
+        return inputs
+    if last := re.fullmatch(r"(?:-l\s*)?(\d{1,9})", which):
+        return inputs[max(0, len(inputs) - int(last[1])) :]
+    if some := re.fullmatch(r"(\d{1,9})\s*-\s*(\d{1,9})", which):
+        return [each for each in inputs if int(some[1]) <= each.number <= int(some[2])]
+    if text := re.fullmatch(r"-g\s*(\S.*)", which):
+        return [each for each in inputs[:-1] if text[1].lower() in each.text.lower()]
+    return None
+
+
+def _fate(given: Input) -> str:
+    if given.undone:
+        return "  (taken back)"
+    return "  (failed)" if any(part.problem for part in given.parts) else ""
 
 
 _SETTING = re.compile(r"(\w+)\s*(?:=\s*|\s|$)(.*)", re.DOTALL)
@@ -439,7 +455,12 @@ COMMANDS = {
             "%warn", "%warn [on|off]", "tell of mistakes that raise nothing, once for each kind", _warn, ("on", "off")
         ),
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
-        Command("%history", "%history [N]", "the last N inputs, or all of them", _history),
+        Command(
+            "%history",
+            "%history [N|A-B|-g TEXT]",
+            "the last N inputs, A to B, those with TEXT, or all",
+            _history,
+        ),
         Command(
             "%explain",
             "%explain [CODE]",

@@ -128,9 +128,35 @@ def test_history_numbers_inputs() -> None:
         Notice(text="   1  x = 1\n   2  for i in x:\n          y\n   3  %history", source="%history", statement=1)
     ]
     assert [r.text for r in said("%history 1", history=inputs) if isinstance(r, Notice)] == ["   3  %history 1"]
-    assert [r.text for r in said("%history 0", history=inputs) if isinstance(r, Notice)] == [
-        "nothing has been typed yet"
-    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "numbers"),
+    [
+        ("%history -n", [1, 2, 3, 4]),
+        ("%history -l 2", [3, 4]),
+        ("%history -n 2", [3, 4]),
+        ("%history 2-3", [2, 3]),
+        ("%history 3 - 9", [3, 4]),
+        ("%history -g SQRT", [1, 3]),
+        ("%history 0", []),
+        ("%history 7-9", []),
+        ("%history -g nowhere", []),
+    ],
+)
+def test_history_shows_those_that_are_asked_for(command: str, numbers: list[int]) -> None:
+    (answer,) = said(command, history=["x.sqrt()", "y", "torch.sqrt(x)"])
+    assert isinstance(answer, Notice)
+    found = [int(line.split()[0]) for line in answer.text.splitlines() if line != "no input is like that"]
+    assert found == numbers
+
+
+def test_history_says_which_inputs_failed() -> None:
+    client, history, found = failing_at("bad"), Past(), list[AnyReport]()
+    for text in ("good", "bad", "%history"):
+        submit(text, client.ask, found.append, history=history)
+    assert isinstance(found[-1], Notice)
+    assert [line.split("  ")[-2:] for line in found[-1].text.splitlines()][:2] == [[" 1", "good"], ["bad", "(failed)"]]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +173,8 @@ def test_history_numbers_inputs() -> None:
         ("%seed -1", "bad-argument", "a seed is a whole number from 0 to 2**63 - 1, not -1: try %seed 42"),
         ("%seed 9223372036854775808", "bad-argument",
          "a seed is a whole number from 0 to 2**63 - 1, not 9223372036854775808: try %seed 42"),
-        ("%history x", "bad-argument", "%history takes how many inputs to show, not x: try %history 10"),
+        ("%history x", "bad-argument", "%history takes how many inputs to show, which ones or a text in them, "
+         "not x: try %history 10, 2-5 or -g sqrt"),
         ("%cd /tmp", "unknown-command", "there is no %cd here: files are found from the folder in which tensorcli was "
          "started, and by their whole path"),
         ("%%writefile a.py\nx", "unknown-command", "there is no %%writefile here: code writes no files: "
