@@ -1,17 +1,18 @@
 """An earlier benchmark to compare a new one with: what was written by `--json FILE`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from tensorcli import stats, units, wire
-from tensorcli.report import Benchmark, Case, Diagnosis, Ratio, Variant
+from tensorcli.report import Benchmark, Case, Ceiling, Diagnosis, Ratio, Variant
 
 # What two runs should share, and how it is called.
 _SAME = {"torch": "torch", "cpu": "the processor", "gpu": "the GPU", "driver": "the driver", "python": "Python"}
 _THEN = "then"
 NAMED = 3  # rows that a sentence names
+WITHIN = "intervals are of the noise within each run, not of what differs between runs"
 OTHER = 1.1  # times as much at most: a machine that did that is in another state
 
 
@@ -28,8 +29,11 @@ def read(path: Path) -> Benchmark | str:
     return found
 
 
-def since(now: Benchmark, then: Benchmark) -> Benchmark:
-    """A benchmark whose variants say how many times faster they are than in the earlier one."""
+def since(now: Benchmark, then: Benchmark, share: float | None = None) -> Benchmark:
+    """A benchmark whose variants say how many times faster they are than in the earlier one.
+
+    Where it fails for what is slower by more than a share, it says which of them are not comparable.
+    """
     earlier = {_key(case, variant): variant for case in _alike(now, then) for variant in case.variants}
     cases = tuple(
         msgspec.structs.replace(
@@ -41,15 +45,21 @@ def since(now: Benchmark, then: Benchmark) -> Benchmark:
         )
         for case in now.cases
     )
-    return msgspec.structs.replace(now, cases=cases, warnings=(*now.warnings, *_differences(now, then)))
+    found = msgspec.structs.replace(now, cases=cases)
+    said = [*_differences(found, then), *(() if share is None else excused(found, then, share))]
+    if any(variant.then for case in cases for variant in case.variants):
+        found = msgspec.structs.replace(found, notes=(*found.notes, f"vs then: {WITHIN}"))
+    return msgspec.structs.replace(found, warnings=(*now.warnings, *said))
 
 
 def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]:
     """A diagnosis for each variant that is wrong, or takes longer than then by more than `share`.
 
-    And for what was not measured as it was then, or where nothing is compared.
+    And for what was not measured as it was then, or where nothing is compared. Where the machine itself was slower, by
+    the limits that both runs measured, a variant has to be slower than that explains.
     """
     compared = False
+    limits = _limits(then)
     earlier = {_key(case, variant): variant for case in _alike(now, then) for variant in case.variants}
     for case in now.cases:
         for variant in case.variants:
@@ -63,17 +73,53 @@ def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]
                 title = f'"{variant.name}" {place(case)} was {before.status} then and is {variant.status} now{why}'
                 yield Diagnosis(code="not-measured-alike", category="value", title=title)
             compared |= ratio is not None
-            if ratio is None or not stats.differs(ratio.low, ratio.high) or ratio.value * (1 + share) >= 1:
+            if ratio is None or not _slower(ratio, share, _slowdown(case, variant, limits)):
                 continue
             title = (
                 f'"{variant.name}" {place(case)} takes {percent(1 / ratio.value)} longer than then '
-                f"(95 % interval {percent(1 / ratio.high)} .. {percent(1 / ratio.low)})"
+                f"({percent(1 / ratio.high)} .. {percent(1 / ratio.low)} by the noise within each run)"
             )
             yield Diagnosis(code="slower-than-then", category="value", title=title)
     if not compared and now.complete:
         what = "size, dtype, device, threads and caches"
         title = f"nothing was compared: no variant was measured then and now at the same {what}"
         yield Diagnosis(code="nothing-to-compare", category="value", title=title)
+
+
+def _slower(ratio: Ratio, share: float, machine: float) -> bool:
+    """Whether it is slower by more than a share, and than a machine that is slower by a factor explains."""
+    value, low, high = (each * machine for each in (ratio.value, ratio.low, ratio.high))
+    return stats.differs(low, high) and value * (1 + share) < 1
+
+
+def excused(now: Benchmark, then: Benchmark, share: float) -> Iterator[str]:
+    """A sentence for each variant that is slower by more than a share, but by no more than the machine may be."""
+    before = _limits(then)
+    for case in now.cases:
+        for variant in case.variants:
+            ratio, machine = variant.then, _slowdown(case, variant, before)
+            if ratio and _slower(ratio, share, 1.0) and not _slower(ratio, share, machine):
+                longer = f"it takes {percent(1 / ratio.value)} longer than then"
+                what = f"{longer}, and the machine itself took up to {percent(machine)} longer for the same"
+                yield f'"{variant.name}" {place(case)} is not comparable: {what}; run both again'
+
+
+def _slowdown(case: Case, variant: Variant, before: Mapping[tuple[str, str, int | None], Ceiling]) -> float:
+    """How many times as long as then the device may take for the same, where that is longer.
+
+    By what was measured of it in both runs: the best then against the worst now. Memory counts unless something else
+    is known to bound the variant.
+    """
+    now, then = case.ceiling, before.get(_place(case))
+    if now is None or then is None:
+        return 1.0
+    pairs = [
+        (then.gflops_per_second, now.gflops_low or now.gflops_per_second),
+        (now.call_high or now.call_seconds, then.call_seconds),
+    ]
+    if variant.bound in ("memory", None):
+        pairs.append((then.gbytes_per_second, now.gbytes_low or now.gbytes_per_second))
+    return max([1.0, *(longer / shorter for longer, shorter in pairs if longer and shorter)])
 
 
 def _alike(now: Benchmark, then: Benchmark) -> tuple[Case, ...]:
@@ -100,13 +146,14 @@ def place(case: Case) -> str:
     return f"on {case.device}" + (f" at {size}" if size else "")
 
 
-def _limits(benchmark: Benchmark) -> dict[tuple[str, str, int | None], float]:
-    """The most arithmetic that each device did."""
-    return {
-        (case.device, case.dtype, case.threads): case.ceiling.gflops_per_second
-        for case in benchmark.cases
-        if case.ceiling and case.ceiling.gflops_per_second
-    }
+def _place(case: Case) -> tuple[str, str, int | None]:
+    """What its limits depend on."""
+    return case.device, case.dtype, case.threads
+
+
+def _limits(benchmark: Benchmark) -> dict[tuple[str, str, int | None], Ceiling]:
+    """The most that each device did."""
+    return {_place(case): case.ceiling for case in benchmark.cases if case.ceiling}
 
 
 def _key(case: Case, variant: Variant) -> tuple[object, ...]:
@@ -120,6 +167,8 @@ def _ratio(now: Variant, then: Variant | None) -> Ratio | None:
     overlap.
     """
     if then is None or now.median is None or then.median is None or now.status != then.status:
+        return None
+    if now.unsteady or then.unsteady:
         return None
     (low, high), (then_low, then_high) = _interval(now), _interval(then)
     return Ratio(to=_THEN, value=then.median / now.median, low=then_low / high, high=then_high / low)
@@ -139,9 +188,10 @@ def _differences(now: Benchmark, then: Benchmark) -> Iterator[str]:
             yield f"{name} was {before or 'none'} then, and is {after or 'none'} now: the difference may be theirs"
     before, after = _limits(then), _limits(now)
     for place in before.keys() & after.keys():
-        if max(before[place], after[place]) > OTHER * min(before[place], after[place]):
+        did, does = before[place].gflops_per_second, after[place].gflops_per_second
+        if did and does and max(did, does) > OTHER * min(did, does):
             yield (
-                f"{place[0]} did {before[place]:.3g} GFLOP/s at most then and {after[place]:.3g} now: "
+                f"{place[0]} did {did:.3g} GFLOP/s at most then and {does:.3g} now: "
                 "the machine was in another state, and what differs may be its doing"
             )
     if then.workload != now.workload:

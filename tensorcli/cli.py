@@ -431,7 +431,7 @@ def bench(
 
     def show(answer: "AnyReport") -> None:
         if isinstance(answer, Benchmark):
-            answer = answer if then is None else baselines.since(answer, then)
+            answer = answer if then is None else baselines.since(answer, then, share)
             found.append(answer)
             if printed:
                 answer = Output(text=_contents(answer, printed, "").decode())

@@ -151,7 +151,7 @@ def of_benchmark(benchmark: report.Benchmark, suffix: str) -> bytes:
         for axes in (time, rate):
             axes.set(xscale="log", yscale="log", xlabel=safe_line(name))
             if len(places) <= MOST_TICKS:
-                axes.set_xticks(places, [f"{x:,g}" for x in places])
+                axes.set_xticks(places, [f"{x:,.15g}" for x in places])
                 axes.set_xticks([], minor=True)
             axes.grid(alpha=0.3)
         if series:
@@ -177,7 +177,7 @@ def _axis(benchmark: report.Benchmark) -> str:
     return max(values, key=lambda name: len(values[name]), default="")
 
 
-def _series(benchmark: report.Benchmark, *, by_variant: bool = True) -> list[tuple[str, _Points]]:
+def _series(benchmark: report.Benchmark) -> list[tuple[str, _Points]]:
     """The curves: what they are called, and their points by size; of those with several points at one, the last."""
     axis = _axis(benchmark)
     several = {
@@ -191,7 +191,7 @@ def _series(benchmark: report.Benchmark, *, by_variant: bool = True) -> list[tup
         facts = [case.device if "device" in several else "", case.dtype if "dtype" in several else "", threads, *rest]
         for variant in case.variants:
             if variant.median is not None and isinstance(size, int | float) and size > 0:
-                label = ", ".join(filter(None, (variant.name if by_variant else "", *facts)))
+                label = ", ".join(filter(None, (variant.name, *facts)))
                 found.setdefault(label, {})[size] = variant
     return [(label, sorted(points.items(), key=lambda point: point[0])) for label, points in found.items()]
 
@@ -211,12 +211,23 @@ def _rate(variant: report.Variant, seconds: float | None, unit: str | None) -> f
 
 
 def _limits(benchmark: report.Benchmark) -> dict[str, list[tuple[float, report.Variant, float]]]:
-    """For each device and dtype the least seconds in which a variant's work could be done, by size: a roofline."""
-    limits: dict[str, list[tuple[float, report.Variant, float]]] = {}
-    for label, points in _series(benchmark, by_variant=False):
+    """For each device and dtype the least seconds in which the work could be done, by size: a roofline.
+
+    None is known of what is in cache or no longer than a call; nor is one drawn where variants do other work than
+    others, for it would be no limit of them all.
+    """
+    found: dict[str, dict[float, list[report.Variant]]] = {}
+    for label, points in _series(benchmark):
         for x, variant in points:
-            if variant.share and variant.median:
-                limits.setdefault(f"limit {label}".strip(), []).append((x, variant, variant.share * variant.median))
+            if (variant.flops or variant.nbytes) and not variant.wrong:
+                place = label.removeprefix(variant.name).removeprefix(", ")
+                found.setdefault(f"limit {place}".strip(), {}).setdefault(x, []).append(variant)
+    limits: dict[str, list[tuple[float, report.Variant, float]]] = {}
+    for label, variants in found.items():
+        for x, each in sorted(variants.items()):
+            known = [one for one in each if one.share and one.median]
+            if known and len({(one.flops, one.nbytes) for one in each}) == 1:
+                limits.setdefault(label, []).append((x, known[0], (known[0].share or 0) * (known[0].median or 0)))
     return limits
 
 

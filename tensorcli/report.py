@@ -706,8 +706,10 @@ class Counts(Data, frozen=True, kw_only=True):
 class Variant(Data, frozen=True, kw_only=True):
     """One way to do a workload, with every raw sample: `seconds` are per call.
 
-    `first_seconds` is what the very first call took. `share` is how much of what the device can do it reaches, where
-    `bound` says by what it is bounded. `then` is how many times faster than in an earlier run it is.
+    `first_seconds` is what the very first call took. `bound` is what bounds it at best: the device's arithmetic, its
+    memory, the fixed cost of a call, or none that is known, as its data is in cache. `share` is how much of what is
+    possible it reaches, of arithmetic or memory. `then` is how many times faster than in an earlier run it is. One that
+    is `unsteady` has samples too far apart to be compared with anything.
     """
 
     name: str
@@ -726,7 +728,8 @@ class Variant(Data, frozen=True, kw_only=True):
     gflops_per_second: float | None = None
     gbytes_per_second: float | None = None
     share: float | None = None
-    bound: Literal["arithmetic", "memory"] | None = None
+    bound: Literal["arithmetic", "memory", "call", "in cache"] | None = None
+    unsteady: bool = False
     ratio: Ratio | None = None
     then: Ratio | None = None
     agrees: Agreement | None = None
@@ -739,10 +742,19 @@ class Variant(Data, frozen=True, kw_only=True):
 
 
 class Ceiling(Data, frozen=True, kw_only=True):
-    """What a device did at most, measured in the same run: large products of matrices, and copies of much memory."""
+    """What a device did at most, measured in the same run: large products of matrices, and copies of much memory.
+
+    The `low` ones are what a quarter of these did not reach. `call_seconds` is what an operator takes that has one
+    element to work on, at best. Memory's rate is no limit to what works on at most `cache_nbytes`.
+    """
 
     gflops_per_second: float | None = None
+    gflops_low: float | None = None
     gbytes_per_second: float | None = None
+    gbytes_low: float | None = None
+    call_seconds: float | None = None
+    call_high: float | None = None
+    cache_nbytes: int | None = None
 
 
 class Case(Data, frozen=True, kw_only=True):
@@ -766,6 +778,7 @@ class Benchmark(Report, frozen=True, kw_only=True, tag="bench"):
     environment: dict[str, Any]
     cases: tuple[Case, ...]
     complete: bool = True
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ MANY_OUTLIERS = 0.10  # of the samples
 RESAMPLES = 2000
 FEW_PAIRS = 30  # below it blocks of them are too few to draw from: of 8 equal pairs 15 % would be called different
 UNSURE = 2.0  # times: what fewer than FEWEST_SAMPLES samples may be off by, either way
+UNSTEADY = 10.0  # times as long as the other end of an interval: samples so far apart compare with nothing
 DRIFT = 0.05  # of the first third's median
 SLOW_FIRST = 20  # times the median
 LONG_FIRST = 0.01  # seconds
@@ -101,6 +102,11 @@ class Quotient:
 def differs(low: float, high: float) -> bool:
     """Whether a ratio with this interval is not 1: it is further from it than the clock's own error."""
     return low > 1 + CLOCK_ERROR or high < 1 - CLOCK_ERROR
+
+
+def unsteady(low: float, high: float) -> bool:
+    """Whether an interval is so wide that no comparison with it means anything."""
+    return high > UNSTEADY * low
 
 
 def ratio(

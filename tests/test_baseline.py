@@ -75,9 +75,57 @@ def test_slower_is_told_with_numbers_and_only_beyond_the_share():
     now = baseline.since(benchmark(variant(low=1.2, high=1.3), variant("einsum", low=1.0, high=1.0)), before)
     (problem,) = baseline.slower(now, before, 0.10)
     assert problem.title == (
-        '"matmul" on cpu at n = 64 takes 25 % longer than then (95 % interval 9.1 % .. 44 %)'
+        '"matmul" on cpu at n = 64 takes 25 % longer than then (9.1 % .. 44 % by the noise within each run)'
     )  # 1.25 / 1, 1.2 / 1.1, 1.3 / 0.9
     assert list(baseline.slower(now, before, 0.30)) == []
+
+
+@pytest.mark.parametrize(
+    ("slow", "bound", "slowdown"),
+    [
+        ({"gflops_per_second": 56.0, "gflops_low": 26.9}, "call", 100 / 26.9),
+        ({"gflops_per_second": 50.0}, "in cache", 2.0),
+        ({"call_seconds": 1e-6, "call_high": 3e-6}, "arithmetic", 3.0),
+        ({"gbytes_per_second": 5.0}, "memory", 2.0),
+        ({"gbytes_per_second": 5.0}, None, 2.0),
+        ({"gbytes_per_second": 1.0}, "in cache", 1.0),
+        ({"gflops_per_second": 200.0}, "arithmetic", 1.0),
+    ],
+)
+def test_what_a_slower_machine_explains_is_told_and_does_not_fail(slow, bound, slowdown):
+    limit = Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0, call_seconds=1e-6)
+    before = benchmark(variant(low=1.0, high=1.0, bound=bound), limit=limit)
+
+    def found(times):
+        now = benchmark(variant(low=times, high=times, bound=bound), limit=replace(limit, **slow))
+        now = baseline.since(now, before, 0.1)
+        said = [each for each in now.warnings if "not comparable" in each]
+        return said, [each.code for each in baseline.slower(now, before, 0.1)]
+
+    assert found(1.12 * slowdown) == ([], ["slower-than-then"])
+    if slowdown > 1:
+        (said,), failed = found(1.08 * slowdown)
+        assert failed == []
+        assert said.startswith('"matmul" on cpu at n = 64 is not comparable: it takes ')
+        more = baseline.percent(slowdown)
+        assert said.endswith(f"the machine itself took up to {more} longer for the same; run both again")
+    else:
+        assert found(1.08) == ([], [])
+
+
+def test_whose_samples_are_too_far_apart_is_not_compared_with_then():
+    steady, wild = variant(low=1.0, high=2.0), variant(low=1.0, high=20.0, unsteady=True)
+    assert then(steady, wild) is None
+    assert then(wild, steady) is None
+
+
+def test_whose_noise_an_interval_is_of_is_said():
+    one = benchmark(variant(low=1.0, high=2.0))
+    found = baseline.since(one, one)
+    said = "vs then: intervals are of the noise within each run, not of what differs between runs"
+    assert found.notes == (said,)
+    assert f" {said}" in render_bench(found, width=120).plain.split("\n")
+    assert f"- {said}" in markdown(found).split("\n")
 
 
 def test_another_setup_is_not_compared():

@@ -515,6 +515,29 @@ def test_a_benchmark_is_drawn_against_size_with_its_limits() -> None:
     assert all(f"<!-- {text} -->" in svg for text in ("matmul, cpu", "matmul, cuda:0", "limit cpu", "limit cuda:0"))
 
 
+def test_a_limit_is_drawn_only_where_it_is_known_and_holds_for_all() -> None:
+    def limits(*variants: dict[str, object]) -> list[tuple[float, float]]:
+        same = {"status": "measured", "median": 1.0, "flops": 8, "nbytes": 8}
+        rows = tuple(r.Variant(**{"name": f"v{i}", **same, **fields}) for i, fields in enumerate(variants))
+        cases = tuple(r.Case(device="cpu", dtype="float32", size={"n": n}, variants=rows) for n in (1_000_000, 3))
+        found = figure._limits(r.Benchmark(workload="m", environment={}, cases=cases)).get("limit", [])
+        return [(x, seconds) for x, _, seconds in found]
+
+    half, cached = {"share": 0.5, "bound": "memory"}, {"bound": "in cache"}
+    assert limits(half, cached) == [(3, 0.5), (1_000_000, 0.5)]
+    assert limits(cached, cached) == []
+    assert limits(half, half | {"flops": 16}) == []  # other work has another limit
+
+
+def test_sizes_are_written_as_people_write_them() -> None:
+    row = r.Variant(name="v", status="measured", median=1.0)
+    sizes = ({"n": 100_000}, {"n": 1_000_000})
+    cases = tuple(r.Case(device="cpu", dtype="float32", size=size, variants=(row,)) for size in sizes)
+    svg = benchmark_svg(r.Benchmark(workload="m", environment={}, cases=cases))
+    assert "<!-- 100,000 -->" in svg
+    assert "<!-- 1,000,000 -->" in svg
+
+
 def test_a_wrong_result_is_crossed_out() -> None:
     def drawn(ok: bool) -> str:
         agrees = r.Agreement(with_="a", max_abs_error=1.0, max_rel_error=1.0, ok=ok)

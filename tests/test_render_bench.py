@@ -102,15 +102,16 @@ def test_both_devices_at_80_columns():
  matmul  float32            torch 2.13.0, 2 threads, Xeon, H100 80GB, driver 580
 
  n = 64
- variant            device    median  95 % interval  GFLOP/s      vs python loop
- python loop        cpu       1.31 s  1.27 .. 1.35   0.00040                   1
- row times matrix   cpu       210 us  204 .. 216        2.50      6,240 x faster
- broadcast and sum  cpu       160 us  155 .. 165        3.28      8,190 x faster
- matmul             cpu      4.00 us  3.88 .. 4.12       131    327,000 x faster
- python loop        cuda:0  ~ 6.10 s  extrapolated from 4,096 of 262,144 steps
+ variant            device   median  95 % interval  GFLOP/s      vs python loop
+ python loop        cpu      1.31 s  1.27 .. 1.35   0.00040                   1
+ row times matrix   cpu      210 us  204 .. 216        2.50      6,240 x faster
+ broadcast and sum  cpu      160 us  155 .. 165        3.28      8,190 x faster
+ matmul             cpu     4.00 us  3.88 .. 4.12       131    327,000 x faster
+ python loop        cuda:0  ~ 6.1 s
+   5.9 .. 6.3 s, extrapolated from 4,096 of 262,144 steps
  row times matrix   cuda:0  skipped: needs 144 MiB, and 8 MiB are free
  broadcast and sum  cuda:0  failed: CUDA out of memory
- matmul             cuda:0   9.80 us  9.51 .. 10.09     53.5  ~ 622,000 x faster
+ matmul             cuda:0  9.80 us  9.51 .. 10.09     53.5  ~ 620,000 x faster
  all that ran in full agree with float64 matmul (largest relative error 3e-7)
  warning: cpu: the samples of "row times matrix" spread by 14 %: close other
    programs, or raise --min-time
@@ -146,20 +147,20 @@ def test_both_devices_at_40_columns():
  matmul  float32            torch 2.13.0
 
  n = 64
- variant            device    median
- python loop        cpu       1.31 s
- row times matrix   cpu       210 us
- broadcast and sum  cpu       160 us
- matmul             cpu      4.00 us
- python loop        cuda:0  ~ 6.10 s
-   extrapolated from 4,096 of 262,144
-   steps
+ variant            device   median
+ python loop        cpu      1.31 s
+ row times matrix   cpu      210 us
+ broadcast and sum  cpu      160 us
+ matmul             cpu     4.00 us
+ python loop        cuda:0  ~ 6.1 s
+   5.9 .. 6.3 s, extrapolated from 4,096
+   of 262,144 steps
  row times matrix   cuda:0
    skipped: needs 144 MiB, and 8 MiB are
    free
  broadcast and sum  cuda:0
    failed: CUDA out of memory
- matmul             cuda:0   9.80 us
+ matmul             cuda:0  9.80 us
  all that ran in full agree with float64
  matmul (largest relative error 3e-7)
  warning: cpu: the samples of "row times
@@ -176,11 +177,11 @@ def test_bars_where_there_is_room():
  matmul  float32                                          torch 2.13.0, 2 threads, Xeon, H100 80GB, driver 580
 
  n = 64
- variant            device   median  95 % interval  GFLOP/s    vs python loop  log scale
+ variant            device   median  95 % interval  GFLOP/s    vs python loop  █ = 2 x
  python loop        cpu      1.31 s  1.27 .. 1.35   0.00040                 1
- row times matrix   cpu      210 us  204 .. 216        2.50    6,240 x faster  ██████████████
- broadcast and sum  cpu      160 us  155 .. 165        3.28    8,190 x faster  ██████████████
- matmul             cpu     4.00 us  3.88 .. 4.12       131  327,000 x faster  ████████████████████
+ row times matrix   cpu      210 us  204 .. 216        2.50    6,240 x faster  █████████████
+ broadcast and sum  cpu      160 us  155 .. 165        3.28    8,190 x faster  █████████████
+ matmul             cpu     4.00 us  3.88 .. 4.12       131  327,000 x faster  ██████████████████
  every variant agrees with float64 matmul (largest relative error 3e-7)
  warning: the samples of "row times matrix" spread by 14 %: close other programs, or raise --min-time
 """
@@ -236,8 +237,55 @@ def test_a_ratio_says_faster_slower_or_neither(ratio, said):
     ],
 )
 def test_a_median_is_three_digits_and_one_unit(median, said):
-    row = lines_of(Variant(name="f", status="extrapolated", median=median, reason="in part"))[5]
-    assert row.partition("cpu")[2].strip() == f"~ {said}  in part"
+    row = lines_of(Variant(name="f", status="measured", median=median))[5]
+    assert row.partition("cpu")[2].strip() == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ((3.84e-6,), "~ 3.8 us  in part"),
+        ((9.94, 9.96, 12.3), "~ 10 s  9.9 .. 12 s, in part"),
+        ((0.5, 1.24, 140.0), "~ 1.2 s  500 ms .. 2.3 min, in part"),
+        ((99.0, 99.6, 100.0), "~ 1.7 min  99 s .. 1.7 min, in part"),
+        ((3600.0,), "~ 1.0 h  in part"),
+        ((1e7,), "~ 2,800 h  in part"),
+    ],
+)
+def test_what_is_measured_in_part_has_two_digits_and_the_range_of_its_samples(seconds, said):
+    median = seconds[len(seconds) // 2]
+    row = lines_of(Variant(name="f", status="extrapolated", median=median, seconds=seconds, reason="in part"))[5]
+    assert row.partition("cpu")[2].strip() == said
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(315_678.0, "~ 320,000 x faster"), (45.67, "~ 46 x faster"), (0.3, "~ 3.3 x slower")]
+)
+def test_a_ratio_to_what_is_measured_in_part_has_two_digits(ratio, said):
+    lines = lines_of(variant("python loop", 1.0, ratio=1.0), variant("f", 1.0, ratio=ratio, guessed=True), width=76)
+    assert lines[6].endswith(f"  {said}")
+
+
+def test_a_bar_has_a_cell_for_each_doubling():
+    ratios = [1.0, 1.03, 1.3, 1.5, 2.0, 10.0, 1000.0, 2.0**20]
+
+    def bars(*ratios, width=120):
+        head, *rows = lines_of(*(variant(f"v{r}", 1.0, ratio=r) for r in ratios), width=width)[4 : 5 + len(ratios)]
+        return head.partition("loop")[2].strip(), [row.count("█") for row in rows]
+
+    assert bars(*ratios) == ("█ = 2 x", [0, 0, 0, 1, 1, 3, 10, 20])
+    assert bars(*ratios[:3]) == ("", [0, 0, 0])
+    assert bars(*ratios, 2.0**30) == ("█ = 4 x", [0, 0, 0, 0, 0, 2, 5, 10, 15])
+
+
+def test_samples_too_far_apart_have_no_ratio_and_no_bar():
+    wild = Variant(
+        name="f", status="measured", seconds=(0.0157e-3, 3.16e-3, 9.98e-3), median=3.16e-3, low=0.0157e-3,
+        high=9.98e-3, unsteady=True,
+    )  # fmt: skip
+    lines = lines_of(variant("python loop", 1.0, ratio=1.0), variant("g", 0.1, ratio=10.0), wild, width=120)
+    assert re.search(r" f +cpu +3.16 ms  0.0157 .. 9.9800 +too unsteady to compare$", lines[7])
+    assert lines[6].endswith("  10.0 x faster  ███")
 
 
 def test_the_size_is_written_as_people_write_it():
@@ -341,9 +389,42 @@ def test_shares_of_the_limit_and_counts_are_shown():
         ["loop", "~", "4,000", "~", "2,000", "~", "4", "KiB"],
         ["dot", "1", "1", "4", "B"],
     ]
-    assert " limit: 100 GFLOP/s, 10.0 GB/s, measured; memory is the limit here" in lines
+    assert " limit: 100 GFLOP/s, 10.0 GB/s, measured" in lines  # a quarter of it is far from being it
     assert any("25 %" in line for line in lines)
     assert lines[-1] == " warning: this is incomplete: it was interrupted"
+
+
+def test_what_is_the_limit_of_which_rows_is_said():
+    wild = {"gflops_low": 40.0, "gbytes_low": 9.8, "call_seconds": 1.26e-6}
+    limit = report.Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0, **wild)
+    near, far = {"bound": "memory", "share": 0.8}, {"bound": "memory", "share": 0.2}
+    call, cached = {"bound": "call"}, {"bound": "in cache"}
+
+    def said(*bounds):
+        rows = tuple(
+            Variant(name=f"v{number}", status="measured", median=1e-6, **bound) for number, bound in enumerate(bounds)
+        )
+        case = Case(device="cpu", dtype="float32", size={}, ceiling=limit, variants=rows)
+        lines = render(Benchmark(workload="dot", environment={}, cases=(case,)), width=150).plain.splitlines()
+        shares = [line.split()[4:] for line in lines if line.startswith(" v") and " cpu " in line]
+        return shares, next(line.partition("measured")[2] for line in lines if line.startswith(" limit: "))
+
+    assert said(near, near) == ([["80", "%"]] * 2, "; memory is the limit of all rows")
+    assert said(near, far, call, cached) == (
+        [["80", "%"], ["20", "%"], ["call"], ["in", "cache"]],
+        '; memory is the limit of "v0"; the call itself is the limit of "v2"',
+    )
+    assert said(call, call, cached)[1] == '; the call itself is the limit of "v0" and "v1"'
+    assert said(*[call] * 4, cached)[1] == "; the call itself is the limit of 4 of 5 rows"
+    assert said(far, cached)[1] == ""
+    case = Case(
+        device="cpu", dtype="float32", size={}, ceiling=limit,
+        variants=(Variant(name="v", status="measured", median=1.0, **near),),
+    )  # fmt: skip
+    lines = render(Benchmark(workload="dot", environment={}, cases=(case,)), width=150).plain.splitlines()
+    assert lines[-1] == (
+        ' limit: 100 GFLOP/s (down to 40.0), 10.0 GB/s, 1.3 us a call, measured; memory is the limit of "v"'
+    )
 
 
 def test_a_wrong_answer_is_red_and_not_a_fast_one():

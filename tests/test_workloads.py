@@ -210,19 +210,118 @@ def test_a_measured_case_in_full():
         assert [variant.ratio.value, variant.ratio.low, variant.ratio.high] == pytest.approx([1.0] * 3)
 
 
-def test_ceilings_give_the_share_of_what_is_possible():
+def test_ceilings_are_measured_and_bound_what_is_short(monkeypatch):
+    monkeypatch.setattr(environment, "cache_nbytes", lambda device: 1 << 20)
     (answer,) = asked(workload="dot", sizes=(1000,), variants=("dot", "matmul"))
     (case,) = answer.cases
     assert case.ceiling.gflops_per_second == pytest.approx(2 * 768**3 / TICK / 1e9)
     assert case.ceiling.gbytes_per_second == pytest.approx(2**26 / TICK / 1e9)
-    for variant in case.variants:
-        assert variant.bound == "memory"
-        assert variant.share == pytest.approx(8004 / 2**26)
-    limits = report.Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0)
-    assert ceiling.share(10**9, 10**7, 0.1, limits) == (pytest.approx(0.1), "arithmetic")
-    assert ceiling.share(None, 10**9, 0.2, limits) == (pytest.approx(0.5), "memory")
-    assert ceiling.share(None, None, 0.2, limits) == (None, None)
-    assert ceiling.share(1, 1, 0.2, report.Ceiling()) == (None, None)
+    assert (case.ceiling.call_seconds, case.ceiling.cache_nbytes) == (pytest.approx(TICK), 1 << 20)
+    assert [(variant.bound, variant.share) for variant in case.variants] == [("call", None)] * 2
+    for cached, known in ((1 << 30, 1 << 26), (0, None)):  # what is larger than the copy had no better caches
+        monkeypatch.setattr(environment, "cache_nbytes", lambda device, cached=cached: cached)
+        assert ceiling.of("cpu", "float32", clock=Ticking(TICK), min_seconds=TICK).cache_nbytes == known
+
+
+LIMITS = report.Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0, call_seconds=1e-6, cache_nbytes=10**6)
+
+
+@pytest.mark.parametrize(
+    ("spent", "seconds", "found"),
+    [
+        ((10**9, 10**7), 0.1, (0.1, "arithmetic")),
+        ((None, 10**9), 0.2, (0.5, "memory")),
+        ((None, None), 0.2, (None, None)),
+        # 8 KB: 0.02 us of arithmetic, 0.8 us of memory if it were there
+        ((2000, 8000, 8000, 1), 2.8e-6, (None, "call")),
+        ((2000, 8000, 8000, 1), 4.1e-6, (None, "in cache")),
+        ((2000, 8000, 8000, 4000), 15e-3, (None, "call")),
+        ((2000, 8000, 8000, 0), 2.8e-6, (None, "in cache")),  # nobody knows how many operators
+        # 800 KB are in cache however fast it is
+        ((200_000, 800_000, 800_000, 1), 8e-6, (None, "in cache")),
+        ((200_000, 800_000, 800_000, 1), 1e-3, (None, "in cache")),
+        ((200_000, 800_000, 1_200_000, 2), 1e-3, (0.08, "memory")),  # it holds more than it has to
+        # arithmetic is a limit wherever the data are
+        ((2 * 64**3, 3 * 64 * 64 * 4, 3 * 64 * 64 * 4, 1), 8e-6, (0.655, "arithmetic")),
+        ((2 * 64**3, 3 * 64 * 64 * 4, 3 * 64 * 64 * 4, 1), 3.9e-6, (1.344, "arithmetic")),  # longer than a call
+    ],
+)
+def test_a_verdict_follows_from_what_is_worked_on_and_what_calls_take(spent, seconds, found):
+    share, bound = ceiling.share(ceiling.Spent(*spent), seconds, LIMITS)
+    assert (share, bound) == (found[0] and pytest.approx(found[0], abs=1e-3), found[1])
+
+
+def test_memory_is_a_limit_to_what_was_flushed_from_the_caches_and_unknown_without_their_size():
+    small, large = (ceiling.Spent(None, nbytes, nbytes, 1) for nbytes in (10**6, 10**8))
+    unknown = msgspec.structs.replace(LIMITS, cache_nbytes=None)
+    assert ceiling.share(small, 1e-3, LIMITS, cold=True) == (pytest.approx(0.1), "memory")
+    assert ceiling.share(small, 1e-3, unknown) == (None, None)
+    assert ceiling.share(large, 0.1, unknown) == (pytest.approx(0.1), "memory")
+    assert ceiling.share(small, 1e-3, report.Ceiling()) == (None, None)
+
+
+def test_a_ceiling_is_the_best_of_two_moments_and_knows_the_worst():
+    low = {"gflops_low": 90.0, "gbytes_low": 8.0, "call_high": 2e-6}
+    one = msgspec.structs.replace(LIMITS, **low)
+    other = report.Ceiling(
+        gflops_per_second=50.0, gflops_low=40.0, gbytes_per_second=12.0, gbytes_low=11.0, call_seconds=3e-6,
+        call_high=4e-6, cache_nbytes=10**6,
+    )  # fmt: skip
+    assert ceiling.both(one, other) == ceiling.both(other, one) == report.Ceiling(
+        gflops_per_second=100.0, gflops_low=40.0, gbytes_per_second=12.0, gbytes_low=8.0, call_seconds=1e-6,
+        call_high=4e-6, cache_nbytes=10**6,
+    )  # fmt: skip
+    assert ceiling.both(one, report.Ceiling()) == one
+
+
+def test_what_does_more_than_the_limit_is_the_limit(monkeypatch):
+    limit = report.Ceiling(gflops_per_second=1e9, gbytes_per_second=1e-9, call_seconds=1e-12, cache_nbytes=64)
+    monkeypatch.setattr(ceiling, "of", lambda *_, **__: limit)
+    (answer,) = asked(workload="copy", sizes=(4, 16), variants=("clone", "into out"))
+    small, large = answer.cases
+    assert [(each.bound, each.share) for each in small.variants] == [("in cache", None)] * 2
+    fastest = max(each.gbytes_per_second for each in large.variants)
+    assert large.ceiling.gbytes_per_second == small.ceiling.gbytes_per_second == fastest
+    assert [each.bound for each in large.variants] == ["memory"] * 2
+    assert max(each.share for each in large.variants) == pytest.approx(1.0)
+
+
+def test_a_loops_operators_are_those_of_its_parts():
+    plan = workload_module.of_workload(
+        table()["dot"], table()["dot"].variants, n=1000, device="cpu", dtype="float32", seed=0
+    )
+    loop, product, dot, _ = (counting.looked_at(each) for each in plan.candidates)
+    assert loop.operators == counting.counts(plan.candidates[0]).operators == 4000
+    assert (product.operators, dot.operators) == (2, 1)
+    assert dot.held_nbytes == 2 * 4000 + 4
+    assert product.held_nbytes in (3 * 4000 + 4, 3 * 4000)  # the sum may lie where the product was
+
+
+def test_samples_too_far_apart_are_compared_with_nothing(monkeypatch):
+    wild = (1e-6, 2e-5) * 10
+
+    def recorded(tasks, **_):
+        found = {
+            name: bench_module.Samples(seconds if isinstance(seconds, tuple) else (seconds,) * 20, 1, 0.0, range(20))
+            for name, seconds in zip(tasks, times, strict=True)
+        }
+        return SimpleNamespace(current="", samples=found, run=lambda progress: None)
+
+    monkeypatch.setattr(bench_module, "Interleaved", recorded)
+    for times, expected in (((1e-5, wild, 2e-5), [1.0, None, 0.5]), ((wild, 1e-5, 2e-5), [1.0, None, None])):
+        (answer,) = asked(workload="dot", sizes=(8,), variants=("dot", "matmul", "multiply and sum"))
+        rows = answer.cases[0].variants
+        assert [row.ratio and row.ratio.value for row in rows] == [each and pytest.approx(each) for each in expected]
+        assert [row.unsteady for row in rows] == [seconds is wild for seconds in times]
+
+
+def test_a_launch_has_a_time_and_no_rate(monkeypatch):
+    monkeypatch.setattr(ceiling, "of", lambda *_, **__: LIMITS)
+    (answer,) = asked(workload="launch")
+    for row in answer.cases[0].variants:
+        work = (row.flops, row.nbytes, row.gflops_per_second, row.gbytes_per_second, row.share, row.bound)
+        assert work == (None,) * 6
+        assert row.ratio.to == "operator"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64"])

@@ -39,8 +39,8 @@ _PROMPT = {"console": "$ ", "pycon": ">>> "}
 
 
 def _measured(line: re.Match[str]) -> str:
-    """A line of a benchmark's table or of its limits, without its numbers and bars, and how wide its columns are."""
-    text = re.sub(r"~|█|log scale|; \w+ is the limit here", "", line[0])
+    """A line of a benchmark's table or of its limits, without its numbers, verdicts and bars, nor columns' widths."""
+    text = re.sub(r"~|█(?: = \d+ x)?|in cache| call  |[\d.]+ %  | \(down to [^)]*\)|; .* the limit of .*$", "", line[0])
     return " ".join(re.sub(r"\d[\d.,]*(?:e-\d+)?(?: (?:ns|us|ms|s|min|h)\b)?", "#", text).split())
 
 

@@ -26,6 +26,7 @@ THREADS = range(1, 1025)
 PATIENCE = 10  # times --max-time; what takes longer is stopped, for it may never end
 LEAST_PATIENCE = 5.0  # seconds
 LONGEST_PATIENCE = 1e6
+SHORT = 0.1  # seconds: of what takes longer the operators are not counted where its work is known
 PART_SECONDS = 0.05  # a part that takes so long can be scaled to the whole
 # What is wrong with one of several dtypes, sizes, threads or variants: the others are measured.
 OF_ONE = ("unknown-dtype", "bad-size", "bad-threads", "unknown-variant")
@@ -117,6 +118,9 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                         cases[-1].run(progress)
                     finally:
                         slowing.look()
+                    if job.place not in {later.place for later in jobs[number + 1 :]}:
+                        again = _limit(job, own, request.min_seconds)
+                        ceilings[job.place] = ceiling.both(ceilings[job.place], again)
                     progress(1, 1, "done")
     except KeyboardInterrupt:
         tell(complete=False)
@@ -209,6 +213,8 @@ class _Trial:
     counts: report.Counts | None = None
     flops: int | None = None
     nbytes: int | None = None
+    held_nbytes: int | None = None
+    operators: int = 0
     unseen: bool = False  # whether nobody knows its work
 
     @property
@@ -297,6 +303,7 @@ class _Case:
             result, seen = work.observed(lambda: candidate.value(None))
         first = self.clock() - start - (seen.looked if seen else 0.0)
         known = seen if seen and not candidate.hidden else self.plan
+        own = counting.looked_at(candidate) if self.plan.counted and first < SHORT else seen
         return _Trial(
             *this,
             "measured",
@@ -305,6 +312,8 @@ class _Case:
             task=self._task(candidate, None, first),
             flops=known.flops or None,
             nbytes=known.nbytes or None,
+            held_nbytes=own.held_nbytes if own else None,
+            operators=own.operators if own else 1,
             unseen=seen is None and not self.plan.counted,
         )
 
@@ -365,8 +374,8 @@ class _Case:
                     task=task,
                     scale=whole / parts,
                     counts=self._counts(candidate),
-                    flops=self.plan.flops,
-                    nbytes=self.plan.nbytes,
+                    flops=self.plan.flops or None,
+                    nbytes=self.plan.nbytes or None,
                 )
         return None
 
@@ -405,10 +414,11 @@ class _Case:
             return report.Variant(name=name, text=text, status=status, reason=reason, agrees=trial.agrees)
         own, samples = seconds[name], self.samples[name]
         found = stats.summary(own)
-        flops, nbytes = self._work(trial)
+        spent = self._spent(trial)
+        flops, nbytes = spent.flops, spent.nbytes
         gflops, gbytes = (None if each is None else each / found.median / 1e9 for each in (flops, nbytes))
-        share, bound = ceiling.share(flops, nbytes, found.median, limit)
-        first = next(iter(seconds))
+        share, bound = ceiling.share(spent, found.median, limit, cold=self.request.cold)
+        ratio = self._ratio(next(iter(seconds)), name, seconds)
         return report.Variant(
             name=name,
             text=text,
@@ -427,10 +437,14 @@ class _Case:
             gbytes_per_second=gbytes,
             share=share,
             bound=bound,
-            ratio=self._ratio(first, name, seconds),
+            unsteady=_unsteady(own) or (ratio is not None and stats.unsteady(ratio.low, ratio.high)),
+            ratio=None if ratio is None or stats.unsteady(ratio.low, ratio.high) else ratio,
             agrees=trial.agrees,
             counts=trial.counts,
         )
+
+    def _spent(self, trial: _Trial) -> ceiling.Spent:
+        return ceiling.Spent(*self._work(trial), trial.held_nbytes, trial.operators)
 
     def _work(self, trial: _Trial) -> tuple[int | None, int | None]:
         """The operations and bytes of a variant: none of a wrong one, which did something else.
@@ -453,18 +467,25 @@ class _Case:
         return f"{self.job.name} was not measured on {self.job.device} in {self.job.dtype}{why}"
 
     def raised(self, limit: report.Ceiling) -> report.Ceiling:
-        """The most that the device did: a variant may have done more arithmetic than what looked for the limit."""
-        known = limit.gflops_per_second
-        if known is None:
+        """The most that the device did: a variant may have done more than what looked for the limit."""
+        arithmetic, memory = limit.gflops_per_second, limit.gbytes_per_second
+        if arithmetic is None or memory is None:
             return limit
         seconds = self._seconds()
-        work = {trial.name: self._work(trial)[0] for trial in self.trials if trial.name in seconds}
-        rates = [flops / stats.median(seconds[name]) / 1e9 for name, flops in work.items() if flops]
-        return msgspec.structs.replace(limit, gflops_per_second=max(known, *rates) if rates else known)
+        for trial in self.trials:
+            if trial.status != "measured" or trial.name not in seconds or _unsteady(seconds[trial.name]):
+                continue
+            spent, taken = self._spent(trial), stats.median(seconds[trial.name])
+            arithmetic = max(arithmetic, (spent.flops or 0) / taken / 1e9)
+            if ceiling.share(spent, taken, limit, cold=self.request.cold)[1] == "memory":  # and no cache
+                memory = max(memory, (spent.nbytes or 0) / taken / 1e9)
+        return msgspec.structs.replace(limit, gflops_per_second=arithmetic, gbytes_per_second=memory)
 
-    def _ratio(self, first: str, name: str, seconds: dict[str, tuple[float, ...]]) -> report.Ratio:
+    def _ratio(self, first: str, name: str, seconds: dict[str, tuple[float, ...]]) -> report.Ratio | None:
         if name == first:
             return report.Ratio(to=first, value=1.0, low=1.0, high=1.0)
+        if _unsteady(seconds[first]) or _unsteady(seconds[name]):
+            return None
         whole = {trial.name: trial.scale for trial in self.trials}
         guessed = "extrapolated" in {trial.status for trial in self.trials if trial.name in (first, name)}
         pairs = [(a * whole[first], b * whole[name]) for a, b in self.samples[first].pairs(self.samples[name])]
@@ -489,6 +510,11 @@ class _Case:
                 )
             ]
         )
+
+
+def _unsteady(seconds: Sequence[float]) -> bool:
+    """Whether samples are too far apart for their median to be compared with another's."""
+    return stats.unsteady(*(stats.median_interval(seconds) or (min(seconds), max(seconds))))
 
 
 def _lack_of(job: Job) -> str | None:

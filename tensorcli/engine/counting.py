@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch._C._autograd import DeviceType
 
 from tensorcli import report
+from tensorcli.engine import work
 from tensorcli.engine.candidates import Candidate
 from tensorcli.engine.recorder import Recorder
+from tensorcli.engine.work import Work
 
 MARK = "tensorcli: one call"  # what the profiler calls the part of its time that is ours
 
@@ -28,6 +32,22 @@ def counts(candidate: Candidate) -> report.Counts | None:
         return None
     line = {name: _along(one[name], two[name], candidate.parts) for name in one}
     return report.Counts(**line, extrapolated=True)
+
+
+def looked_at(candidate: Candidate) -> Work | None:
+    """The work of one more call, of a loop as far as its parts tell; None where nobody can look."""
+    if candidate.compiled:
+        return None
+    if candidate.parts <= 2:
+        return work.observed(lambda: candidate.value(None))[1]
+    one, two = (work.observed(partial(candidate.value, parts))[1] for parts in (1, 2))
+    if one is None or two is None:
+        return None
+    line = {name: _along(getattr(one, name), getattr(two, name), candidate.parts) for name in _ALONG}
+    return replace(two, **line)
+
+
+_ALONG = ("flops", "nbytes", "operators")  # what each part adds to
 
 
 def _along(one: Any, two: Any, parts: int) -> Any:

@@ -19,14 +19,17 @@ MOST_SECONDS = 0.5  # spent on looking; what goes on after them is not known
 class Work:
     """The operations and the least traffic of one call; `flops` is null where some operator has no formula.
 
-    `way` are the most roundings that lie behind any tensor in it, one operator after the other. `looked` are the
-    seconds that looking took.
+    `way` are the most roundings that lie behind any tensor in it, one operator after the other. `operators` are how
+    many there are, and `held_nbytes` what all the memory takes that they touch. `looked` are the seconds that looking
+    took.
     """
 
     flops: int | None
     nbytes: int
     way: Rounding
     looked: float = 0.0
+    operators: int = 0
+    held_nbytes: int = 0
 
 
 def observed(call: Callable[[], Any]) -> tuple[Any, Work | None]:
@@ -54,10 +57,13 @@ class _Observer(Watching):
         self._nbytes = 0
         self._most = EXACT
         self._ways: dict[int, Rounding] = {}  # by the storage of what is rounded
+        self._held: dict[int, int] = {}  # bytes, by the storage that they are in
+        self._operators = 0
         self._known, self._looked = True, 0.0
 
     def found(self) -> Work | None:
-        known = Work(self._flops, self._nbytes, self._most, self._looked)
+        held = sum(self._held.values())
+        known = Work(self._flops, self._nbytes, self._most, self._looked, self._operators, held)
         return known if self._known else None
 
     def __torch_dispatch__(
@@ -77,6 +83,7 @@ class _Observer(Watching):
     def _add(self, operator: Any, arguments: tuple[Any, ...], options: Mapping[str, Any], result: Any) -> None:
         spent = costs.cost(operator, arguments, options, result)
         self._nbytes += spent.nbytes
+        self._operators += 1
         self._flops = None if self._flops is None or spent.flops is None else self._flops + spent.flops
         taken = [*costs.tensors((*arguments, *options.values()))]
         before = reduce(Rounding.or_more, (self._ways.get(_storage(x), EXACT) for x in taken), EXACT)
@@ -84,6 +91,10 @@ class _Observer(Watching):
         for x in costs.tensors((result,)):
             self._ways[_storage(x)] = way = before.then(own)
             self._most = self._most.or_more(way)
+            taken.append(x)
+        for x in taken:
+            held = min(x.nbytes, x.untyped_storage().nbytes()) if x.layout is torch.strided else 0
+            self._held[_storage(x)] = max(held, self._held.get(_storage(x), 0))
 
 
 def roundings(operator: Any, arguments: tuple[Any, ...], spent: costs.Cost, result: Any) -> Rounding:

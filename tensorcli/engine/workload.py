@@ -110,7 +110,7 @@ def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, devi
             _variant(variant, {**names, **inputs}, n=n, device=device, itemsize=itemsize) for variant in variants
         ),
         check=check,
-        flops=workload.flops(n) or None,
+        flops=workload.flops(n),
         nbytes=workload.nbytes(n, itemsize),
     )
 

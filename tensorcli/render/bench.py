@@ -15,8 +15,10 @@ from tensorcli.render.layout import Column, Part
 from tensorcli.render.safe import safe_line
 
 MOST_BAR = 20  # cells
-LEAST_BAR = 6
-NEAR = 0.1  # of a limit, below which something else is one
+LEAST_BAR = 8
+NEAR = 0.5  # of a limit, below which something else may be one
+NAMED = 3  # variants that a sentence names
+UNSTEADY = "too unsteady to compare"
 INCOMPLETE = "this is incomplete: it was interrupted"
 LINE = 200  # characters of a reason or a name that matter on any screen
 
@@ -30,6 +32,8 @@ def render_bench(benchmark: report.Benchmark, *, width: int) -> Text:
     }
     for _, cases in _tables(benchmark):
         lines += _group(cases, width, several)
+    for note in benchmark.notes:
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {safe_line(note)}", width, indent=" ")]
     stopped = () if benchmark.complete else (INCOMPLETE,)
     return layout.block([*lines, *_warnings((*stopped, *benchmark.warnings), width, left=" ")])
 
@@ -62,6 +66,7 @@ def markdown(benchmark: report.Benchmark) -> str:
         said += [f"warning: {warning}" for case in cases for warning in case.warnings]
         lines += ["", *(f"- {_escaped(each)}" for each in said)] if said else []
     stopped = () if benchmark.complete else (INCOMPLETE,)
+    lines += ["", *map("- {}".format, map(_escaped, benchmark.notes))]
     lines += ["", *(f"- warning: {_escaped(each)}" for each in (*stopped, *benchmark.warnings))]
     known = {name: value for name, value in benchmark.environment.items() if value is not None}
     lines += ["", *(f"- {_escaped(name)}: {_escaped(str(value))}" for name, value in known.items())]
@@ -189,13 +194,13 @@ def _rate_of(variants: Iterable[report.Variant]) -> str:
 def _row(case: report.Case, variant: report.Variant, rate: str) -> list[Text]:
     """A variant's cells; of one with a reason the last are empty, for the reason to stand there."""
     median = variant.median
-    about = "~ " if variant.status == "extrapolated" else ""
+    guessed = variant.status == "extrapolated"
     wrong = variant.wrong
     reached = variant.gbytes_per_second if rate == "GB/s" else variant.gflops_per_second
     cells = [
         Text(safe_line(variant.name[:LINE]), theme.ERROR if wrong else ""),
         Text(safe_line(case.device), theme.DEVICE),
-        Text("" if median is None else f"{about}{_duration(median)}", theme.NAME),
+        Text("" if median is None else _about(median) if guessed else _duration(median), theme.NAME),
     ]
     if variant.reason or median is None:
         return [*cells, *(Text() for _ in range(5))]
@@ -209,8 +214,19 @@ def _row(case: report.Case, variant: report.Variant, rate: str) -> list[Text]:
     ]
 
 
+def _about(seconds: float) -> str:
+    """Two digits: what was measured in part is not known to more."""
+    return f"~ {_two_digits(seconds)}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.1e}")
+
+
 def _against_first(variant: report.Variant) -> Text:
     """How it compares with the first, which is 1 itself."""
+    if variant.unsteady:
+        return Text(UNSTEADY, theme.WARNING)
     if variant.ratio and variant.ratio.to == variant.name:
         return Text("1")
     return _ratio(variant.ratio)
@@ -221,11 +237,20 @@ def _with_reason(line: Text, variant: report.Variant, width: int) -> list[Text]:
     if not variant.reason:
         return [line]
     style = theme.ERROR if variant.status == "failed" else theme.FAINT
-    said = "" if variant.status == "extrapolated" else f"{variant.status}: "
+    said = _spread(variant) if variant.status == "extrapolated" else f"{variant.status}: "
     reason = f"{said}{safe_line(variant.reason[:LINE])}"
     if line.cell_len + 2 + cell_len(reason) <= width:
         return [line.append("  ").append(reason, style)]
     return [line, *(Text(part, style) for part in layout.wrap(f"   {reason}", width, indent="   "))]
+
+
+def _spread(variant: report.Variant) -> str:
+    """How far the samples of a part lie apart, made whole: "9.6 .. 14 s, "."""
+    if len(variant.seconds) < 2:
+        return ""
+    low, high = (_two_digits(end) for end in (min(variant.seconds), max(variant.seconds)))
+    number, unit = low.split()
+    return f"{number if high.endswith(f' {unit}') else low} .. {high}, "
 
 
 def _ratio(ratio: report.Ratio | None, *, interval: bool = False) -> Text:
@@ -238,15 +263,15 @@ def _ratio(ratio: report.Ratio | None, *, interval: bool = False) -> Text:
     value, low, high = (each if faster else 1 / each for each in (ratio.value, ratio.low, ratio.high))
     ends = f" ({' .. '.join(_three_digits(each) for each in sorted((low, high)))})" if interval else ""
     style = theme.ADVICE if faster else theme.WARNING
-    about = "~ " if ratio.extrapolated else ""
-    return Text(f"{about}{_three_digits(value)} x {'faster' if faster else 'slower'}{ends}", style)
+    said = f"~ {_rounded(value):,.{0 if value >= 9.95 else 1}f}" if ratio.extrapolated else _three_digits(value)
+    return Text(f"{said} x {'faster' if faster else 'slower'}{ends}", style)
 
 
 def _share(variant: report.Variant) -> str:
-    """How much of what the device can do it reaches; small inputs that stay in a cache may exceed its memory's rate."""
+    """How much of what the device can do it reaches, or why nobody knows."""
     if variant.share is None:
-        return ""
-    return "in cache" if variant.share > 1.1 else f"{100 * variant.share:.{0 if variant.share >= 0.1 else 1}f} %"
+        return variant.bound or ""
+    return f"{100 * variant.share:.{0 if variant.share >= 0.1 else 1}f} %"
 
 
 def _ceiling(case: report.Case) -> str:
@@ -254,12 +279,38 @@ def _ceiling(case: report.Case) -> str:
     limits = case.ceiling
     if limits is None or limits.gflops_per_second is None or limits.gbytes_per_second is None:
         return ""
-    best = max((variant.share or 0.0 for variant in case.variants), default=0.0)
-    if not best:
+    shown = [each for each in case.variants if each.bound and not each.reason and not each.wrong]
+    if not shown:
         return ""
-    bounds = {variant.bound for variant in case.variants if variant.bound}
-    by = f"; {bounds.pop()} is the limit here" if len(bounds) == 1 and best > NEAR else ""
-    return f"limit: {_rate(limits.gflops_per_second)} GFLOP/s, {_rate(limits.gbytes_per_second)} GB/s, measured{by}"
+    rates = [
+        f"{_rate(limits.gflops_per_second)} GFLOP/s{_unsure(limits.gflops_per_second, limits.gflops_low)}",
+        f"{_rate(limits.gbytes_per_second)} GB/s{_unsure(limits.gbytes_per_second, limits.gbytes_low)}",
+    ]
+    if limits.call_seconds:
+        rates.append(f"{units.seconds(limits.call_seconds)} a call")
+    return f"limit: {', '.join(rates)}, measured{''.join(f'; {each}' for each in _bounded(shown))}"
+
+
+def _unsure(rate: float, low: float | None) -> str:
+    """How much less was measured at other moments, where that is a lot less."""
+    return f" (down to {_rate(low)})" if low and rate > (1 + stats.WIDE_SPREAD) * low else ""
+
+
+def _bounded(variants: Sequence[report.Variant]) -> Iterator[str]:
+    """What is the limit of which variants, as far as that is known of them."""
+    for bound, what in (("arithmetic", "arithmetic"), ("memory", "memory"), ("call", "the call itself")):
+        found = [each for each in variants if each.bound == bound and (each.share is None or each.share > NEAR)]
+        if found:
+            yield f"{what} is the limit of {_named(found, len(variants))}"
+
+
+def _named(variants: Sequence[report.Variant], count: int) -> str:
+    """Some of so many variants: "all rows", "3 of 5 rows", or their names."""
+    if len(variants) == count > 1:
+        return "all rows"
+    if len(variants) > NAMED:
+        return f"{len(variants)} of {count} rows"
+    return " and ".join(f'"{layout.crop(safe_line(each.name), 40)}"' for each in variants)
 
 
 def _counts(variants: Sequence[report.Variant], width: int) -> list[Text]:
@@ -291,21 +342,26 @@ def _value(value: object) -> str:
 
 
 def _append_bars(lines: list[Text], variants: Sequence[report.Variant], width: int) -> None:
-    """Behind each row a bar for how much faster it is, on a logarithmic scale, where there is room for bars."""
+    """Behind each row a bar for how much faster it is, where there is room for bars: a cell for each doubling.
+
+    Where they would be too long a cell is for two doublings, or for four.
+    """
     start = max(line.cell_len for line in lines) + 2
     room = min(width - start, MOST_BAR)
     gains = [
-        math.log(each.ratio.value)
+        max(0.0, math.log2(each.ratio.value))
         if each.ratio and not each.reason and not each.wrong and stats.differs(each.ratio.low, each.ratio.high)
         else 0.0
         for each in variants
     ]
-    most = max(gains, default=0.0)
-    if room < LEAST_BAR or most <= 0:
+    if room < LEAST_BAR or round(max(gains, default=0.0)) == 0:
         return
-    lines[0].append(" " * (start - lines[0].cell_len)).append("log scale"[: room if room >= 9 else 3], theme.FAINT)
+    doublings = 1
+    while max(gains) > room * doublings:
+        doublings *= 2
+    lines[0].append(" " * (start - lines[0].cell_len)).append(f"█ = {2**doublings} x"[:room], theme.FAINT)
     for line, gain in zip(lines[1:], gains, strict=True):
-        if bar := "█" * round(room * gain / most):
+        if bar := "█" * round(gain / doublings):
             line.append(" " * (start - line.cell_len)).append(bar, theme.BAR)
 
 
@@ -344,6 +400,15 @@ def _duration(seconds: float) -> str:
         if seconds >= max(unit, 99.95):
             return f"{_three_digits(seconds / unit)} {name}"
     return units.seconds(seconds, digits=3)
+
+
+def _two_digits(seconds: float) -> str:
+    """ "9.6 s", "14 s", "6.7 min"."""
+    for unit, name in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
+        if seconds >= max(unit, 99.5 if unit == 60 else 0) or unit == 1e-9:
+            value = _rounded(seconds / unit)
+            return f"{value:,.{0 if value >= 10 else 1}f} {name}"
+    raise AssertionError
 
 
 def _interval(median: float, low: float | None, high: float | None) -> str:
