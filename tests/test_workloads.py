@@ -241,6 +241,9 @@ LIMITS = report.Ceiling(gflops_per_second=100.0, gbytes_per_second=10.0, call_se
         ((200_000, 800_000, 800_000, 1), 8e-6, (None, "in cache")),
         ((200_000, 800_000, 800_000, 1), 1e-3, (None, "in cache")),
         ((200_000, 800_000, 1_200_000, 2), 1e-3, (0.08, "memory")),  # it holds more than it has to
+        # 2.6 us of arithmetic for 31 us of memory, and of 3 at least of a cache
+        ((260_000, 310_000, 310_000, 0), 9e-6, (None, "in cache")),
+        ((320_000, 310_000, 310_000, 0), 9e-6, (0.356, "arithmetic")),
         # arithmetic is a limit wherever the data are
         ((2 * 64**3, 3 * 64 * 64 * 4, 3 * 64 * 64 * 4, 1), 8e-6, (0.655, "arithmetic")),
         ((2 * 64**3, 3 * 64 * 64 * 4, 3 * 64 * 64 * 4, 1), 3.9e-6, (1.344, "arithmetic")),  # longer than a call

@@ -40,7 +40,7 @@ _PROMPT = {"console": "$ ", "pycon": ">>> "}
 
 def _measured(line: re.Match[str]) -> str:
     """A line of a benchmark's table or of its limits, without its numbers, verdicts and bars, nor columns' widths."""
-    text = re.sub(r"~|█(?: = \d+ x)?|in cache| call  |[\d.]+ %  | \(down to [^)]*\)|; .* the limit of .*$", "", line[0])
+    text = re.sub(r"~|█(?: = \d+ x)?|in cache| call  |[\d.]+ %  | \(down to [^)]*\)", "", line[0])
     return " ".join(re.sub(r"\d[\d.,]*(?:e-\d+)?(?: (?:ns|us|ms|s|min|h)\b)?", "#", text).split())
 
 

@@ -418,7 +418,6 @@ class _Case:
         flops, nbytes = spent.flops, spent.nbytes
         gflops, gbytes = (None if each is None else each / found.median / 1e9 for each in (flops, nbytes))
         share, bound = ceiling.share(spent, found.median, limit, cold=self.request.cold)
-        ratio = self._ratio(next(iter(seconds)), name, seconds)
         return report.Variant(
             name=name,
             text=text,
@@ -437,8 +436,8 @@ class _Case:
             gbytes_per_second=gbytes,
             share=share,
             bound=bound,
-            unsteady=_unsteady(own) or (ratio is not None and stats.unsteady(ratio.low, ratio.high)),
-            ratio=None if ratio is None or stats.unsteady(ratio.low, ratio.high) else ratio,
+            unsteady=_unsteady(own),
+            ratio=self._ratio(next(iter(seconds)), name, seconds),
             agrees=trial.agrees,
             counts=trial.counts,
         )

@@ -14,6 +14,7 @@ from tensorcli.engine.measure import Clock, Interleaved, Task
 
 SECONDS = 0.02  # on each of the three, at most
 FEW = 4.0  # times the fixed cost of its operators: what takes no longer is bounded by that
+GAIN = 10.0  # times as fast as memory: about the most that caches are
 SURE = 1 << 26  # bytes: more than most caches hold, where nobody says how much this one does
 BLOCK = 1 << 20  # bytes
 LARGE = {"cpu": (768, 1 << 26), "cuda": (4096, 1 << 29), "mps": (2048, 1 << 27)}  # rows, bytes
@@ -96,7 +97,8 @@ def share(
 
     The least time is the longer one of that for the arithmetic and that for the memory: the roofline model (Williams,
     Waterman and Patterson, Roofline, Communications of the ACM 52, 2009). No share is known of what a cache holds,
-    unless arithmetic takes longer anyway, nor of what takes about as long as its operators do on one element.
+    unless arithmetic takes longer than any cache would, nor of what takes about as long as its operators do on one
+    element.
     """
     if limit.gflops_per_second is None or limit.gbytes_per_second is None or not (spent.flops or spent.nbytes):
         return None, None
@@ -106,7 +108,7 @@ def share(
     calls = spent.operators * (limit.call_seconds or 0.0)
     if seconds <= FEW * calls and calls >= (arithmetic if cached is not False else max(arithmetic, memory)):
         return None, "call"
-    if arithmetic > memory:
+    if arithmetic > (memory if cached is False else memory / GAIN):
         return arithmetic / seconds, "arithmetic"
     if cached is not False:
         return None, "in cache" if cached else None

@@ -147,7 +147,7 @@ def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]
     lines += _table(measured, width)
     lines += _counts([variant for _, variant in measured if variant.counts], width)
     for case in cases:
-        if limit := _ceiling(case):
+        for limit in _ceiling(case):
             where = f"{case.device}: " if len(cases) > 1 else ""
             lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {where}{limit}", width, indent=" ")]
     for line in _agreement([variant for _, variant in measured]):
@@ -274,21 +274,22 @@ def _share(variant: report.Variant) -> str:
     return f"{100 * variant.share:.{0 if variant.share >= 0.1 else 1}f} %"
 
 
-def _ceiling(case: report.Case) -> str:
-    """What the shares are of: the most that was measured on the device in the same run."""
+def _ceiling(case: report.Case) -> list[str]:
+    """What the shares are of, the most that was measured on the device in the same run; and the limit of which rows."""
     limits = case.ceiling
     if limits is None or limits.gflops_per_second is None or limits.gbytes_per_second is None:
-        return ""
+        return []
     shown = [each for each in case.variants if each.bound and not each.reason and not each.wrong]
     if not shown:
-        return ""
+        return []
     rates = [
         f"{_rate(limits.gflops_per_second)} GFLOP/s{_unsure(limits.gflops_per_second, limits.gflops_low)}",
         f"{_rate(limits.gbytes_per_second)} GB/s{_unsure(limits.gbytes_per_second, limits.gbytes_low)}",
     ]
     if limits.call_seconds:
         rates.append(f"{units.seconds(limits.call_seconds)} a call")
-    return f"limit: {', '.join(rates)}, measured{''.join(f'; {each}' for each in _bounded(shown))}"
+    bounded = "; ".join(_bounded(shown))
+    return [f"limit: {', '.join(rates)}, measured", *([bounded] if bounded else [])]
 
 
 def _unsure(rate: float, low: float | None) -> str:
