@@ -55,8 +55,8 @@ def since(now: Benchmark, then: Benchmark, share: float | None = None) -> Benchm
 def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]:
     """A diagnosis for each variant that is wrong, or takes longer than then by more than `share`.
 
-    And for what was not measured as it was then, or where nothing is compared. Where the machine itself was slower, by
-    the limits that both runs measured, a variant has to be slower than that explains.
+    And for what was not measured as it was then, or where nothing is compared. Where the machine itself varied, by
+    the limits that both runs measured, a variant has to be slower than that.
     """
     compared = False
     limits = _limits(then)
@@ -87,39 +87,40 @@ def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]
 
 
 def _slower(ratio: Ratio, share: float, machine: float) -> bool:
-    """Whether it is slower by more than a share, and than a machine that is slower by a factor explains."""
+    """Whether it is slower by more than a share, on a machine that varied by a factor."""
     value, low, high = (each * machine for each in (ratio.value, ratio.low, ratio.high))
     return stats.differs(low, high) and value * (1 + share) < 1
 
 
 def excused(now: Benchmark, then: Benchmark, share: float) -> Iterator[str]:
-    """A sentence for each variant that is slower by more than a share, but by no more than the machine may be."""
+    """A sentence for each variant that is slower by more than a share, but by no more than the machine varied."""
     before = _limits(then)
     for case in now.cases:
         for variant in case.variants:
             ratio, machine = variant.then, _slowdown(case, variant, before)
             if ratio and _slower(ratio, share, 1.0) and not _slower(ratio, share, machine):
                 longer = f"it takes {percent(1 / ratio.value)} longer than then"
-                what = f"{longer}, and the machine itself took up to {percent(machine)} longer for the same"
+                what = f"{longer}, and the machine itself varied by up to {percent(machine)}"
                 yield f'"{variant.name}" {place(case)} is not comparable: {what}; run both again'
 
 
 def _slowdown(case: Case, variant: Variant, before: Mapping[tuple[str, str, int | None], Ceiling]) -> float:
-    """How many times as long as then the device may take for the same, where that is longer.
+    """How many times as long the device took for the same at one moment of the two runs as at another.
 
-    By what was measured of it in both runs: the best then against the worst now. Memory counts unless something else
-    is known to bound the variant.
+    By what was measured of it in both. Memory counts unless something else is known to bound the variant.
     """
     now, then = case.ceiling, before.get(_place(case))
     if now is None or then is None:
         return 1.0
-    pairs = [
-        (then.gflops_per_second, now.gflops_low or now.gflops_per_second),
-        (now.call_high or now.call_seconds, then.call_seconds),
-    ]
+    kinds = [("gflops_per_second", "gflops_low"), ("call_seconds", "call_high")]
     if variant.bound in ("memory", None):
-        pairs.append((then.gbytes_per_second, now.gbytes_low or now.gbytes_per_second))
-    return max([1.0, *(longer / shorter for longer, shorter in pairs if longer and shorter)])
+        kinds.append(("gbytes_per_second", "gbytes_low"))
+    factor = 1.0
+    for best, worst in kinds:
+        if getattr(now, best) and getattr(then, best):
+            known = [value for limit in (now, then) for name in (best, worst) if (value := getattr(limit, name))]
+            factor = max(factor, max(known) / min(known))
+    return factor
 
 
 def _alike(now: Benchmark, then: Benchmark) -> tuple[Case, ...]:

@@ -89,7 +89,7 @@ def test_slower_is_told_with_numbers_and_only_beyond_the_share():
         ({"gbytes_per_second": 5.0}, "memory", 2.0),
         ({"gbytes_per_second": 5.0}, None, 2.0),
         ({"gbytes_per_second": 1.0}, "in cache", 1.0),
-        ({"gflops_per_second": 200.0}, "arithmetic", 1.0),
+        ({"gflops_per_second": 200.0}, "arithmetic", 2.0),
     ],
 )
 def test_what_a_slower_machine_explains_is_told_and_does_not_fail(slow, bound, slowdown):
@@ -108,7 +108,7 @@ def test_what_a_slower_machine_explains_is_told_and_does_not_fail(slow, bound, s
         assert failed == []
         assert said.startswith('"matmul" on cpu at n = 64 is not comparable: it takes ')
         more = baseline.percent(slowdown)
-        assert said.endswith(f"the machine itself took up to {more} longer for the same; run both again")
+        assert said.endswith(f"the machine itself varied by up to {more}; run both again")
     else:
         assert found(1.08) == ([], [])
 

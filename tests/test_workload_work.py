@@ -147,7 +147,8 @@ def test_progress_names_a_variant_before_it_is_tried(monkeypatch):
             named.append(each.label)
 
     bench(report.Bench(workload="dot", sizes=(2,), min_seconds=TICK), emit, clock=Ticking())
-    assert named[:4] == ["dot n = 2 cpu: trying one", "one", "dot n = 2 cpu: trying two", "two"]
+    # each is called once to be checked, and once to have its operators counted
+    assert named[:6] == ["dot n = 2 cpu: trying one", "one", "one", "dot n = 2 cpu: trying two", "two", "two"]
 
 
 # What a request asks for is what is done.
@@ -170,7 +171,7 @@ def test_cold_flushes_the_caches_before_each_call_that_is_timed(monkeypatch, col
     (case,) = answer.cases
     (variant,) = case.variants
     assert (case.cold, len(variant.seconds) >= 6) == (cold, True)
-    assert done.pop(0) == "call"  # which is checked
+    assert (done.pop(0), done.pop(0)) == ("call", "call")  # which are checked, and looked at
     assert done.count("call") >= 5
     if cold:
         assert done == ["flush cpu", "call"] * done.count("call")
@@ -228,7 +229,7 @@ def test_operations_are_those_that_torch_counts(name, variant, n):
         ("elementwise", 3 * 7),  # product, sum, relu
         ("dot", 7 + 7),
         ("sum", 7),
-        ("launch", 7),
+        ("launch", 0),
         ("copy", 0),
         ("transfer", 0),
     ],
@@ -238,7 +239,7 @@ def test_operations_that_torch_does_not_count(name, operations):
 
 
 @pytest.mark.parametrize(("dtype", "itemsize"), [("float32", 4), ("float64", 8)])
-@pytest.mark.parametrize("name", sorted(set(table()) - {"transfer"}))
+@pytest.mark.parametrize("name", sorted(set(table()) - {"transfer", "launch"}))
 def test_bytes_are_those_of_what_is_read_and_written(name, dtype, itemsize):
     workload, names = inputs_of(name, 6, dtype)
     result = eval(workload.reference, names)
