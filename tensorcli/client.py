@@ -308,6 +308,7 @@ class Pipe:
         if self._to_go_on and not self._bring_back(emit):
             return
         engine, broken, failed = self._engine, None, False
+        request = self._journal.with_copy(request)
 
         def pass_on(report: AnyReport) -> None:
             nonlocal broken, failed

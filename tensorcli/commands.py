@@ -424,6 +424,7 @@ COMMANDS = {
                 "%save notes.py             all inputs as plain torch, with the seed; .ipynb, .md",
                 "%save notes.py 1-4 7       these of %history",
                 "%save x.safetensors x y    tensors by their names; .npz and .npy too",
+                "%save net.safetensors net  a model's state_dict(); or an expression: X @ w",
                 "%save -f notes.py          over a file that is there",
             ),
         ),

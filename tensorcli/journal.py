@@ -1,6 +1,7 @@
 """What an engine was asked that changed its session, so that another one can be brought to the same."""
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
@@ -16,10 +17,24 @@ from msgspec.structs import replace
 
 from tensorcli import wire
 from tensorcli.past import Past
-from tensorcli.report import AnyRequest, Configure, Data, Draw, Evaluate, GoOn, Inspect, Keep, Load, Reset, Time, TimeIt
+from tensorcli.report import (
+    AnyRequest,
+    Configure,
+    Data,
+    Draw,
+    Evaluate,
+    GoOn,
+    Inspect,
+    Keep,
+    Load,
+    Reset,
+    Save,
+    Time,
+    TimeIt,
+)
 
 AGAIN_SECONDS = 1.0  # of requests that would be run again, after which the session is kept in a file
-MAX_NBYTES = 1 << 28  # of such a file: the engine answers nothing while it writes it
+MAX_NBYTES = 1 << 28  # of such a file, and of all copies: the engine answers nothing while it writes them
 FILES = 2  # that stay of a session: the newest holds what is taken back
 TEMPORARY = "tensorcli-"  # with which the names of temporary folders begin
 SETTLED_SECONDS = 60.0  # after which such a folder has its lock, if a process uses it
@@ -101,9 +116,20 @@ class Journal:
         known = isinstance(
             request, Evaluate | Time | Configure | Load
         )  # others fail of more than of what is asked again
-        if isinstance(request, Reset | Load):  # little is left to keep; what is loaded may be gone by then
+        copied = isinstance(request, Load) and request.copy and Path(request.copy).is_file()
+        if (
+            isinstance(request, Reset | Load) and not copied
+        ):  # little is left to keep; what is loaded may be gone by then
             seconds = max(seconds, AGAIN_SECONDS)
         self._add(again, seconds, doubtful=doubtful, failed=failed if known else None)
+
+    def with_copy(self, request: AnyRequest) -> AnyRequest:
+        """A request as it is asked: what it loads is copied here at once, for the file may change or go."""
+        if not isinstance(request, Load):
+            return request
+        there = {path.name: path.stat().st_size for path in self.folder.glob(f"{COPY}*")}
+        name = next(f"{COPY}{number}" for number in itertools.count() if f"{COPY}{number}" not in there)
+        return replace(request, copy=str(self.folder / name), copy_nbytes=max(0, MAX_NBYTES - sum(there.values())))
 
     def died(self, request: AnyRequest, statement: int, *, seconds: float) -> None:
         """Take down a request in a statement of which the engine died: what stands before it ran."""
@@ -183,6 +209,7 @@ class Journal:
         if at is not None:
             del self._all[at]
             self._write_inputs()
+            self._drop_copies()
 
     def to_take_back(
         self, may_change: Callable[[AnyRequest], bool], count: int
@@ -210,12 +237,21 @@ class Journal:
         self._number += 1
         self._have([(file, covered) for file, covered in self._files if covered <= len(self._all)])
         self._write_inputs()
+        self._drop_copies()
 
     def close(self) -> None:
         """Let another process have it; what is not worth that, or was never meant to last, is removed."""
         self._lock.release()
         if self._folder and (self._temporary or not self._all):
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _drop_copies(self) -> None:
+        """Those of files whose loading is forgotten go."""
+        used = {entry.request.copy for entry in self._all if isinstance(entry.request, Load)}
+        for path in self.folder.glob(f"{COPY}*"):
+            if str(path) not in used:
+                with suppress(OSError):
+                    path.unlink()
 
     def _have(self, files: list[tuple[GoOn, int]]) -> None:
         """These files are the session's from now on; the others go."""
@@ -275,7 +311,7 @@ def _lines(entries: Sequence[Entry]) -> bytes:
     return b"".join(wire.encode(Line(request=e.request, input=e.input, failed=e.failed)) for e in entries)
 
 
-INPUTS, KEPT, TYPED = "inputs.jsonl", "kept.json", "typed.jsonl"
+INPUTS, KEPT, TYPED, COPY = "inputs.jsonl", "kept.json", "typed.jsonl", "loaded"
 
 
 def begun(root: Path, start: Configure) -> Journal:
@@ -336,6 +372,8 @@ def effect(request: AnyRequest) -> AnyRequest | None:
             return request
         case Time() | Draw():
             return Evaluate(text=request.text)
+        case Save() if request.text:
+            return Evaluate(text=request.text, bind=False)
         case TimeIt():
             return Evaluate(text=request.text, bind=False)
         case Inspect(dry_run=False):

@@ -47,7 +47,7 @@ def load(argument: str) -> Load:
 def save(
     argument: str, history: Sequence[Input], start: Configure, may_change: Callable[[str], bool]
 ) -> Save | Notice | Diagnosis:
-    """`[-f] FILE [NAMES]` for tensors, `[-f] FILE [N-M ...]` for what was typed. Raises Mistyped."""
+    """`[-f] FILE [NAMES | EXPRESSION]` for tensors, `[-f] FILE [N-M ...]` for what was typed. Raises Mistyped."""
     words = _words(argument)
     force = "-f" in words
     words = [word for word in words if word != "-f"]
@@ -58,7 +58,9 @@ def save(
     if not os.path.isdir(path.parent):  # which raises nothing where it may not look
         raise Mistyped(f"there is no folder {path.parent}")
     if ending in TENSORS:
-        return Save(path=str(path), names=tuple(rest), force=force)
+        named = all(map(str.isidentifier, rest))
+        what = {"names": tuple(rest)} if named else {"text": _behind(argument)}
+        return Save(path=str(path), force=force, **what)
     if ending in PICKLES:
         raise Mistyped(f"{ending} files are pickles, which can run code when they are loaded: "
                        f"%save {path.with_suffix('.safetensors').name} holds the same tensors")  # fmt: skip
@@ -90,6 +92,15 @@ def _words(argument: str) -> list[str]:
     except ValueError:
         raise Mistyped("a quote is opened and never closed") from None
     return [re.sub(r"""^(["'])(.*)\1$""", r"\2", word) for word in words] if sys.platform == "win32" else words
+
+
+_FILE = re.compile(r"""\s*(?:-f\s+)?(?:"[^"]*"|'[^']*'|\\.|\S)+\s+(?:-f\s+)?(.*?)(?:\s+-f)?\s*""", re.DOTALL)
+
+
+def _behind(argument: str) -> str:
+    """What stands behind a file, as it was written."""
+    found = _FILE.fullmatch(argument)
+    return found[1] if found else ""
 
 
 def _path(word: str) -> Path:

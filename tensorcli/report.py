@@ -165,20 +165,28 @@ class Configure(Request, frozen=True, kw_only=True):
 class Load(Request, frozen=True, kw_only=True):
     """Bind what is in the file `path`: the tensors called `names`, or all of it, to `name` where that is given.
 
-    `stamp` is the file's size and time of change when it was first asked for: another file is not taken for it.
+    `stamp` is the file's size and time of change when it was first asked for: another file is not taken for it. What
+    is bound is kept in the file `copy` too, where it takes no more than `copy_nbytes`; once that is there, it is what
+    is read.
     """
 
     path: str
     names: tuple[str, ...] = ()
     name: str | None = None
     stamp: tuple[int, int] | None = None
+    copy: str | None = None
+    copy_nbytes: int = 0
 
 
 class Save(Request, frozen=True, kw_only=True):
-    """Write the variables called `names`, or all tensors, to the file `path`; over what is there only if `force`."""
+    """Write the variables called `names`, or all tensors, to the file `path`; over what is there only if `force`.
+
+    With `text` it is what this gives.
+    """
 
     path: str
     names: tuple[str, ...] = ()
+    text: str | None = None
     force: bool = False
 
 

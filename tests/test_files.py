@@ -47,9 +47,9 @@ def ran(session: Session, text: str) -> None:
 
 def save(session: Session, argument: str) -> str:
     """What is said to %save."""
-    force = argument.startswith("-f ")
-    path, *names = argument.removeprefix("-f ").split()
-    (answer,) = asked(session, report.Save(path=str(Path(path).absolute()), names=tuple(names), force=force))
+    request = keeping.save(argument, [], report.Configure(seed=0), lambda text: True)
+    assert isinstance(request, report.Save)
+    (answer,) = asked(session, request)
     return answer.text if isinstance(answer, report.Notice) else f"error: {answer.title}"
 
 
@@ -167,10 +167,11 @@ def test_names_become_variables_or_a_dict(session: Session) -> None:
 
 def test_a_models_state_makes_the_round_trip(session: Session) -> None:
     ran(session, "model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))\nstate = model.state_dict()")
-    assert save(session, "model.safetensors model") == (
-        "error: model is a model: write state = model.state_dict(), then save state"
+    said = save(session, "model.safetensors model")
+    assert [save(session, f"-f model.safetensors {each}") for each in ("state", "model.state_dict()")] == [said, said]
+    assert save(session, "-f model.safetensors state model") == (
+        "error: state is an OrderedDict: only tensors and arrays can be saved"
     )
-    said = save(session, "model.safetensors state")
     assert said == (
         "model.safetensors holds 0.weight float32 [3, 2], 0.bias float32 [3], 1.weight float32 [3], "
         "1.bias float32 [3], 1.running_mean float32 [3], 2 more"
@@ -181,6 +182,31 @@ def test_a_models_state_makes_the_round_trip(session: Session) -> None:
     ran(session, "other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)); other.load_state_dict(again)")
     load(session, "model.safetensors 0.weight")
     assert session.names["data_0_weight"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("argument", ["X @ w", "(X @ w) -f", "X@w", "[X[:, :], 0][0] @ w"])
+def test_what_an_expression_gives_has_the_name_of_its_file(session: Session, argument: str) -> None:
+    ran(session, "X = torch.rand(3, 4)\nw = torch.rand(4, 2)\n_ = 7")
+    assert save(session, f"'my u.safetensors' {argument}") == "my u.safetensors holds my_u float32 [3, 2]"
+    load(session, "'my u.safetensors' as found")
+    ran(session, "assert torch.equal(found, X @ w) and _ == 7")
+    assert save(session, "n.npz {'a': X, 'b.c': w.numpy()}") == "n.npz holds a float32 [3, 4], b.c float32 [4, 2]"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("X.tolist()", "X.tolist() is a list: only tensors and arrays can be saved"),
+        ("None + 1", "None is no value to compute with"),
+        ("(X, w)", "(X, w) is a tuple: only tensors and arrays can be saved"),
+        ("X y+1", "this is not Python: an operator or a comma is missing before y"),
+        ("open('x')", "open is not tensor work"),
+    ],
+)
+def test_an_expression_without_a_tensor_writes_no_file(session: Session, text: str, why: str) -> None:
+    ran(session, "X = torch.rand(3, 4)\nw = 1")
+    assert save(session, f"w.safetensors {text}") == f"error: {why}"
+    assert os.listdir() == []
 
 
 @pytest.mark.parametrize(
@@ -207,7 +233,8 @@ def test_nothing_is_written_over_unless_that_is_said(session: Session) -> None:
     assert save(session, "w.npy x") == "error: w.npy is there already: %save -f w.npy writes over it"
     assert Path("w.npy").read_text() == "mine"
     assert save(session, "-f w.npy x") == "w.npy holds x float32 [2]"
-    assert save(session, "none/w.npy x") == "error: w.npy cannot be written: No such file or directory"
+    (answer,) = asked(session, report.Save(path="none/w.npy", names=("x",)))
+    assert answer.title == "w.npy cannot be written: No such file or directory"
     assert save(session, "v.npy") == "v.npy holds x float32 [2]"
     ran(session, "y = x + 1")
     assert save(session, "u.npy") == "error: an .npy file holds one tensor, not 2: .npz or .safetensors hold more"
@@ -437,6 +464,13 @@ def test_a_photograph_stands_as_it_was_taken(session: Session) -> None:
         ("1,2\n3,4\n", [[1, 2], [3, 4]], "it has no header"),
         ("\ufeffa;b\r\n1,5;2\r\n-3e2;4\r\n", [[1.5, 2], [-300, 4]],
          "columns: a and b\na comma in a number is its decimal point"),
+        ("1,5;2,5\n3,5;4,25\n", [[1.5, 2.5], [3.5, 4.25]],
+         "it has no header\na comma in a number is its decimal point"),
+        ("x;y;1,5\nz;y;2,25\n", [[1.5], [2.25]],
+         "it has no header\nleft out: column 1, which holds text such as 'x'\n"
+         "left out: column 2, which holds text such as 'y'\na comma in a number is its decimal point"),
+        ("a;b,1,2\nc;d,3,4\n", [[1, 2], [3, 4]],
+         "it has no header\nleft out: column 1, which holds text such as 'a;b'"),
         ("a\tb\n1\t2\n", [[1, 2]], "columns: a and b"),
         ("a\n1\n\n2\n", [[1], [2]], "columns: a"),
         ('"x, y",b\n"1",2\n', [[1, 2]], "columns: x, y and b"),

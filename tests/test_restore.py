@@ -2,12 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
+import torch
 from test_client import killed, without_progress
 
-from tensorcli import journal
+from tensorcli import journal, keeping
 from tensorcli.client import Pipe
-from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, ListNames, Names, Notice, Progress, TimeIt
+from tensorcli.report import AnyReport, Configure, Diagnosis, Evaluate, ListNames, Names, Notice, Progress, TimeIt, Undo
 
 INPUTS = (
     "import os, signal",
@@ -184,3 +186,41 @@ def test_another_process_goes_on_with_it(expected: tuple[str, list[str]], tmp_pa
     assert isinstance(back, Notice)
     assert (seen(again), names(again)) == expected
     again.close()
+
+
+def test_what_was_loaded_is_there_though_its_file_is_gone(tmp_path) -> None:
+    """At once, before there was time to keep the session, and in another process too."""
+    path = tmp_path / "x.pt"
+    torch.save({"a": torch.rand(3).requires_grad_(), "b": [torch.ones(2, dtype=torch.bfloat16), 4]}, path)
+    pipe = Pipe(seed=3, journal=journal.begun(tmp_path / "sessions", Configure(seed=3)))
+    pipe.ask(keeping.load(f"{path} as x"), lambda _: None)
+    asked(pipe, "y = x['a'] * 2")  # has a graph: no file can keep the session
+    before = asked(pipe, "str([x, y])")
+    path.write_bytes(b"another")
+    killed(pipe)
+    died, back, after = asked(pipe, "str([x, y])")
+    assert isinstance(died, Notice)
+    assert isinstance(back, Notice)
+    assert back.text.endswith("; 3 of its inputs were run again")
+    path.unlink()
+    pipe.close()
+    last = journal.latest(tmp_path / "sessions")
+    assert last is not None
+    resumed = Pipe(seed=9, journal=last)
+    *_, later = asked(resumed, "str([x, y])")
+    assert [getattr(each, "text", each) for each in (after, later)] == 2 * [getattr(before[-1], "text", None)]
+    resumed.ask(Undo(count=2), lambda _: None)
+    assert not list(last.folder.glob("loaded*"))
+    resumed.close()
+
+
+def test_what_takes_more_than_may_be_copied_is_read_from_its_file(
+    pipe: Pipe, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MAX_NBYTES", 4000)
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(1000.0, dtype="float32"))  # whose copy has a header besides
+    pipe.ask(keeping.load(str(path)), lambda _: None)
+    assert not list(pipe._journal.folder.glob("loaded*"))
+    killed(pipe)
+    assert getattr(asked(pipe, "int(x.sum())")[-1], "text", None) == "499500"

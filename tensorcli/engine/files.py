@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from tensorcli import atomic, report, units
-from tensorcli.engine import environment, interrupts, limits, namespace
+from tensorcli.engine import environment, interrupts, keep, limits, namespace
 from tensorcli.engine.describe import dtype_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ class Found:
 
 def load(session: "Session", request: report.Load, emit: Emit) -> None:
     """Bind what a file holds, and say what there is to say of it."""
-    path = Path(request.path)
+    path, copy = Path(request.path), Path(request.copy) if request.copy else None
+    if copy and copy.is_file() and (kept := keep.copied(copy)) is not None:
+        session.names.update(kept)
+        return
     try:
         with warnings.catch_warnings(), interrupts.interruptible():
             warnings.simplefilter("ignore")  # of how a file was made: it is read, or it is said why not
@@ -74,6 +77,8 @@ def load(session: "Session", request: report.Load, emit: Emit) -> None:
     for name, value in bound.items():
         emit(session.described(value, name=name))
     emit(report.Loaded(path=request.path, python=python, imports=found.imports, text="\n".join(found.notes)))
+    if copy:
+        keep.copy(bound, copy, max_nbytes=request.copy_nbytes)
 
 
 def _check_same(path: Path, stamp: tuple[int, int] | None) -> None:
@@ -358,8 +363,16 @@ def save(session: "Session", request: report.Save, emit: Emit) -> None:
     try:
         if not request.force and path.exists():
             raise Unfit(f"{path.name} is there already: %save -f {path.name} writes over it")
+        gave = session.gave(request.text, emit) if request.text else None
+        if request.text and gave is None:  # which has been said
+            return
         with interrupts.interruptible():
-            tensors, notes = _to_write(session.variables(), request.names, path)
+            values = (
+                _given(request.text or "", gave.value, path)
+                if gave
+                else _named_values(session.variables(), request, path)
+            )
+            tensors, notes = _to_write(values, path)
             with atomic.replacing(path) as fresh:
                 WRITERS[path.suffix.lower()](fresh, tensors)
     except Unfit as problem:
@@ -375,23 +388,41 @@ def save(session: "Session", request: report.Save, emit: Emit) -> None:
     emit(report.Notice(text="\n".join([f"{path.name} holds {', '.join(listed + more)}", *notes])))
 
 
-def _to_write(
-    variables: dict[str, Any], names: tuple[str, ...], path: Path
-) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """What goes into a file, each tensor by itself, and what that does not keep."""
-    for name in names:
+def _given(text: str, value: Any, path: Path) -> dict[str, Any]:
+    """What an expression gave, by the names that it has in a file: a single tensor has the file's own."""
+    if isinstance(value, dict | torch.nn.Module):
+        return _parts(text, value)
+    return {identifier(path.stem): _plain(text, value)}
+
+
+def _named_values(variables: dict[str, Any], request: report.Save, path: Path) -> dict[str, Any]:
+    """The variables that are wanted, or all tensors; of a single dict or model what is in it."""
+    for name in request.names:
         if name not in variables:
             near = difflib.get_close_matches(name, variables, n=1)
             raise Unfit(f"there is no variable {name}" + (f": did you mean {near[0]}?" if near else ""))
-    chosen = {name: variables[name] for name in names} or {
+    if len(request.names) == 1:
+        return _parts(request.names[0], variables[request.names[0]])
+    chosen = {name: variables[name] for name in request.names} or {
         name: x for name, x in variables.items() if isinstance(x, torch.Tensor | np.ndarray)
     }
     if not chosen:
         raise Unfit(f"there are no tensors to put into {path.name}")
-    if len(names) == 1 and isinstance(variables[names[0]], dict):
-        chosen = variables[names[0]]
-        if not chosen or not all(isinstance(key, str) for key in chosen):
-            raise Unfit(f"{names[0]} has no tensors by their names")
+    return chosen
+
+
+def _parts(name: str, value: Any) -> dict[str, Any]:
+    """A value, or what is in a dict or in the state of a model, by its names."""
+    parts = value.state_dict() if isinstance(value, torch.nn.Module) else value
+    if not isinstance(parts, dict):
+        return {name: value}
+    if not parts or not all(isinstance(key, str) for key in parts):
+        raise Unfit(f"{name} has no tensors by their names")
+    return parts
+
+
+def _to_write(chosen: dict[str, Any], path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """What goes into a file, each tensor by itself, and what that does not keep."""
     if path.suffix.lower() == ".npy" and len(chosen) != 1:
         raise Unfit(f"an .npy file holds one tensor, not {len(chosen)}: .npz or .safetensors hold more")
     tensors = {name: _plain(name, value) for name, value in chosen.items()}
@@ -403,7 +434,7 @@ def _plain(name: str, value: Any) -> torch.Tensor:
     if isinstance(value, np.ndarray):
         return _from_numpy(np.ascontiguousarray(value).reshape(value.shape), name).cpu()
     if isinstance(value, torch.nn.Module):
-        raise Unfit(f"{name} is a model: write state = {name}.state_dict(), then save state")
+        raise Unfit(f"{name} is a model: save it by itself, %save {name}.safetensors {name}")
     if not isinstance(value, torch.Tensor):
         raise Unfit(f"{name} is {units.one(type(value).__name__)}: only tensors and arrays can be saved")
     if value.is_nested or value.layout is not torch.strided:

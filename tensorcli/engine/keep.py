@@ -18,7 +18,7 @@ from tensorcli.engine import apart, randomness
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
-OWN = ("tensorcli", "__main__")  # the modules of functions that were typed
+OWN = "__main__"  # the module of functions that were typed
 
 
 class NotKept(Exception):
@@ -65,6 +65,30 @@ def save(session: "Session", path: Path, *, max_nbytes: int, give_up: Callable[[
     finally:
         path.with_suffix(".new").unlink(missing_ok=True)
     return path.stat().st_size
+
+
+def copy(values: dict[str, Any], path: Path, *, max_nbytes: int) -> None:
+    """Write what was loaded to a file of our own, whole or not at all: then only the file it came from has it."""
+    fresh = path.with_suffix(".new")
+    try:
+        _check(list(values.values()), max_nbytes)
+        with _File(fresh, lambda: file.tell() > max_nbytes) as file:
+            torch.save(values, file)
+        if not file.given_up:
+            os.replace(fresh, path)
+    except Exception:  # not kept, as a tensor that is pretended, or a full disk: nothing was promised
+        pass
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def copied(path: Path) -> dict[str, Any] | None:
+    """What was loaded, from the file to which it was copied; None without one that can be read."""
+    try:
+        found: dict[str, Any] = torch.load(path, weights_only=True)
+    except Exception:
+        return None
+    return found
 
 
 class _File(io.FileIO):
@@ -162,7 +186,7 @@ def _pickling(
                 raise PutOff
             if id(value) in own:
                 return _started, (own[id(value)],)
-            if isinstance(value, types.FunctionType) and value.__module__ in OWN:
+            if isinstance(value, types.FunctionType) and value.__module__ == OWN:
                 return _reduced(value)
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)

@@ -225,6 +225,7 @@ class Session:
             if number > 1:
                 self.on_statement(number)
             shown = request.echo == "all" or number == len(statements)
+            shown &= not (number == 1 and _is_documentation(statement, request))
             gave = self._run(statement, number, context, shown=shown)
             if gave is None:
                 break
@@ -249,6 +250,10 @@ class Session:
     def run(self, text: str, emit: Emit) -> None:
         """Run statements; only what is wrong, printed or warned of goes to `emit`."""
         self._evaluate(report.Evaluate(text=text), _without_results(emit))
+
+    def gave(self, text: str, emit: Emit) -> Gave | None:
+        """What statements give, not bound to `_`; None where one fails, which is then said."""
+        return self._evaluate(report.Evaluate(text=text, bind=False), _without_results(emit))
 
     def value(self, statements: Sequence[Statement], names: dict[str, Any], emit: Emit) -> Any:
         """What the last of some statements gives, run with other names; None where one fails, which is then said."""
@@ -665,6 +670,12 @@ class Session:
     def _set_width(self, width: int) -> None:
         torch.set_printoptions(linewidth=max(width, 20))
         np.set_printoptions(linewidth=max(width, 20))
+
+
+def _is_documentation(statement: Statement, request: report.Evaluate) -> bool:
+    """Whether a script's first statement says what it is for, and gives nothing."""
+    begins = request.echo == "all" and request.filename is not None and request.first_line == 1
+    return begins and ast.get_docstring(ast.Module([statement.node], []), clean=False) is not None
 
 
 def _is_name(text: str) -> bool:

@@ -16,7 +16,7 @@ from tensorcli.engine.describe import dtype_name
 from tensorcli.engine.files import Found, Unfit, check_room, moved, moving, shown
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
-_SEPARATORS = ",;\t|"
+_SEPARATORS = ";\t|,"  # a comma last: it may stand in numbers
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _WHOLE = 2.0**53  # up to here every whole number is a float64
@@ -83,11 +83,19 @@ def _read(file: IO[str], path: Path) -> Found:
 
 
 def _separator(sample: list[str]) -> str:
-    """The separator that the first lines have, the same number each if there is such a one; else a comma."""
+    """The one by which the first lines hold most numbers, the same number of cells each if there is such a one.
+
+    A comma, where none is in all of these lines.
+    """
     lines = [_QUOTED.sub("", line) for line in sample if line.strip()]
     counts = {each: [line.count(each) for line in lines] for each in _SEPARATORS}
     found = [each for each in _SEPARATORS if min(counts[each], default=0) > 0]
-    return min(found, key=lambda each: (len(set(counts[each])), -sum(counts[each])), default=",")
+
+    def numbers(separator: str) -> int:
+        cells = (cell for line in lines for cell in line.split(separator))
+        return sum(_number(cell, separator != ",") is not None for cell in cells)
+
+    return min(found, key=lambda each: (-numbers(each), len(set(counts[each]))), default=",")
 
 
 def _take(row: list[str], line: int, columns: list[Column], comma: bool, path: Path) -> None:
