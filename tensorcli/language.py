@@ -300,6 +300,8 @@ def _check_node(node: ast.AST, statement: Statement) -> None:
     if type(node) not in ALLOWED:
         _refuse(statement, node, f"{IN_WORDS.get(type(node), type(node).__name__)} is not tensor work")
     match node:
+        case ast.Name(id="__name__", ctx=ast.Load()):
+            pass  # "__main__", for the scripts that ask
         case ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)) | ast.ExceptHandler(name=str(name)):
             _check_name(name, node, statement)
         case ast.Attribute(attr=name):

@@ -165,6 +165,24 @@ async def g(): pass
 def g(): yield 1
 lambda: (yield)
 global x
+__name__ = "a"
+__name__ += "a"
+(__name__ := "a")
+del __name__
+for __name__ in "ab": pass
+[1 for __name__ in "ab"]
+with torch.no_grad() as __name__: pass
+def __name__(): pass
+lambda __name__: 1
+dict(__name__=1)
+import math as __name__
+f.__name__
+x.__name__
+getattr(f, "__name__")
+"{0.__name__}".format(f)
+__names__
+__main__
+__file__
 _private
 __builtins__
 _x = 1
@@ -360,6 +378,14 @@ def test_allowed(text: str, fresh):
         return
     problems = [a for a in ask(session, text.replace("\\n", "\n")) if isinstance(a, report.Diagnosis)]
     assert problems == []
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_script_finds_that_it_is_the_one_that_runs(trust: bool, fresh):
+    session = fresh(trust=trust)
+    ask(session, "def main():\n    return __name__\nif __name__ == '__main__':\n    ran = main()\n")
+    assert type(session.names["ran"]) is str
+    assert (session.names["ran"], "__name__" in session.variables()) == ("__main__", False)
 
 
 def test_a_refusal_says_what_why_and_the_way_to_have_it(fresh):

@@ -329,7 +329,7 @@ class Copier:
         return base
 
     def _function(self, value: types.FunctionType) -> types.FunctionType:
-        if value.__module__ not in ("tensorcli", "__main__"):  # a library's own
+        if value.__module__ != "__main__":  # a library's own
             return value
         cells = tuple(types.CellType() for _ in value.__closure__ or ())
         fresh = types.FunctionType(value.__code__, self._world, value.__name__, None, cells or None)

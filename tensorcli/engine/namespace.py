@@ -98,7 +98,7 @@ def start_names(*, trust: bool) -> dict[str, Any]:
     if trust:
         real = {"torch": torch, "np": np, "nn": torch.nn, "F": torch.nn.functional, "math": math}
         return {"__name__": "__main__", "__builtins__": builtins, **real}
-    return {"__name__": "tensorcli", "__builtins__": BUILTINS, **START}
+    return {"__name__": "__main__", "__builtins__": BUILTINS, **START}
 
 
 # Layer 4: attributes.
