@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,12 @@ from tensorcli.report import (
     AnyRequest,
     Configure,
     Diagnosis,
+    Document,
     Draw,
     Evaluate,
+    Explain,
+    ListDevices,
+    ListNames,
     Load,
     Notice,
     Reset,
@@ -26,6 +31,7 @@ from tensorcli.report import (
 )
 
 KINDS = (".py", ".ipynb", ".md", ".markdown")
+LOOKING_UP = (Document, Explain, ListDevices, ListNames)  # which no notes need
 MayChange = Callable[[str], bool]
 
 _IMPORTS = {  # the names that are there from the start, in the order in which they are imported
@@ -147,7 +153,9 @@ class Writer:
 
     def _part(self, part: Part) -> str:
         request = part.request
-        if request is None or isinstance(request, Undo | Save):
+        if request is None or isinstance(request, Undo):
+            return ""
+        if isinstance(request, Save) and not (request.text and self.may_change(request.text)):
             return ""
         code = _code_of(request)
         if code is not None:
@@ -161,6 +169,8 @@ class Writer:
             self.seed = request.seed
         if self.commands:
             timed = isinstance(request, TimeIt)
+            if request == Configure() or isinstance(request, LOOKING_UP):
+                return ""
             return "" if timed and self.may_change(getattr(request, "text", "")) else part.source
         match request:
             case Configure():
@@ -208,7 +218,7 @@ class Writer:
         nothing_ran = part.problem is not None and part.problem.seconds is None
         if not self.commands:
             return self._statements(part, text, nothing_ran=nothing_ran)
-        whole = not isinstance(part.request, Evaluate) and part.problem is None
+        whole = not isinstance(part.request, Evaluate | Save) and part.problem is None
         written = part.source if whole else self._statements(part, text, nothing_ran=nothing_ran)
         written = _OUT.sub(lambda found: self.renumbered.get(found[0], found[0]), written)
         if part.gave or isinstance(part.request, Draw):
@@ -216,13 +226,17 @@ class Writer:
         return written
 
     def _statements(self, part: Part, text: str, *, nothing_ran: bool) -> str:
-        """Statements as they ran: what failed is a comment, or in a try where it may have changed something first."""
+        """Statements as they ran: what failed is a comment, or in a try where it may have changed something first.
+
+        So is what Python does not compile as it would stand there: it takes a whole script or nothing of it.
+        """
         try:
             tree = ast.parse(text).body
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             return _comment(text)
         if part.problem is None:
-            return self._with_results(text, tree, part)
+            written = self._with_results(text, tree, part)
+            return written if _compiles(written) else _comment(text)
         node = tree[(part.failed or 1) - 1]
         broken = None if nothing_ran else self._broken(text, node, part.problem.category)
         ran = self._with_results(text[: _begin(text, node)], tree[: tree.index(node)], part).rstrip("; \n")
@@ -240,7 +254,8 @@ class Writer:
         if "\n" in source and _has_long_strings(node):
             source = ast.unparse(node)
         body = "\n".join(f"    {line}" if line else "" for line in source.split("\n"))
-        return f"try:  # it failed\n{body}\nexcept Exception:\n    pass"
+        tried = f"try:  # it failed\n{body}\nexcept Exception:\n    pass"
+        return tried if _compiles(tried) else None
 
     def _with_results(self, text: str, nodes: Sequence[ast.stmt], part: Part) -> str:
         """Expressions bound to the names that their values have in a session, where any of these is looked up."""
@@ -285,6 +300,17 @@ def _has_long_strings(node: ast.AST) -> bool:
     return any(
         isinstance(each, ast.Constant | ast.JoinedStr) and each.lineno != each.end_lineno for each in ast.walk(node)
     )
+
+
+def _compiles(text: str) -> bool:
+    """Whether Python takes it in a script, behind something else: it parses `return 3`, and does not compile it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(f"0\n{text}", "script", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return False
+    return True
 
 
 def _comment(text: str) -> str:

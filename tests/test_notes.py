@@ -21,7 +21,7 @@ from tensorcli.inputs import submit
 from tensorcli.past import Past
 from tensorcli.repl.answer import Answers
 from tensorcli.repl.typeahead import Waiting
-from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice
+from tensorcli.report import AnyReport, Configure, Diagnosis, Judge, Judged, Notice, Value
 from tensorcli.show import Screen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -276,6 +276,20 @@ def test_only_some_inputs_are_saved(tmp_path: Path) -> None:
     ]
 
 
+REFUSED = ["return 3", "break", "continue", "%time return 5", "for i in range(2): return 5", "def q(a, a): pass",
+           "x = 1; return 4", "nonlocal x", "from __future__ import annotations", "while x:\n    def g(): break",
+           "x = [1\n,2]; f'{(yield)}'", "import math; *a, *b = 3"]  # fmt: skip
+
+
+def test_what_does_not_compile_is_a_comment_and_the_script_runs(tmp_path: Path) -> None:
+    client, path = Pipe(seed=0, trust=True), tmp_path / "notes.py"
+    played(client, *REFUSED, "y = 5", f"%save {path}", history=Past())
+    client.close()
+    run(tmp_path, str(path))
+    lines = path.read_text().partition("manual_seed(0)\n\n")[2].replace("\n\n", "\n").splitlines()
+    assert [line for line in lines if line[0] != "#"] == ["x = 1", "x = [1", ",2]", "import math", "y = 5"]
+
+
 def test_a_silenced_value_is_bound_as_it_was(tmp_path: Path) -> None:
     client = Pipe(seed=0)
     played(client, "torch.ones(2);", "_ + 1", f"%save {tmp_path / 'notes.py'}", history=Past())
@@ -289,6 +303,30 @@ def test_what_timeit_changed_is_said_to_be_missing(tmp_path: Path) -> None:
     assert [getattr(each, "text", None) for each in said] == [
         "notes.py holds 3 inputs\nwhat %timeit changed, such as random numbers, is not in it: 1"
     ]
+
+
+LOOKS = ["? torch.sum", "?? nn.Linear", "%who", "%whos Tensor", "%devices", "%explain", "%seed", "%device"]
+
+
+@pytest.mark.parametrize("name", ["notes.py", "notes.md"])
+def test_what_was_looked_up_is_a_comment(tmp_path: Path, name: str) -> None:
+    saved(tmp_path, *LOOKS, "a = 1", "%dtype float32", argument=name)
+    lines = (tmp_path / name).read_text().splitlines()
+    assert [line for line in lines if line.removeprefix("# ") in LOOKS] == [f"# {each}" for each in LOOKS]
+    assert "a = 1" in lines
+
+
+def test_what_an_expression_that_was_saved_changed_is_there(tmp_path: Path) -> None:
+    text, _ = saved(tmp_path, "%save x.npy torch.rand(3)", "%save y.npy a + 1", "a = 1")
+    assert text.partition("with ")[2] == HEAD + "torch.rand(3)\n\na = 1\n"
+
+
+def test_a_script_is_run_without_what_it_says_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text('# by me\n"""What\nit does."""\n"a value"\n')
+    client = Pipe(seed=0)
+    said = played(client, f"%run {tmp_path / 's.py'}", "'typed'", history=Past())
+    client.close()
+    assert [each.text for each in said if isinstance(each, Value)] == ["'a value'", "'typed'"]
 
 
 def test_what_was_taken_back_and_what_asks_nothing_is_left_out(tmp_path: Path) -> None:
