@@ -234,6 +234,15 @@ def test_a_diagnosis_underlines_and_explains() -> None:
     ]
 
 
+def test_of_much_that_was_not_run_the_first_line_and_a_count_are_shown() -> None:
+    def told(*statements: str) -> list[str]:
+        found = r.Diagnosis(code="c", category="value", title="t", not_run="\n".join(statements))
+        return [line for line in lines(found) if "not run" in line]
+
+    assert told("y = 2", "z = 3") == ["  not run: y = 2; z = 3"]
+    assert told("y = 2", *1200 * ["z = 3"]) == ["  not run: y = 2; and 1,200 more lines"]
+
+
 def test_a_span_in_an_earlier_function_is_aligned_under_tabs_and_wide_characters() -> None:
     assert lines(WITHIN) == [
         "error: there is no name wieght: did you mean weight?                name-unknown",

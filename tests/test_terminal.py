@@ -425,7 +425,11 @@ open("/dev/tty").readline()
     terminal.type("6 * 7\r")
     gate.open()
     terminal.see("42")
-    assert not [line for line in terminal.lines if "paged" in line], "keys were waiting"
+    terminal.prompt()
+    (tmp_path / "looks.md").write_text("```python\n%help\n'all ' + 'run'\n```\n")
+    terminal.type(f"%run {tmp_path / 'looks.md'}\r")
+    terminal.see("'all run'")
+    assert not [line for line in terminal.lines if "paged" in line], "keys were waiting, and a file ran"
     terminal.type("%config pager off\r")
     terminal.see(begins("pager = false"))
     terminal.type("%help\r")

@@ -20,6 +20,7 @@ MOST_LINES = 4  # of a suggestion
 LONGEST = 500  # characters of a suggestion's line
 WIDE = 2000  # cells: more than any screen
 MESSAGE_LINES = 8  # of torch's message
+NOT_RUN_LINES = 3
 WITHOUT_MESSAGE = {"name", "syntax", "refused", "interrupted"}  # the title says all that Python's message does
 
 
@@ -312,6 +313,13 @@ def _bounded(lines: list[str]) -> list[str]:
 
 def _notes(diagnosis: report.Diagnosis, width: int) -> list[Text]:
     notes = [f"  note: {safe(note)}" for note in diagnosis.notes]
-    notes += [f"  not run: {safe_line('; '.join(diagnosis.not_run.splitlines()))}"] if diagnosis.not_run else []
+    notes += [f"  not run: {_not_run(diagnosis.not_run.splitlines())}"] if diagnosis.not_run else []
     notes += [f"  lesson: {safe_line(diagnosis.reference)}"] if diagnosis.reference else []
     return [Text(part, theme.ADVICE) for note in notes for part in layout.wrap(note, width, indent="    ")]
+
+
+def _not_run(lines: list[str]) -> str:
+    """The lines that were not run; of more than a few the first, and how many there are."""
+    if len(lines) > NOT_RUN_LINES:
+        lines = [lines[0], f"and {len(lines) - 1:,} more lines"]
+    return safe_line("; ".join(lines))

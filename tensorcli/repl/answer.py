@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tensorcli.config import Preferences
 from tensorcli.inputs import submit
+from tensorcli.pieces import cells, split
 from tensorcli.repl.keys import keys_waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Settings, Tensor, Value
 
@@ -26,6 +27,9 @@ class Answers:
         """Submit one input and show what it gives. The number of a suggestion is that one, and what was not run."""
         text = self._taken(text) or text
         self.suggested = ()
+        runs_files = "%run" in text and any(
+            piece.command == "%run" for _, part, _ in cells(text) for piece in split(part)
+        )  # a pager for each of their answers would have to be left
 
         def show(report: AnyReport) -> None:
             if report.seconds is not None:
@@ -33,7 +37,7 @@ class Answers:
             if isinstance(report, Diagnosis):
                 rest = [report.not_run] if report.not_run else []
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
-            self._show(report, screen, waiting)
+            self._show(report, screen, waiting, paged=not runs_files)
 
         submit(
             text,
@@ -61,11 +65,11 @@ class Answers:
         with waiting.aside():
             screen.end_line()
 
-    def _show(self, report: AnyReport, screen: "Screen", waiting: "Waiting") -> None:
+    def _show(self, report: AnyReport, screen: "Screen", waiting: "Waiting", *, paged: bool = True) -> None:
         if isinstance(report, Progress):
             return _show_progress(report, screen, waiting)
         with waiting.aside():
-            screen.show(report, paged=self._may_page(report) and not waiting.keys)
+            screen.show(report, paged=paged and self._may_page(report) and not waiting.keys)
 
     def _may_page(self, report: AnyReport) -> bool:
         """Whether a pager may show it: what a command answers, not a result, behind which more is typed at once."""
