@@ -113,13 +113,9 @@ class Journal:
         doubtful = statement is not None or isinstance(request, TimeIt | Inspect)
         if isinstance(again, Evaluate) and statement:
             again, failed = replace(again, until=statement - 1), False
-        known = isinstance(
-            request, Evaluate | Time | Configure | Load
-        )  # others fail of more than of what is asked again
+        known = isinstance(request, Evaluate | Time | Configure | Load)  # others fail of more than is asked again
         copied = isinstance(request, Load) and request.copy and Path(request.copy).is_file()
-        if (
-            isinstance(request, Reset | Load) and not copied
-        ):  # little is left to keep; what is loaded may be gone by then
+        if isinstance(request, Reset | Load) and not copied:  # little is left to keep; a file may be gone by then
             seconds = max(seconds, AGAIN_SECONDS)
         self._add(again, seconds, doubtful=doubtful, failed=failed if known else None)
 
@@ -248,7 +244,7 @@ class Journal:
     def _drop_copies(self) -> None:
         """Those of files whose loading is forgotten go."""
         used = {entry.request.copy for entry in self._all if isinstance(entry.request, Load)}
-        for path in self.folder.glob(f"{COPY}*"):
+        for path in self._folder.glob(f"{COPY}*") if self._folder else ():
             if str(path) not in used:
                 with suppress(OSError):
                     path.unlink()
