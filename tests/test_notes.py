@@ -247,7 +247,7 @@ def saved(tmp_path: Path, *texts: str, argument: str = "notes.py") -> tuple[str,
         if isinstance(request, Judge):
             return [Judged(may_change=tuple("rand" in text for text in request.texts))]
         wrong = Diagnosis(code="c", category="shape", title="t", statement=1)
-        return [wrong] if "bad" in getattr(request, "text", "") else []
+        return [wrong] if "bad" in (getattr(request, "text", None) or "") else []
 
     client, history = Canned(answers), Past()
     client.start = Configure(seed=3, device="cuda", dtype="float64")
