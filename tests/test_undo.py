@@ -213,9 +213,12 @@ def test_a_file_that_has_changed_is_told_when_it_would_be_read_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("d.csv").write_text("1\n2\n")
+    typed(shared, "%load d.csv as Y")
+    monkeypatch.setattr(journal, "MAX_NBYTES", 0)  # so that nothing is copied
     typed(shared, "%load d.csv as X", "a = 1")
     Path("d.csv").write_text("1\n2\n3\n")
     said = typed(shared, "%undo")
+    assert [getattr(each, "text", None) for each in typed(shared, "Y.tolist()")] == ["[[1.0], [2.0]]"]
     assert "d.csv has changed, so what was loaded from it is not there" in getattr(said[0], "text", "")
 
 
