@@ -458,9 +458,14 @@ COMMANDS = {
         Command("%devices", "%devices", "what torch and the driver say of the devices", _devices),
         Command(
             "%history",
-            "%history [N|A-B|-g TEXT]",
-            "the last N inputs, A to B, those with TEXT, or all",
+            "%history [WHICH]",
+            "what was typed: all of it, the last 10, 2-5, or -g TEXT",
             _history,
+            examples=(
+                "%history 10        the last ten inputs",
+                "%history 2-5       those with these numbers",
+                "%history -g sqrt   those with this text",
+            ),
         ),
         Command(
             "%explain",
