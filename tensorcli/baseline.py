@@ -53,7 +53,7 @@ def since(now: Benchmark, then: Benchmark, share: float | None = None) -> Benchm
 
 
 def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]:
-    """A diagnosis for each variant that is wrong, or takes longer than then by more than `share`.
+    """A diagnosis for each variant that takes longer than then by more than `share`.
 
     And for what was not measured as it was then, or where nothing is compared. Where the machine itself varied, by
     the limits that both runs measured, a variant has to be slower than that.
@@ -64,9 +64,6 @@ def slower(now: Benchmark, then: Benchmark, share: float) -> Iterator[Diagnosis]
     for case in now.cases:
         for variant in case.variants:
             ratio = variant.then
-            if (agrees := variant.agrees) and not agrees.ok:
-                title = f'"{variant.name}" {place(case)} does not agree with {agrees.with_}'
-                yield Diagnosis(code="wrong-result", category="value", title=title)
             before = earlier.get(_key(case, variant))
             if before and before.status != variant.status and "measured" in (before.status, variant.status):
                 why = f": {variant.reason}" if variant.reason else ""

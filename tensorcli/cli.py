@@ -4,7 +4,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -84,7 +84,9 @@ class Inspecting(TyperCommand):
 def _number(kind: type[int] | type[float], example: str, *, least: float = -math.inf, most: float = math.inf) -> Any:
     """How an option's number is read: what is none is told in the same words, whatever Typer's own are."""
     called = "a whole number" if kind is int else "a number"
-    limits = "" if least == -math.inf else f" from {least:g}" + ("" if most == math.inf else f" to {most:,}")
+    limits = (
+        "" if least == -math.inf else f" of at least {least:g}" if most == math.inf else f" from {least:g} to {most:,}"
+    )
 
     def read(text: Any) -> Any:
         with suppress(ValueError, OverflowError):
@@ -328,7 +330,7 @@ def bench(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUES", help="What {NAME} stands for: n=64,256.")
     ] = None,
     device: Annotated[list[str] | None, typer.Option("--device", help="May be given more than once.")] = None,
-    size: Annotated[list[str] | None, typer.Option("--size", help="n, or a range such as 64..4096*2.")] = None,
+    size: Annotated[list[str] | None, typer.Option("--size", help="n, or several: 64,256 or 64..4096*2.")] = None,
     dtype: Annotated[list[str] | None, typer.Option("--dtype", help="May be given more than once; also tf32.")] = None,
     threads: Annotated[
         list[int] | None, typer.Option("--threads", help="May be given more than once.", **_number(int, "4"))
@@ -337,9 +339,19 @@ def bench(
         list[str] | None, typer.Option("--variant", help="Only these; the first is compared to.")
     ] = None,
     min_time: Annotated[float, typer.Option("--min-time", help="Seconds to spend on each variant.", **_SECONDS)] = 1.0,
-    max_time: Annotated[float, typer.Option("--max-time", help="Seconds to spend on one at most.", **_SECONDS)] = 10.0,
+    max_time: Annotated[
+        float | None,
+        typer.Option(
+            "--max-time", help="Seconds to spend on one at most.", show_default="10, or --min-time", **_SECONDS
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Run loops to their end, however long that takes.")] = False,
-    cold: Annotated[bool, typer.Option("--cold", help="Flush the caches before each call.")] = False,
+    cold: Annotated[
+        bool,
+        typer.Option(
+            "--cold", help="Flush the caches before each call; that takes of the time, so there are fewer samples."
+        ),
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Count the operators and allocations of each.")] = False,
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier run's --json FILE.")
@@ -363,11 +375,12 @@ def bench(
 ) -> None:
     """Measure a Python loop against vectorised variants, or expressions of your own, every raw sample kept.
 
-    The exit code is 1 where something asked for makes no sense, fails, or cannot be measured at all, such as a size
-    that does not fit into memory; the rest is measured. A wrong result, or a variant that a device lacks, is 0.
+    The exit code is 2 where the command line leaves nothing to measure. It is 1 where something asked for makes no
+    sense, fails, gives a wrong result or none, or cannot be measured at all, such as a size that does not fit into
+    memory; the rest is measured. A variant that a device lacks is no failure.
     """
     from tensorcli import baseline as baselines
-    from tensorcli import figure, measuring
+    from tensorcli import figure, measuring, sense
     from tensorcli.report import Benchmark, Output
 
     screen = opening.screen(json=str(json) == STDOUT, no_color=no_color, width=width)
@@ -412,6 +425,8 @@ def bench(
         )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
+    if wrong := sense.hopeless(request):
+        raise typer.BadParameter("; ".join(dict.fromkeys(problem.title for problem in wrong)))
     share = None if fail_if_slower is None else _share(fail_if_slower)
     if share is not None and baseline is None:
         raise typer.BadParameter(
@@ -442,6 +457,8 @@ def bench(
             for problem in baselines.slower(answer, then, share) if then is not None and share is not None else ():
                 screen.show(problem)
             _write_bench(answer, saved, screen)
+        if not found:
+            _not_written(saved.values(), "nothing was measured")
 
     engine = _here(screen, seed=seed, trust=trust, max_memory=max_memory)
     _answer(engine, request, screen, show=show, finish=finish)
@@ -456,19 +473,32 @@ def _share(text: str) -> float:
 
 
 def _write_bench(benchmark: "Benchmark", files: Mapping[str, Path], screen: "Screen") -> None:
-    """Write the files asked for, of a benchmark that came to its end; one that cannot be loses no other."""
+    """Write the files asked for, whole; one that cannot be loses no other, and what an interrupt leaves out is named.
+
+    What was measured until an interrupt is written as well, and says that it is incomplete.
+    """
     from tensorcli import atomic
     from tensorcli.report import Diagnosis
 
-    for option, path in files.items():
-        if not benchmark.complete:
-            sys.stderr.write(f"{path} is not written: the benchmark was interrupted\n")
-            continue
-        try:
-            atomic.write(path, _contents(benchmark, option, path.suffix.lower()))
-        except OSError as error:
-            title = f"{path} cannot be written: {error.strerror or error}"
-            screen.show(Diagnosis(code="not-written", category="value", title=title))
+    if not any(variant.seconds for case in benchmark.cases for variant in case.variants):
+        return _not_written(files.values(), "nothing was measured")
+    left = dict(files)
+    try:
+        for option, path in files.items():
+            try:
+                atomic.write(path, _contents(benchmark, option, path.suffix.lower()))
+            except OSError as error:
+                title = f"{path} cannot be written: {error.strerror or error}"
+                screen.show(Diagnosis(code="not-written", category="value", title=title))
+            del left[option]
+    except KeyboardInterrupt:
+        _not_written(left.values(), "it was interrupted")
+        raise
+
+
+def _not_written(paths: Iterable[Path], why: str) -> None:
+    for path in paths:
+        sys.stderr.write(f"{path} is not written: {why}\n")
 
 
 def _contents(benchmark: "Benchmark", option: str, suffix: str) -> bytes:
@@ -557,7 +587,11 @@ def _answer(
             answers.append(answer)
             (show or screen.show)(answer)
 
-        engine.ask(request, emit)
+        try:
+            engine.ask(request, emit)
+        except KeyboardInterrupt:
+            finish(answers)
+            raise
         finish(answers)
         return screen.close()
 

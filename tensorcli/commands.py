@@ -327,7 +327,7 @@ def _explain(call: Call) -> AnyRequest:
 
 
 def _document(call: Call) -> AnyRequest | Notice | Diagnosis:
-    return Document(text=call.argument) if call.argument else _help(call)
+    return Document(text=call.argument) if call.argument and not call.argument.startswith("%") else _help(call)
 
 
 def _define(call: Call) -> AnyRequest | Notice | Diagnosis:
@@ -374,7 +374,17 @@ COMMANDS = {
         Command("%timeit", "%timeit STATEMENT", "run a statement many times: median and interval", _timeit, "code"),
         Command("%%timeit", "%%timeit", "on the first line: run all lines below it many times", _timeit, "code"),
         Command(
-            "%bench", "%bench EXPR, EXPR", "compare expressions, or measure a workload: %bench matmul", _bench, "code"
+            "%bench",
+            "%bench EXPR, EXPR",
+            "compare expressions, or measure a workload: %bench matmul",
+            _bench,
+            "code",
+            examples=(
+                "%bench x @ w, x.mm(w) --min-time 2  seconds for each; --max-time, --cold, --explain",
+                "%bench x @ w, x.mm(w) --device cpu --device cuda  also --dtype, --threads, --seed",
+                "%bench dot --size 64..4096*2        a workload; --variant dot, --full",
+                '%bench "x[:{n}].sum()" -s "x = torch.rand(1000)" --param n=10,100',
+            ),
         ),
         Command("%%bench", "%%bench", "on the first line: compare the lines below it", _bench, "code"),
         Command("%check", "%check EXPR", "what it would give and need, with nothing computed", _check, "code"),

@@ -14,7 +14,8 @@ Emit = Callable[[AnyReport], None]
 
 PATIENCE_SECONDS = 1.0  # after Ctrl-C: then what runs can hardly be interrupted
 STUCK = (
-    "torch is inside one operation that cannot be interrupted: Ctrl-C again ends the engine and brings the session back"
+    "it has not stopped yet, as one long operation of torch's does not: Ctrl-C again ends the engine and brings the "
+    "session back"
 )
 GIVEN_UP = "given up: torch was still starting, and nothing was run"
 

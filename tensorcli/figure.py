@@ -126,9 +126,8 @@ def of_benchmark(benchmark: report.Benchmark, suffix: str) -> bytes:
         name = _axis(benchmark)
         known = benchmark.environment
         facts = [f"torch {known.get('torch')}", known.get("cpu"), known.get("gpu")]
-        figure.suptitle(
-            safe_line(f"{benchmark.workload}: {', '.join(str(fact) for fact in facts if fact)}"), fontsize="medium"
-        )
+        title = benchmark.workload if benchmark.complete else f"{benchmark.workload} (incomplete)"
+        figure.suptitle(safe_line(f"{title}: {', '.join(str(fact) for fact in facts if fact)}"), fontsize="medium")
         unit = _unit(benchmark)
         _curves(
             time,

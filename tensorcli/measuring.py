@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from tensorcli import ranges
 from tensorcli.report import Bench, Compare
 
+MAX_SECONDS = 10.0  # for a variant, where that is not asked for
 COMPARE = "compare"  # the word before expressions of one's own
 
 
@@ -25,6 +26,11 @@ def request(
     **options: Any,
 ) -> Bench | Compare:
     """A workload's name, or "compare" and expressions, with their options. Raises ValueError with a sentence."""
+    least, most = options.get("min_seconds", 0.0), options.get("max_seconds")
+    if most is None:
+        options["max_seconds"] = max(MAX_SECONDS, least)
+    elif most < least:
+        raise ValueError(f"--max-time {most:g} is less than --min-time {least:g}: raise it, or leave it out")
     first, *expressions = words
     if first == COMPARE:
         if sizes:
@@ -72,7 +78,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--dtype": {"dest": "dtypes", **_MANY},
     "--threads": {"type": int, **_MANY},
     "--min-time": {"dest": "min_seconds", "type": float, "default": 1.0},
-    "--max-time": {"dest": "max_seconds", "type": float, "default": 10.0},
+    "--max-time": {"dest": "max_seconds", "type": float},
     "--seed": {"type": int, "default": 0},
     "--full": _FLAG,
     "--cold": _FLAG,
@@ -83,6 +89,12 @@ _VALUED = "|".join(["-s", *(name for name, kind in OPTIONS.items() if kind is no
 _OPTION = rf"""(?:(?:{_FLAGS})|(?:{_VALUED})(?:\s+|=)(?:"[^"]*"|'[^']*'|[^\s"'])+)"""
 _BEFORE = re.compile(rf"(?:{_OPTION}(?:\s+|$))*")
 _BEHIND = re.compile(rf"(?:\s+{_OPTION})+\s*$")
+
+
+# Those of the command line alone. Python reads a - -json too, but nobody writes it so.
+_ELSEWHERE = re.compile(
+    r"\s(--(?:json|csv|markdown|plot|baseline|fail-if-slower|trust|max-memory|width|no-color))(?=[\s=]|$)"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,6 +118,10 @@ def of_line(line: str) -> Bench | Compare:
     if bare or first == COMPARE or first.startswith(("--", '"', "'")) or not (first or below):
         words, given = _parsed(line)
     else:
+        if unknown := _ELSEWHERE.search(rest):
+            raise ValueError(
+                f"%bench has no option {unknown[1]}: tensorcli bench {unknown[1]} has it, on a command line"
+            )
         behind = _BEHIND.search(rest)
         start = behind.start() if behind else len(rest)
         _, given = _parsed(f"{before[0]} {rest[start:]}")
@@ -133,7 +149,7 @@ def _parsed(text: str) -> tuple[list[str], dict[str, Any]]:
     for name in ("devices", "dtypes", "threads"):
         given[name] = tuple(given[name])
     for option, seconds in (("--min-time", given["min_seconds"]), ("--max-time", given["max_seconds"])):
-        if not (math.isfinite(seconds) and seconds > 0):
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
             raise ValueError(f"{seconds:g} s cannot be spent on a variant: write a number above 0, as in {option} 2")
     if not 0 <= given["seed"] < 2**63:
         raise ValueError(f"a seed is a whole number from 0 to 2**63 - 1, not {given['seed']}: write --seed 42")

@@ -62,7 +62,7 @@ def split(text: str) -> list[Piece]:
     return found
 
 
-_QUESTION = re.compile(r"(\?\??)\s*([^?]*)|([^\s?%!][^?]*?)\s*(\?\??)", re.DOTALL)
+_QUESTION = re.compile(r"(\?\??)\s*([^?]*)|([^\s?%!][^?]*?|%%?\w+(?=\?))\s*(\?\??)", re.DOTALL)
 
 
 def _question(line: str) -> tuple[str, str] | None:

@@ -717,7 +717,8 @@ class Variant(Data, frozen=True, kw_only=True):
     `first_seconds` is what the very first call took. `bound` is what bounds it at best: the device's arithmetic, its
     memory, the fixed cost of a call, or none that is known, as its data is in cache. `share` is how much of what is
     possible it reaches, of arithmetic or memory. `then` is how many times faster than in an earlier run it is. One that
-    is `unsteady` has samples too far apart to be compared with anything.
+    is `unsteady` has samples too far apart to be compared with anything; one that `gives_nothing` where others give
+    something is compared with none.
     """
 
     name: str
@@ -742,11 +743,12 @@ class Variant(Data, frozen=True, kw_only=True):
     then: Ratio | None = None
     agrees: Agreement | None = None
     counts: Counts | None = None
+    gives_nothing: bool = False
 
     @property
     def wrong(self) -> bool:
-        """Whether its result disagrees: it is not the work that was asked for, however fast."""
-        return self.agrees is not None and not self.agrees.ok
+        """Whether its result disagrees, or is missing: it is not the work that was asked for, however fast."""
+        return self.gives_nothing or (self.agrees is not None and not self.agrees.ok)
 
 
 class Ceiling(Data, frozen=True, kw_only=True):
@@ -779,7 +781,10 @@ class Case(Data, frozen=True, kw_only=True):
 
 
 class Benchmark(Report, frozen=True, kw_only=True, tag="bench"):
-    """What a benchmark measured, as it was `asked`, and where. One that was interrupted is not `complete`."""
+    """What a benchmark measured, as it was `asked`, and where. One that was interrupted is not `complete`.
+
+    `notes` are what should be known, and `warnings` what should be done something about.
+    """
 
     workload: str
     asked: Bench | Compare | None = None

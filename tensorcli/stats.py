@@ -20,7 +20,7 @@ UNSURE = 2.0  # times: what fewer than FEWEST_SAMPLES samples may be off by, eit
 UNSTEADY = 10.0  # times as long as the other end of an interval: samples so far apart compare with nothing
 DRIFT = 0.05  # of the first third's median
 SLOW_FIRST = 20  # times the median
-LONG_FIRST = 0.01  # seconds
+LONG_FIRST = 0.1  # seconds
 CLOCK_ERROR = 0.005  # of a sample: the most that reading the clock adds to it
 
 
@@ -180,11 +180,15 @@ def drift(samples: Sequence[float]) -> float | None:
 
 
 class Doubt(NamedTuple):
-    """What makes samples hard to trust, in a sentence with what to do; `percent` is how far they spread."""
+    """What makes samples hard to trust, in a sentence with what to do.
+
+    `amount` is by how many percent they spread or drift, how few there are, or the seconds of the first call.
+    """
 
     kind: Literal["few", "spread", "outliers", "drift", "first"]
+    name: str
     sentence: str
-    percent: float = 0.0
+    amount: float = 0.0
 
 
 def doubts(
@@ -207,35 +211,63 @@ def doubts(
     slow = [sample for sample in outliers(samples) if sample > SLOW * known.median]
     if count < FEWEST_SAMPLES:
         counted = "1 sample" if count == 1 else f"{count} samples"
-        found.append(Doubt("few", f'only {counted} of "{name}", too few for a 95 % interval: {longer or more}'))
+        found.append(
+            Doubt("few", name, f'only {counted} of "{name}", too few for a 95 % interval: {longer or more}', count)
+        )
     if known.iqr > WIDE_SPREAD * known.median:
         spread = 100 * known.iqr / known.median
         sentence = f'the samples of "{name}" spread by {spread:.0f} %: close other programs, or {more}'
-        found.append(Doubt("spread", sentence, spread))
+        found.append(Doubt("spread", name, sentence, spread))
     elif len(slow) > MANY_OUTLIERS * count:
         times = max(slow) / known.median
         longest = f"{times:.1f}" if times < 100 else f"{times:,.0f}"
         sentence = f'{len(slow)} of {count} samples of "{name}" took up to {longest} times as long as the others'
-        found.append(Doubt("outliers", f"{sentence}: close other programs, or {more}"))
+        found.append(Doubt("outliers", name, f"{sentence}: close other programs, or {more}"))
     if change := drift(samples):
         how = f"slower by {100 * (change - 1):.0f} %" if change > 1 else f"faster by {100 * (1 - change):.0f} %"
         sentence = f'"{name}" became {how} during the run: let the machine come to rest, and run again'
-        found.append(Doubt("drift", sentence, 100 * abs(change - 1)))
+        found.append(Doubt("drift", name, sentence, 100 * abs(change - 1)))
     if first is not None and first > SLOW_FIRST * known.median and first > LONG_FIRST:
-        sentence = (
-            f'the first call of "{name}" took {first:.2g} s, {first / known.median:,.0f} times as long as the others: '
-            "it compiles, loads or allocates what later calls find done, and is no sample"
-        )
-        found.append(Doubt("first", sentence))
+        sentence = f'the first call of "{name}" took {first:.2g} s, and is no sample'
+        found.append(Doubt("first", name, sentence, first))
     return found
 
 
-def told(doubts: Sequence[Doubt], *, more: str = "raise --min-time") -> tuple[str, ...]:
-    """Their sentences; of many that spread or drift, which others' work on the machine explains, one."""
-    noisy = [doubt for doubt in doubts if doubt.kind in ("spread", "drift")]
-    if len(noisy) <= 2:
-        return tuple(doubt.sentence for doubt in doubts)
-    names = len({doubt.sentence.split('"')[1] for doubt in noisy})
-    most = max(doubt.percent for doubt in noisy)
-    one = f"the samples of {names} variants spread or drift by up to {most:.0f} %: close other programs, or {more}"
-    return (*(doubt.sentence for doubt in doubts if doubt not in noisy), one)
+def told(
+    cases: Sequence[Sequence[Doubt]], *, more: str = "raise --min-time"
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The sentences of each case, and those of all of them: what is to be said of several variants is said once.
+
+    Of first calls neither says anything: `first_calls` does.
+    """
+    everywhere = [doubt for case in cases for doubt in case]
+    noisy, few = ([each for each in everywhere if each.kind in kinds] for kinds in (_NOISY, {"few"}))
+    together = [each for each in everywhere if each.kind == "first"]
+    once: list[str] = []
+    if len(noisy) > 2:
+        together += noisy
+        most = max(doubt.amount for doubt in noisy)
+        how = f"spread or drift by up to {most:.0f} %" if most else "have outliers"
+        once.append(f"the samples of {_counted(noisy)} {how}: close other programs, or {more}")
+    if len(few) > 1:
+        together += few
+        least = min(doubt.amount for doubt in few)
+        once.append(f"too few samples of {_counted(few)} for a 95 % interval, as few as {least:.0f}: raise --max-time")
+    return [tuple(doubt.sentence for doubt in case if doubt not in together) for case in cases], once
+
+
+def first_calls(cases: Sequence[Sequence[Doubt]]) -> list[str]:
+    """A sentence on first calls that were slow, for they compiled or loaded something: there is nothing to do."""
+    first = [doubt for case in cases for doubt in case if doubt.kind == "first"]
+    if len(first) < 2:
+        return [doubt.sentence for doubt in first]
+    longest = max(doubt.amount for doubt in first)
+    return [f"the first calls of {_counted(first)} took up to {longest:.2g} s, and are no samples"]
+
+
+_NOISY = {"spread", "outliers", "drift"}
+
+
+def _counted(doubts: Sequence[Doubt]) -> str:
+    names = len({doubt.name for doubt in doubts})
+    return f"{names} variants" if names > 1 else f'"{doubts[0].name}"'

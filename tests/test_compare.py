@@ -12,6 +12,7 @@ from tensorcli import report, wire
 from tensorcli.engine import agreement, ceiling, interrupts, rounding
 from tensorcli.engine.compare import compare, workload_of
 from tensorcli.engine.session import Session
+from tensorcli.render import render
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def asked(*texts, session=None, **fields):
 
 
 def variants(*texts, **fields):
-    (answer,) = asked(*texts, **fields)
+    (answer,) = [each for each in asked(*texts, **fields) if isinstance(each, report.Benchmark)]
     (case,) = answer.cases
     return case.variants
 
@@ -259,7 +260,26 @@ def test_what_changes_in_anything_is_said(text, name):
 def test_what_gives_nothing_is_held_against_nothing():
     found = variants("xs.append(1)", "x + 1", "1 + x", setup="xs = []; x = torch.ones(3)")
     assert [each.agrees and each.agrees.ok for each in found] == [None, None, True]
-    assert found[1].ratio.to == "xs.append(1)"
+    assert [each.gives_nothing for each in found] == [True, False, False]
+    assert [each.ratio and each.ratio.to for each in found] == [None, "x + 1", "x + 1"]
+    assert found[0].flops is None
+    assert [each.gives_nothing for each in variants("xs.append(1)", "xs.append(2)", setup="xs = []")] == [False, False]
+
+
+@pytest.mark.parametrize("text", ["None", "y = 3", "print(1)"])
+def test_what_gives_nothing_is_no_fast_variant(text):
+    answer, problem = asked("x * 2", text, setup="x = torch.ones(3)", parameters={})
+    drawn = render(answer, width=80).plain
+    (row,) = [line for line in drawn.split("\n") if line.startswith(f" {text} ")]
+    assert row.endswith("  gives nothing: not compared")
+    assert (problem.code, problem.title.partition(",")[0]) == ("gives-nothing", f'"{text}" gives nothing')
+
+
+def test_a_wrong_result_is_told_once_for_all_sizes():
+    answer, problem = asked("x * 2", "x * 3", setup="x = torch.ones({n})", parameters={"n": (2, 3)})
+    assert len(answer.cases) == 2
+    assert problem.code == "wrong-result"
+    assert problem.title.startswith('"x * 3" does not agree with x * 2')
 
 
 def test_lists_of_numbers_are_arrays():
@@ -721,3 +741,14 @@ def test_timeit_tells_of_constants_too():
     said = []
     Session(seed=1).ask(report.TimeIt(text="2 + 2", min_seconds=0.001), said.append)
     assert said[-1].warnings[0].startswith('"2 + 2" is computed once, when it is compiled')
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"), [("y.add_(1)", "y"), ("k += 1", "k"), ("l.append(1)", "l"), ("y + k", ""), ("z = y * 2", "")]
+)
+def test_timeit_tells_what_it_changed(text, changed):
+    said, session = [], Session(seed=1)
+    session.ask(report.Evaluate(text="y = torch.ones(3); k = 1; l = []"), lambda _: None)
+    session.ask(report.TimeIt(text=text, min_seconds=0.001), said.append)
+    told = [each for each in said[-1].warnings if "has changed" in each]
+    assert told == ([f'"{text}" has changed {changed}, in every call: %bench works on copies'] if changed else [])

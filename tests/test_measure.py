@@ -146,8 +146,8 @@ def test_what_runs_before_a_sample_is_not_in_it():
         measure.loop_of(clock.taking(1e-3, log=log, name="f")), before=clock.taking(0.5, log=log, name="b")
     )
     found = measure.Interleaved({"f": task}, clock=clock, min_seconds=0.01, max_seconds=1.0).run()["f"]
-    assert (found.calls, found.seconds) == (1, pytest.approx((1e-3,) * 10))
-    assert "".join(log) == "bf" * 10
+    assert (found.calls, found.seconds) == (1, pytest.approx((1e-3,) * 6))
+    assert "".join(log) == "bf" * 6
 
 
 def test_samples_of_one_round_are_pairs():
@@ -275,3 +275,16 @@ def test_a_sessions_clock_waits_for_the_gpu_where_its_tensors_may_be(monkeypatch
     assert waited == [torch.device("cuda")]
     measure.clock_of("cpu")()
     assert waited == [torch.device("cuda")]
+
+
+def test_what_runs_ahead_of_samples_takes_of_the_time():
+    def cold(flush, **limits):
+        clock = FakeClock()
+        task = measure.Task(measure.loop_of(clock.taking(1e-3)), before=clock.taking(flush))
+        return measure.Interleaved({"f": task}, clock=clock, **limits).run()["f"], clock.now
+
+    found, spent = cold(0.05, min_seconds=1.0, max_seconds=10.0)
+    assert (len(found.seconds), found.before_seconds) == (20, pytest.approx(20 * 0.05, abs=0.06))
+    assert spent == pytest.approx(1.07, abs=0.05)
+    found, _ = cold(0.05, min_seconds=0.1, max_seconds=10.0)
+    assert len(found.seconds) == stats.FEWEST_SAMPLES

@@ -127,6 +127,7 @@ def test_options_behind_bench():
         ("x --max-time inf", "inf s cannot be spent on a variant: write a number above 0, as in --max-time 2"),
         ("x --seed -1", r"a seed is a whole number from 0 to 2\*\*63 - 1, not -1: write --seed 42"),
         ("--colour x @ w", "%bench has no option --colour: did you mean --cold"),
+        ("x @ w --json /tmp/r.json --min-time 1", "%bench has no option --json: tensorcli bench --json has it"),
     ],
 )
 def test_what_makes_no_sense_behind_bench_is_told(line, said):

@@ -161,17 +161,23 @@ def test_drift_is_told_where_it_is_no_chance():
 
 def test_a_slow_first_call_and_many_noisy_variants_are_told():
     (first,) = stats.doubts([1e-3] * 20, name="f", first=0.5)
-    assert (first.kind, first.sentence[:63]) == (
-        "first",
-        'the first call of "f" took 0.5 s, 500 times as long as the othe',
+    assert (first.kind, first.sentence) == ("first", 'the first call of "f" took 0.5 s, and is no sample')
+    assert stats.doubts([1e-3] * 20, name="f", first=0.05) == []
+    assert stats.first_calls([[first], []]) == [first.sentence]
+    assert stats.first_calls([[first], [first]]) == ['the first calls of "f" took up to 0.5 s, and are no samples']
+    assert stats.told([[first]]) == ([()], [])
+
+
+def test_what_is_to_be_said_of_several_variants_or_sizes_is_said_once():
+    one, other, third = ([*stats.doubts([1.0, 1.5] * 10, name=name)] for name in "aab")
+    sentence = "the samples of 2 variants spread or drift by up to 40 %: close other programs, or raise --min-time"
+    assert stats.told([one, [*other, *third]]) == ([(), ()], [sentence])
+    assert stats.told([one, third]) == ([(one[0].sentence,), (third[0].sentence,)], [])
+    few = stats.doubts([1.0, 1.0], name="a")
+    assert stats.told([few, stats.doubts([1.0], name="b")]) == (
+        [(), ()],
+        ["too few samples of 2 variants for a 95 % interval, as few as 1: raise --max-time"],
     )
-    assert stats.doubts([1e-3] * 20, name="f", first=5e-3) == []
-    noisy = [1.0, 1.5] * 10
-    several = [doubt for name in "abc" for doubt in stats.doubts(noisy, name=name)]
-    assert stats.told(several) == (
-        "the samples of 3 variants spread or drift by up to 40 %: close other programs, or raise --min-time",
-    )
-    assert len(stats.told(several[:2])) == 2
 
 
 def test_intervals_of_thousands_of_samples():

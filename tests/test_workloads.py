@@ -19,7 +19,7 @@ from tensorcli.engine import agreement, ceiling, counting, environment, rounding
 from tensorcli.engine import bench as bench_module
 from tensorcli.engine import workload as workload_module
 from tensorcli.engine.workload import bench
-from tensorcli.workloads import Parts, Variant, no_compiler, table
+from tensorcli.workloads import Parts, Variant, bounded, no_compiler, table
 
 ROOT = Path(__file__).parent.parent
 WORKLOADS = list(table().values())
@@ -489,7 +489,7 @@ def test_progress_rises_to_the_end_of_the_last_case():
     told = [each for each in reports if isinstance(each, report.Progress)]
     assert [each.done for each in told] == sorted(each.done for each in told)
     assert {each.total for each in told} == {2000}
-    assert told[0].label == "dot n = 2 cpu: trying python loop"
+    assert told[0].label == "dot n = 2 cpu: trying python loop (at most 100 s, then the others)"
     assert told[0].left is None  # nobody knows yet
     assert (told[-1].done, told[-1].left) == (2000, 0.0)
 
@@ -498,7 +498,7 @@ def test_what_is_too_large_is_skipped_with_both_numbers(monkeypatch):
     monkeypatch.setattr(environment, "free_nbytes", lambda device: 8 << 20)
     some = ("python loop", "broadcast and sum", "matmul")
     answer, problem = asked(workload="matmul", sizes=(4, 2048), variants=some)
-    lack = "needs 144 MiB, and 8 MiB are free"
+    lack = "needs 144 MiB with the check against float64, and 8 MiB are free"
     assert problem.title == f"matmul n = 2,048 was not measured on cpu in float32: {lack}"
     small, large = answer.cases
     assert [variant.status for variant in large.variants] == ["skipped"] * 3
@@ -600,7 +600,8 @@ def test_a_case_lets_its_tensors_go_before_the_next(monkeypatch):
 )
 def test_a_wrong_result_is_said_to_be_wrong(monkeypatch, run, error, words):
     with_variant(monkeypatch, run)
-    (answer,) = asked(workload="dot", sizes=(3,))
+    answer, problem = asked(workload="dot", sizes=(3,))
+    assert (problem.code, problem.title.partition(":")[0]) == ("wrong-result", '"odd" does not agree with float64 dot')
     odd = answer.cases[0].variants[1]
     assert (odd.status, odd.agrees.ok, odd.agrees.with_) == ("measured", False, "float64 dot")
     assert odd.agrees.max_rel_error == (pytest.approx(error, rel=1e-3) if isinstance(error, float) else error)
@@ -813,6 +814,8 @@ def test_what_flushes_caches_is_twice_as_large_and_made_once_a_run(monkeypatch, 
     monkeypatch.setattr(torch, "empty", noted)
     (answer,) = asked(workload="dot", sizes=(4, 5), cold=True)
     assert {variant.status for case in answer.cases for variant in case.variants} == {"measured"}
+    assert answer.cases[0].warnings[-1].startswith("flushing the caches took ")
+    assert answer.cases[0].warnings[-1].endswith("only 6 samples of a variant: raise --min-time")
     ((nbytes, buffer),) = made
     assert (nbytes, buffer()) == (flushed, None)
 
@@ -918,3 +921,19 @@ def test_what_is_only_written_is_not_read():
     out = torch.empty(8, 8)
     new, into = (work.observed(call)[1] for call in (lambda: a @ a.T, lambda: torch.mm(a, a.T, out=out)))
     assert (into.flops, into.nbytes) == (new.flops, new.nbytes)
+
+
+@pytest.mark.parametrize("n", [1, 65_536, 65_537, 10**6, 10**9])
+def test_sums_of_inputs_stay_within_float16(n):
+    for factors in (1, 2):
+        scale = bounded(n, factors=factors)
+        assert scale == 1.0 if n <= 65_536 else 0.5**16 < scale < 1.0
+        assert n * scale**factors <= 65_536  # of numbers below 1: half as much, or a quarter, is the rule
+
+
+@pytest.mark.parametrize("workload", ["dot", "sum"])
+def test_a_million_numbers_in_float16_have_a_sum(workload):
+    names = tuple(variant.name for variant in table()[workload].variants if not variant.parts)
+    (answer,) = asked(workload=workload, sizes=(10**6,), dtypes=("float16",), variants=names)
+    assert all(variant.agrees is None or variant.agrees.ok for variant in answer.cases[0].variants)
+    assert len([variant for variant in answer.cases[0].variants if variant.agrees]) >= 2

@@ -1,6 +1,5 @@
 """A benchmark: ways to do the same work, checked, measured side by side and compared, one case after the other."""
 
-import difflib
 import math
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Literal
 import msgspec
 import torch
 
-from tensorcli import report, stats, units
+from tensorcli import report, sense, stats, units
 from tensorcli.engine import candidates, ceiling, counting, environment, interrupts, limits, pretend, work
 from tensorcli.engine.candidates import Candidate, Job, Plan
 from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task, elapsed
@@ -22,7 +21,6 @@ Emit = Callable[[report.AnyReport], None]
 
 READ_SECONDS = 0.1
 SURE = 0.05  # of the work, after which the time that is left can be said
-THREADS = range(1, 1025)
 PATIENCE = 10  # times --max-time; what takes longer is stopped, for it may never end
 LEAST_PATIENCE = 5.0  # seconds
 LONGEST_PATIENCE = 1e6
@@ -47,13 +45,7 @@ def usable(request: report.Measuring, emit: Emit, problems: Sequence[report.Diag
 
 def threads_of(request: report.Measuring) -> list[int]:
     """The numbers of threads to measure with: torch's own where none is asked for."""
-    return [count for count in request.threads or (torch.get_num_threads(),) if count in THREADS]
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """What to take in the place of a name that is not known."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+    return [count for count in request.threads or (torch.get_num_threads(),) if count in sense.THREADS]
 
 
 def _pretended(device: str) -> report.Diagnosis | None:
@@ -91,17 +83,20 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
         ran = [case.job for case in cases]
         tf32 = [job.dtype == candidates.TF32 for job in ran if job.device.startswith("cuda")]
         left = [_Case(job, request, time.perf_counter, flush) for job in jobs[len(cases) :]]
+        doubts = [case.doubts() for case in cases]
+        own, shared = stats.told(doubts)
         emit(
             report.Benchmark(
                 workload=name,
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
                 cases=(
-                    *(case.so_far(ceilings[case.job.place]) for case in cases),
+                    *(case.so_far(ceilings[case.job.place], told) for case, told in zip(cases, own, strict=True)),
                     *(case.so_far(report.Ceiling()) for case in left),
                 ),
                 complete=complete,
-                warnings=(*noted, *slowing.told()),
+                notes=tuple(stats.first_calls(doubts)),
+                warnings=(*shared, *noted, *slowing.told()),
             )
         )
 
@@ -133,6 +128,19 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     missed = [case.not_measured for case in cases if not case.samples and case.job.dtype != candidates.TF32]
     for title in (*missed, *(title for case in cases for title in case.stopped)):
         emit(report.Diagnosis(code="not-measured", category="value", title=title))
+    for problem in _wrong([trial for case in cases for trial in case.trials]):
+        emit(problem)
+
+
+def _wrong(trials: "Sequence[_Trial]") -> Iterator[report.Diagnosis]:
+    """Which did not do the work that was asked for, once for all sizes."""
+    wrong = {trial.name: trial.agrees for trial in trials if trial.agrees and not trial.agrees.ok}
+    for name, agrees in wrong.items():
+        title = f'"{name}" does not agree with {agrees.with_}: its result is wrong, and its time that of other work'
+        yield report.Diagnosis(code="wrong-result", category="value", title=title)
+    for name in dict.fromkeys(trial.name for trial in trials if trial.gives_nothing):
+        title = f'"{name}" gives nothing, so it was not compared: write an expression that gives what the others give'
+        yield report.Diagnosis(code="gives-nothing", category="value", title=title)
 
 
 def _limit(job: Job, clock: Clock, min_seconds: float) -> report.Ceiling:
@@ -183,13 +191,7 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
         if not (seconds > 0 and (math.isfinite(seconds) or endless)):
             title = f"{seconds:g} s cannot be spent on a variant: the time must be a number above 0"
             yield report.Diagnosis(code="bad-time", category="value", title=title)
-    for count in request.threads:
-        if count not in THREADS:
-            few = f"{count} threads cannot compute anything: there must be at least 1"
-            title = (
-                few if count < 1 else f"{count:,} threads are more than torch can start: {THREADS[-1]:,} are the most"
-            )
-            yield report.Diagnosis(code="bad-threads", category="value", title=title)
+    yield from sense.threads_problems(request.threads)
 
 
 class _Endless(TimeoutError):
@@ -216,11 +218,12 @@ class _Trial:
     held_nbytes: int | None = None
     operators: int = 0
     unseen: bool = False  # whether nobody knows its work
+    gives_nothing: bool = False  # where others give something
 
     @property
     def wrong(self) -> bool:
-        """Whether its result disagrees: what it did is not the work that was asked for."""
-        return self.agrees is not None and not self.agrees.ok
+        """Whether its result disagrees, or is missing: what it did is not the work that was asked for."""
+        return self.gives_nothing or (self.agrees is not None and not self.agrees.ok)
 
 
 @dataclass
@@ -236,6 +239,7 @@ class _Case:
     samples: dict[str, Samples] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)  # sentences about what would not end
+    ended: bool = False  # where it is not, samples are few for no fault of anyone's
 
     def run(self, progress: Progress) -> None:
         """Check every candidate once, and sample those that can be."""
@@ -252,7 +256,9 @@ class _Case:
         if compiler and any(candidate.compiled for candidate in self.plan.candidates):
             compiler.reset()  # it compiles for any size what it has seen at two, and that is slower
         for candidate in self.plan.candidates:
-            progress(0, 1, f"trying {candidate.name}")
+            limit = None if candidate.compiled else self._patience()
+            until = f" (at most {limit:,.3g} s, then the others)" if limit else ""
+            progress(0, 1, f"trying {candidate.name}{until}")
             try:
                 with nullcontext() if candidate.compiled else self._patient():  # half compiled is worse than late
                     trial = self._trial(candidate)
@@ -261,6 +267,8 @@ class _Case:
             except BaseException as error:  # --trust lets people raise anything
                 trial = self._failed(_Trial(candidate.name, candidate.text, "failed"), error)
             self.trials.append(trial)
+        some = any(trial.task and not trial.gives_nothing for trial in self.trials)
+        self.trials = [replace(trial, gives_nothing=some and trial.gives_nothing) for trial in self.trials]
         tasks = {trial.name: trial.task for trial in self.trials if trial.task}
         while tasks:
             sampling = Interleaved(
@@ -282,6 +290,7 @@ class _Case:
                 self.trials = [self._failed(trial, error) if trial.name == lost else trial for trial in self.trials]
             finally:
                 self.samples = {name: each for name, each in sampling.samples.items() if name in tasks}
+        self.ended = True
         self._let_go()
 
     def _let_go(self) -> None:
@@ -315,19 +324,25 @@ class _Case:
             held_nbytes=own.held_nbytes if own else None,
             operators=own.operators if own else 1,
             unseen=seen is None and not self.plan.counted,
+            gives_nothing=result is None,
         )
 
     def _failed(self, trial: _Trial, error: BaseException) -> _Trial:
         why = _first_line(error)
         if isinstance(error, _Endless):
             self.stopped.append(f'"{trial.name}" was {why}')
-        return replace(trial, status="failed", reason=why, task=None)
+        return replace(trial, status="failed", reason=why, task=None, gives_nothing=False)
+
+    def _patience(self, count: int = 1) -> float | None:
+        """The seconds after which what goes on for `count` variants is stopped; None where it may go on."""
+        limit = count * max(PATIENCE * self.request.max_seconds, LEAST_PATIENCE)
+        return None if self.request.full or limit > LONGEST_PATIENCE else limit
 
     @contextmanager
     def _patient(self, count: int = 1) -> Iterator[None]:
         """Within it what goes on for far longer than `count` variants may is stopped: it raises TimeoutError."""
-        limit = count * max(PATIENCE * self.request.max_seconds, LEAST_PATIENCE)
-        if self.request.full or limit > LONGEST_PATIENCE:
+        limit = self._patience(count)
+        if limit is None:
             yield
             return
         try:
@@ -391,8 +406,8 @@ class _Case:
             if trial.name in self.samples
         }
 
-    def so_far(self, limit: report.Ceiling) -> report.Case:
-        """What there is to say of the case, up to now, on a device that can do so much."""
+    def so_far(self, limit: report.Ceiling, told: Sequence[str] = ()) -> report.Case:
+        """What there is to say of the case, up to now, on a device that can do so much; `told` is of its samples."""
         seconds = self._seconds()
         tried = {trial.name for trial in self.trials}
         left = [_Trial(*each, "skipped", INTERRUPTED) for each in self.job.texts.items() if each[0] not in tried]
@@ -404,7 +419,7 @@ class _Case:
             cold=self.request.cold,
             ceiling=limit,
             variants=tuple(self._variant(trial, seconds, limit) for trial in (*self.trials, *left)),
-            warnings=tuple(self._warnings(seconds)),
+            warnings=(*self._warnings(seconds), *told),
         )
 
     def _variant(self, trial: _Trial, seconds: dict[str, tuple[float, ...]], limit: report.Ceiling) -> report.Variant:
@@ -418,6 +433,7 @@ class _Case:
         flops, nbytes = spent.flops, spent.nbytes
         gflops, gbytes = (None if each is None else each / found.median / 1e9 for each in (flops, nbytes))
         share, bound = ceiling.share(spent, found.median, limit, cold=self.request.cold)
+        first = next((each.name for each in self.trials if each.name in seconds and not each.gives_nothing), name)
         return report.Variant(
             name=name,
             text=text,
@@ -437,9 +453,10 @@ class _Case:
             share=share,
             bound=bound,
             unsteady=_unsteady(own),
-            ratio=self._ratio(next(iter(seconds)), name, seconds),
+            ratio=None if trial.gives_nothing else self._ratio(first, name, seconds),
             agrees=trial.agrees,
             counts=trial.counts,
+            gives_nothing=trial.gives_nothing,
         )
 
     def _spent(self, trial: _Trial) -> ceiling.Spent:
@@ -493,22 +510,30 @@ class _Case:
 
     def _warnings(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[str]:
         yield from (*self.plan.notes, *self.notes)
+        fewest = min(map(len, seconds.values()), default=0)
+        if self.ended and self.request.cold and 0 < fewest < stats.FEW_PAIRS:
+            flushing = sum(self.samples[name].before_seconds for name in seconds)
+            counted = f"only {units.plural(fewest, 'sample')} of a variant"
+            yield f"flushing the caches took {units.seconds(flushing)}, and left time for {counted}: raise --min-time"
         for trial in self.trials:
             if (agrees := trial.agrees) and not agrees.ok:
                 yield f'"{trial.name}" does not agree with {agrees.with_}: {agrees.reason}'
-        yield from stats.told(
-            [
-                doubt
-                for trial in self.trials
-                if trial.name in seconds
-                for doubt in stats.doubts(
-                    seconds[trial.name],
-                    name=trial.name,
-                    longer="raise --max-time",
-                    first=self.samples[trial.name].first_seconds * trial.scale,
-                )
-            ]
-        )
+
+    def doubts(self) -> list[stats.Doubt]:
+        """What makes its samples hard to trust."""
+        seconds = self._seconds()
+        return [
+            doubt
+            for trial in self.trials
+            if trial.name in seconds
+            for doubt in stats.doubts(
+                seconds[trial.name],
+                name=trial.name,
+                longer="raise --max-time",
+                first=self.samples[trial.name].first_seconds * trial.scale,
+            )
+            if self.ended or doubt.kind != "few"
+        ]
 
 
 def _unsteady(seconds: Sequence[float]) -> bool:
@@ -520,15 +545,15 @@ def _lack_of(job: Job) -> str | None:
     """Why a job cannot be done at all; None where nothing is known to be in the way."""
     if job.dtype == candidates.TF32 and (reason := environment.no_tf32_reason(job.device)):
         return reason
-    return _lack(job.needed_nbytes, job.device)
+    return _lack(job.needed_nbytes, job.device, " with the check against float64")
 
 
-def _lack(nbytes: int, device: str) -> str | None:
+def _lack(nbytes: int, device: str, what: str = "") -> str | None:
     """Why so many bytes cannot be had on a device now; None where they can, or nobody knows."""
     free = environment.free_nbytes(device)
     if free is None or nbytes <= free:
         return None
-    return f"needs {units.nbytes(nbytes)}, and {units.nbytes(free)} are free"
+    return f"needs {units.nbytes(nbytes)}{what}, and {units.nbytes(free)} are free"
 
 
 def _first_line(error: BaseException) -> str:

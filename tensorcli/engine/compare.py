@@ -16,24 +16,23 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_map_only
 
-from tensorcli import report
+from tensorcli import report, sense
 from tensorcli.engine import agreement, apart, describe, environment, gradients, randomness, shaking, timed
-from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
-from tensorcli.engine.candidates import TF32, Candidate, Job, Plan, dtype_of
+from tensorcli.engine.bench import Emit, measure, threads_of, usable
+from tensorcli.engine.candidates import Candidate, Job, Plan, dtype_of
 from tensorcli.engine.expression import Expression
 from tensorcli.engine.measure import Clock, clock_of_session
 from tensorcli.engine.output import Sink
 from tensorcli.engine.rounding import Rounding
 from tensorcli.engine.work import Work
 from tensorcli.language import Statement
-from tensorcli.workloads import table
+from tensorcli.workloads import FLOATS, table
 
 if TYPE_CHECKING:
     from tensorcli.engine.session import Session
 
 MOST_CASES = 1000
 MOVING_SECONDS = 1.0  # spent on finding out what rounding does to an expression
-DTYPES = ("float32", "float64", "float16", "bfloat16", TF32)
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -64,7 +63,7 @@ def compare(session: "Session", request: report.Compare, emit: Emit, *, clock: C
     jobs = [
         _Choice(session, request, size, device, dtype, once).job(count)
         for dtype, size, count, device in product(dtypes, sizes, threads_of(request), devices)
-        if dtype in DTYPES
+        if dtype in FLOATS
     ]
     measure(jobs, request, emit, name="compare", clock=clock)
 
@@ -87,11 +86,8 @@ def _problems(request: report.Compare, names: Mapping[str, Any]) -> Iterator[rep
         return report.Diagnosis(code=code, category="value", title=title)
 
     if not request.texts or not all(map(str.strip, request.texts)):
-        yield problem("nothing-to-compare", "there is nothing to measure: write an expression, such as x @ x.T")
-    for dtype in request.dtypes:
-        if dtype not in DTYPES:
-            title = f"{dtype[:100]} cannot be the default dtype: {meant(dtype, DTYPES)}"
-            yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
+        yield sense.nothing_to_compare()
+    yield from sense.dtype_problems(request.dtypes, FLOATS, "{} cannot be the default dtype")
     written = "\n".join((request.setup, *request.texts))
     for name, values in request.parameters.items():
         if not values:

@@ -97,15 +97,14 @@ class Expression:
         if changes_settings:
             raise Unfit("it changes a setting of torch's, which holds for the others too: write it in the setup")
         after = self._states()
-        changed = [name for name, state in before.items() if after.get(name, state) != state]
-        if changed := list(dict.fromkeys((*changed, *self._carried))):
+        if changed := list(dict.fromkeys((*_changed(before, after), *self._carried))):
             note = f'"{self._name}" changes {", ".join(changed[:3])}: each call works on what the last one left'
             self.notes = list(dict.fromkeys((*self.notes, note)))
         return result
 
     def _states(self) -> dict[str, Any]:
         """What shows of each variable that it was changed in place; nothing where it is sure to change none."""
-        return {name: _state(self.names[name]) for name in self._used if name in self.names} if self._impure else {}
+        return _states(self.names, self._used) if self._impure else {}
 
     def loop(self) -> Loop:
         """A loop around it."""
@@ -147,6 +146,24 @@ def _dtype(value: Any) -> torch.dtype:
         return torch.from_numpy(np.empty(0, value.dtype)).dtype
     except (AttributeError, TypeError):
         return torch.float64
+
+
+class Watch:
+    """Sees which of a session's variables statements change that run there, in its own namespace."""
+
+    def __init__(self, session: "Session", statements: Sequence[Statement]) -> None:
+        trees: list[ast.AST] = [statement.node for statement in statements]
+        start = namespace.start_names(trust=session.trust)
+        used = [] if pure.changes_nothing(trees, session.names, start) else apart.used(trees, session.names)
+        self._session, self._used = session, sorted(each for each in used if each not in start)
+        self._carried, self._before = _carried(trees, session.names), _states(session.names, self._used)
+
+    def told(self, name: str) -> list[str]:
+        """A sentence where some are no longer what they were."""
+        after = _states(self._session.names, self._used)
+        changed = list(dict.fromkeys((*_changed(self._before, after), *self._carried)))
+        which = f"{', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}"
+        return [f'"{name}" has changed {which}, in every call: %bench works on copies'] if changed else []
 
 
 class _Copier(apart.Copier):
@@ -193,6 +210,14 @@ def _carried(trees: Sequence[ast.AST], names: Mapping[str, Any]) -> list[str]:
         read |= dict.fromkeys(name for name in (*counters, *loads) if name not in bound)
         bound |= {node.id for node in _nodes([tree], ast.Name) if isinstance(node.ctx, ast.Store)}
     return [name for name in read if name in bound and name in names]
+
+
+def _states(names: Mapping[str, Any], used: Iterable[str]) -> dict[str, Any]:
+    return {name: _state(names[name]) for name in used if name in names}
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [name for name, state in before.items() if after.get(name, state) != state]
 
 
 def _state(value: Any) -> Any:

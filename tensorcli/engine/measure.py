@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, repeat
 
 import torch
@@ -98,6 +98,7 @@ class Samples:
     calls: int
     first_seconds: float
     rounds: tuple[int, ...] = ()
+    before_seconds: float = 0.0  # spent ahead of all of them
 
     def pairs(self, other: "Samples") -> list[tuple[float, float]]:
         """The samples of both that are neighbours; none where there are few, since one was sampled far more often."""
@@ -136,6 +137,7 @@ class _Series:
     first: float = 0.0
     spent: float = 0.0  # seconds, in samples that are kept
     last: float = 0.0  # seconds, in the last sample
+    before: float = 0.0  # seconds, spent ahead of samples
     seconds: list[float] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
 
@@ -153,8 +155,9 @@ class _Series:
             before, calls = taken, self.calls
             if before < long_enough and not self.task.single:
                 self.calls = math.ceil(calls * min(1.2 * long_enough / max(before, 1e-9), 100.0))
+            flushed = self.before
             taken = self._timed(clock)
-            left -= taken
+            left -= taken + self.before - flushed
             change = (before / calls) / (taken / self.calls)
             steady = 1 / UNSTEADY <= change <= UNSTEADY
             if (taken >= long_enough or self.task.single) and (steady or left <= 0):
@@ -167,12 +170,19 @@ class _Series:
         self._keep(self._timed(clock), number)
 
     def _timed(self, clock: Clock) -> float:
-        taken = self.last = elapsed(self.task, calls=self.calls, clock=clock)
+        taken = self.last = self._elapsed(self.task.loop, clock)
         if self.task.less is None:
             return taken
-        less = elapsed(replace(self.task, loop=self.task.less), calls=self.calls, clock=clock)
+        less = self._elapsed(self.task.less, clock)
         self.last += less
         return max(taken - less, LEAST)
+
+    def _elapsed(self, loop: Loop, clock: Clock) -> float:
+        if self.task.before:
+            start = clock()
+            self.task.before()
+            self.before += clock() - start
+        return elapsed(Task(loop), calls=self.calls, clock=clock)
 
     def _keep(self, taken: float, number: int) -> None:
         self.spent += self.last if self.task.less else taken
@@ -181,11 +191,11 @@ class _Series:
 
     def step(self, min_seconds: float) -> float:
         """How much of what is wanted one more sample is, about."""
-        return min(self.spent / len(self.seconds) / min_seconds, 1 / stats.FEWEST_SAMPLES)
+        return min((self.spent + self.before) / len(self.seconds) / min_seconds, 1 / stats.FEWEST_SAMPLES)
 
     def share(self, *, min_seconds: float, max_seconds: float) -> float:
         """How much of what is wanted has been sampled; 1 is enough."""
-        wanted = min(self.spent / min_seconds, len(self.seconds) / stats.FEWEST_SAMPLES)
+        wanted = min((self.spent + self.before) / min_seconds, len(self.seconds) / stats.FEWEST_SAMPLES)
         return max(wanted, self.spent / max_seconds)
 
 
@@ -193,8 +203,8 @@ class Interleaved:
     """Tasks that are sampled in rounds: in each, one sample of all that are not ahead of others, in a new order.
 
     Whatever disturbs the machine for a while then disturbs all of them alike, and none always follows the same other
-    one. Tasks that need fewer samples than others skip rounds, so that all are done together. Enough is `min_seconds`
-    and `stats.FEWEST_SAMPLES`, or `max_seconds`.
+    one. Tasks that need fewer samples than others skip rounds, so that all are done together. Enough is `min_seconds`,
+    with what runs ahead of samples, and `stats.FEWEST_SAMPLES`; or `max_seconds` in samples.
     """
 
     def __init__(
@@ -215,7 +225,7 @@ class Interleaved:
     def samples(self) -> dict[str, Samples]:
         """What has been sampled up to now."""
         return {
-            name: Samples(tuple(each.seconds), each.calls, each.first, tuple(each.rounds))
+            name: Samples(tuple(each.seconds), each.calls, each.first, tuple(each.rounds), each.before)
             for name, each in self._series.items()
             if each.seconds
         }

@@ -369,8 +369,10 @@ def _nameable() -> frozenset[type]:
     return frozenset(value for value in values if isinstance(value, type) and not isinstance(value, _StandIn))
 
 
-def _iter(value: Any) -> Any:
+def _iter(value: Any, *sentinel: Any) -> Any:
     """iter of one argument: with two it can be endless inside one native call."""
+    if sentinel:
+        raise Refused("iter takes one argument here, for with two it may never end: write a while loop")
     return iter(value)
 
 

@@ -491,6 +491,7 @@ class Session:
 
     def _timeit(self, request: report.TimeIt, emit: Emit) -> None:
         from tensorcli.engine import timed
+        from tensorcli.engine.expression import Watch
         from tensorcli.engine.measure import timeit
 
         context = _Context(emit, self.inputs, request.filename, request.first_line)
@@ -502,6 +503,7 @@ class Session:
         sink = Sink(lambda _: None, source=None, statement=None)
         try:
             codes = [self.compile(s, f"<timed {next(self._keys)}.{n}>") for n, s in enumerate(statements, 1)]
+            watch = Watch(self, statements)
             with warnings.catch_warnings(), redirect_stdout(sink), interrupts.interruptible():
                 warnings.simplefilter("ignore")
                 start = time.perf_counter()
@@ -513,7 +515,8 @@ class Session:
                 timing = timeit(
                     loop, device=self._device, min_seconds=request.min_seconds, source=request.text, first_seconds=first
                 )
-            notes = (*request.notes, *timed.folded(statements, timing.source or ""))
+            name = timing.source or ""
+            notes = (*request.notes, *timed.folded(statements, name), *watch.told(name))
             emit(msgspec.structs.replace(timing, warnings=(*notes, *timing.warnings)))
         except BaseException as error:
             emit(self.explained(error, statements[-1], 1, context, seconds=0.0, random_state=before))

@@ -1,14 +1,14 @@
 """A workload's variants as jobs to measure: on inputs made for each device, dtype and size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import torch
 
-from tensorcli import report
+from tensorcli import report, sense
 from tensorcli.engine import agreement, describe, timed
-from tensorcli.engine.bench import Emit, meant, measure, threads_of, usable
+from tensorcli.engine.bench import Emit, measure, threads_of, usable
 from tensorcli.engine.candidates import Candidate, Job, Plan, dtype_of
 from tensorcli.engine.measure import Clock
 from tensorcli.workloads import Variant, Workload, table
@@ -21,12 +21,12 @@ def bench(request: report.Bench, emit: Emit, *, clock: Clock | None = None) -> N
     """
     workload = table().get(request.workload)
     if workload is None:
-        return emit(_unknown("workload", request.workload, [*table()]))
+        return emit(sense.unknown("workload", request.workload, [*table()]))
     dtypes = request.dtypes or (describe.dtype_name(torch.get_default_dtype()),)
     known = {variant.name: variant for variant in workload.variants}
     chosen = [known[name] for name in dict.fromkeys(request.variants or known) if name in known]  # the first leads
     devices = []
-    for device in usable(request, emit, [*_problems(request, workload)]):
+    for device in usable(request, emit, [*sense.problems(request, workload)]):
         if problem := _unfit(workload, chosen, device):
             emit(problem)
         else:
@@ -58,30 +58,6 @@ def _unfit(workload: Workload, variants: Sequence[Variant], device: str) -> repo
         return None
     title = f"{workload.name} cannot be measured on {device}, since {lacks.pop()}"
     return report.Diagnosis(code="unfit-device", category="device", title=title)
-
-
-def _unknown(kind: str, name: str, known: Sequence[str]) -> report.Diagnosis:
-    advice = meant(name, sorted(known))
-    if kind == "workload" and advice.startswith("choose"):
-        advice += "; bench compare measures expressions of your own"
-    title = f"there is no {kind} called {name[:100]}: {advice}"
-    return report.Diagnosis(code=f"unknown-{kind}", category="name", title=title)
-
-
-def _problems(request: report.Bench, workload: Workload) -> Iterator[report.Diagnosis]:
-    """What in a request cannot be measured anywhere."""
-    for dtype in request.dtypes:
-        if dtype not in workload.dtypes:
-            title = f"{workload.name} is not measured in {dtype[:100]}: {meant(dtype, workload.dtypes)}"
-            yield report.Diagnosis(code="unknown-dtype", category="dtype", title=title)
-    for title in request.unread:
-        yield report.Diagnosis(code="bad-size", category="value", title=title)
-    for size in request.sizes:
-        if size < 1:
-            title = f"a size of {size} cannot be measured: n must be at least 1"
-            yield report.Diagnosis(code="bad-size", category="value", title=title)
-    names = [variant.name for variant in workload.variants]
-    yield from (_unknown("variant", name, names) for name in request.variants if name not in names)
 
 
 def of_workload(workload: Workload, variants: Sequence[Variant], *, n: int, device: str, dtype: str, seed: int) -> Plan:

@@ -29,13 +29,27 @@ def render_bench(benchmark: report.Benchmark, *, width: int) -> Text:
     several = {
         "dtype": len({case.dtype for case in benchmark.cases}) > 1,
         "threads": len({case.threads for case in benchmark.cases}) > 1,
+        "device": len({case.device for case in benchmark.cases}) > 1,
     }
+    gone: dict[str, None] = {}
     for _, cases in _tables(benchmark):
-        lines += _group(cases, width, several)
-    for note in benchmark.notes:
-        lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {safe_line(note)}", width, indent=" ")]
+        lines += _group(cases, width, several, gone)
+    if gone:
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(_wider(gone), width, indent=" ")]
+    for note in (*map(safe_line, benchmark.notes), *_setting(benchmark)):
+        lines += [Text(part, theme.FAINT) for part in layout.wrap(f" {note}", width, indent=" ")]
     stopped = () if benchmark.complete else (INCOMPLETE,)
     return layout.block([*lines, *_warnings((*stopped, *benchmark.warnings), width, left=" ")])
+
+
+def _setting(benchmark: report.Benchmark) -> Iterator[str]:
+    """What makes a run repeatable that its heading has no room for."""
+    known = benchmark.environment
+    facts = [f"seed {benchmark.asked.seed}" if benchmark.asked else ""]
+    facts += [str(known["blas"]) if known.get("blas") else ""]
+    facts += [f"torch commit {str(known['torch_commit'])[:10]}" if known.get("torch_commit") else ""]
+    if any(facts):
+        yield safe_line(", ".join(filter(None, facts)))
 
 
 def _tables(benchmark: report.Benchmark) -> Iterator[tuple[tuple[str, dict[str, Any], int | None], list[report.Case]]]:
@@ -59,14 +73,16 @@ def markdown(benchmark: report.Benchmark) -> str:
         lines += [_cells([":--", ":--", *["--:"] * (len(heads) - 2)])]
         for case in cases:
             for variant in case.variants:
-                row = [cell.plain for cell in _row(case, variant, rate)][: len(heads)]
+                row = [cell.plain for cell in _row(case, variant, rate)]
                 row[3] = variant.reason or row[3]
-                lines.append(_cells(row))
+                row[6:8] = [f"{row[6]} ({row[7]})" if row[7] else row[6]]
+                lines.append(_cells(row[: len(heads)]))
         said = [*_agreement([variant for case in cases for variant in case.variants])]
         said += [f"warning: {warning}" for case in cases for warning in case.warnings]
         lines += ["", *(f"- {_escaped(each)}" for each in said)] if said else []
     stopped = () if benchmark.complete else (INCOMPLETE,)
-    lines += ["", *map("- {}".format, map(_escaped, benchmark.notes))]
+    seed = [f"seed {benchmark.asked.seed}"] if benchmark.asked else []
+    lines += ["", *(f"- {_escaped(each)}" for each in (*seed, *benchmark.notes))]
     lines += ["", *(f"- warning: {_escaped(each)}" for each in (*stopped, *benchmark.warnings))]
     known = {name: value for name, value in benchmark.environment.items() if value is not None}
     lines += ["", *(f"- {_escaped(name)}: {_escaped(str(value))}" for name, value in known.items())]
@@ -105,9 +121,11 @@ def _often(timing: report.Timing) -> str:
 def _heading(benchmark: report.Benchmark, width: int) -> Text:
     """The workload and its dtype, and at the right as much of the machine as there is room for."""
     dtypes = {case.dtype for case in benchmark.cases}
+    devices = {case.device for case in benchmark.cases}
     parts = [
         Part(f" {safe_line(benchmark.workload)}", theme.NAME),
         Part(_dtype(benchmark, next(iter(dtypes))) if len(dtypes) == 1 else "", theme.DTYPE, before="  "),
+        Part(safe_line(next(iter(devices))) if len(devices) == 1 else "", theme.DEVICE, 1, "  "),
     ]
     left = layout.line(parts, width)
     known = benchmark.environment
@@ -128,8 +146,8 @@ def _dtype(benchmark: report.Benchmark, dtype: str) -> str:
     return f"default {safe_line(dtype)}" if asked.dtypes else ""
 
 
-def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]) -> list[Text]:
-    """The table of one dtype and size, and what is to be said of it."""
+def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool], gone: dict[str, None]) -> list[Text]:
+    """The table of one dtype and size, and what is to be said of it; `gone` gets the columns without room."""
     first = cases[0]
     parts = [
         Part(
@@ -144,7 +162,7 @@ def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]
     title = layout.line(parts, width)
     lines = [Text(), title] if title.plain.strip() else [Text()]
     measured = [(case, variant) for case in cases for variant in case.variants]
-    lines += _table(measured, width)
+    lines += _table(measured, width, gone, devices=several["device"])
     lines += _counts([variant for _, variant in measured if variant.counts], width)
     for case in cases:
         for limit in _ceiling(case):
@@ -158,30 +176,39 @@ def _group(cases: Sequence[report.Case], width: int, several: Mapping[str, bool]
     return lines
 
 
-def _table(measured: Sequence[tuple[report.Case, report.Variant]], width: int) -> list[Text]:
+def _table(
+    measured: Sequence[tuple[report.Case, report.Variant]], width: int, gone: dict[str, None], *, devices: bool
+) -> list[Text]:
+    """A row for each variant; the device of each only where there are several."""
     first = next((variant.ratio.to for _, variant in measured if variant.ratio), "the first")
     rate = _rate_of(variant for _, variant in measured)
     columns = [
-        Column("variant", least=min(12, width // 5)),
+        Column("variant", least=width // 4),
         Column("device", 1),
         Column("median", right=True),
-        Column("95 % interval", 3),
-        Column(rate, 4, right=True),
+        Column("95 % interval", 4),
+        Column(rate, 5, right=True),
         Column("of limit", 6, right=True),
         Column(layout.crop(f"vs {safe_line(first)}", 20), 2, right=True),
+        Column("95 % interval", 3),
+        Column("vs then", 1, right=True),
     ]
-    if any(variant.then for _, variant in measured):
-        columns.append(Column("vs then", 1, right=True))
-    # On a narrow screen how much faster a variant is says more than the one device that all share.
-    if len({case.device for case, _ in measured}) == 1:
-        columns[1] = Column("device", 5)
-    rows = [_row(case, variant, rate)[: len(columns)] for case, variant in measured]
+    rows = [_row(case, variant, rate) for case, variant in measured]
+    if not devices:
+        columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
     lines = layout.table(columns, rows, width=width)
+    had = [column.title for i, column in enumerate(columns) if column.importance and any(row[i].plain for row in rows)]
+    gone |= dict.fromkeys(title for title in had if lines[0].plain.count(title) < had.count(title))
     _append_bars(lines, [variant for _, variant in measured], width)
     shown = lines[:1]
     for line, (_, variant) in zip(lines[1:], measured, strict=True):
         shown += _with_reason(line, variant, width)
     return shown
+
+
+def _wider(gone: Iterable[str]) -> str:
+    """What there was no room for."""
+    return f" a wider screen also shows: {', '.join(gone)}"
 
 
 def _rate_of(variants: Iterable[report.Variant]) -> str:
@@ -203,13 +230,14 @@ def _row(case: report.Case, variant: report.Variant, rate: str) -> list[Text]:
         Text("" if median is None else _about(median) if guessed else _duration(median), theme.NAME),
     ]
     if variant.reason or median is None:
-        return [*cells, *(Text() for _ in range(5))]
+        return [*cells, *(Text() for _ in range(6))]
     return [
         *cells,
         Text(_interval(median, variant.low, variant.high), theme.FAINT),
         Text("" if reached is None else _rate(reached)),
         Text(_share(variant), theme.FAINT),
-        Text("wrong result", theme.ERROR) if wrong else _against_first(variant),
+        Text(_WRONG[variant.gives_nothing], theme.ERROR) if wrong else _against_first(variant),
+        Text("" if wrong else _ends(variant.ratio, to=variant.name), theme.FAINT),
         _ratio(variant.then, interval=True),
     ]
 
@@ -221,6 +249,9 @@ def _about(seconds: float) -> str:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.1e}")
+
+
+_WRONG = {False: "wrong result", True: "gives nothing: not compared"}
 
 
 def _against_first(variant: report.Variant) -> Text:
@@ -260,11 +291,26 @@ def _ratio(ratio: report.Ratio | None, *, interval: bool = False) -> Text:
     if not stats.differs(ratio.low, ratio.high):
         return Text("no difference", theme.FAINT)
     faster = ratio.value > 1
-    value, low, high = (each if faster else 1 / each for each in (ratio.value, ratio.low, ratio.high))
-    ends = f" ({' .. '.join(_three_digits(each) for each in sorted((low, high)))})" if interval else ""
+    ends = f" ({_ends(ratio)})" if interval else ""
     style = theme.ADVICE if faster else theme.WARNING
-    said = f"~ {_rounded(value):,.{0 if value >= 9.95 else 1}f}" if ratio.extrapolated else _three_digits(value)
+    value = ratio.value if faster else 1 / ratio.value
+    said = f"~ {_few_digits(value)}" if ratio.extrapolated else _three_digits(value)
     return Text(f"{said} x {'faster' if faster else 'slower'}{ends}", style)
+
+
+def _ends(ratio: report.Ratio | None, *, to: str = "") -> str:
+    """ "1.02 .. 1.08": a ratio's interval, of how many times slower where it is slower; none of what it is `to`."""
+    if ratio is None or ratio.to == to:
+        return ""
+    slower = ratio.value < 1 and stats.differs(ratio.low, ratio.high)
+    low, high = (1 / ratio.high, 1 / ratio.low) if slower else (ratio.low, ratio.high)
+    digits = _few_digits if ratio.extrapolated else _three_digits
+    return f"{digits(low)} .. {digits(high)}"
+
+
+def _few_digits(value: float) -> str:
+    """ "1.2", "46", "6,200": what was measured in part is not known to more."""
+    return f"{_rounded(value):,.{0 if value >= 9.95 else 1}f}" if value >= 0.95 else f"{_rounded(value):.2g}"
 
 
 def _share(variant: report.Variant) -> str:

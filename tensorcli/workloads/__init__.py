@@ -81,8 +81,13 @@ def listing() -> Iterator[report.Output]:
         yield report.Output(text="\n".join(lines) + "\n")
 
 
-def uniform(count: int, *shape: int, device: str, dtype: str, seed: int) -> tuple[Any, ...]:
-    """`count` tensors of numbers from [0, 1), of integers from 0 to 9, the same ones on every device.
+def bounded(terms: int, *, factors: int = 1) -> float:
+    """What to scale inputs by so that a sum of so many products of them is below float16's 65,504: a power of two."""
+    return 0.5 ** -(-max(0, (terms - 1).bit_length() - 16) // factors)
+
+
+def uniform(count: int, *shape: int, device: str, dtype: str, seed: int, scale: float = 1.0) -> tuple[Any, ...]:
+    """`count` tensors of numbers from [0, `scale`), of integers from 0 to 9, the same ones on every device.
 
     None is negative: sums of their products cannot cancel, so that relative errors mean something. The generators
     of the session are left alone.
@@ -95,7 +100,7 @@ def uniform(count: int, *shape: int, device: str, dtype: str, seed: int) -> tupl
 
     def one() -> torch.Tensor:
         if kind.is_floating_point:
-            return torch.rand(shape, generator=draw, dtype=drawn_as, device="cpu")
+            return torch.rand(shape, generator=draw, dtype=drawn_as, device="cpu").mul_(scale)
         return torch.randint(10, shape, generator=draw, dtype=kind, device="cpu")
 
     return tuple(one().to(device=device, dtype=kind) for _ in range(count))

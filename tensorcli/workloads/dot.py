@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, uniform
+from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, bounded, uniform
 
 
 def _inputs(n: int, *, device: str, dtype: str, seed: int) -> dict[str, Any]:
-    a, b = uniform(2, n, device=device, dtype=dtype, seed=seed)
+    a, b = uniform(2, n, device=device, dtype=dtype, seed=seed, scale=bounded(n, factors=2))
     return {"a": a, "b": b}
 
 

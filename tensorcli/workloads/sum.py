@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, uniform
+from tensorcli.workloads import FLOATS, INTEGERS, Parts, Variant, Workload, bounded, uniform
 
 
 def _inputs(n: int, *, device: str, dtype: str, seed: int) -> dict[str, Any]:
     import torch
 
-    (x,) = uniform(1, n, device=device, dtype=dtype, seed=seed)
+    (x,) = uniform(1, n, device=device, dtype=dtype, seed=seed, scale=bounded(n))
     return {"x": x, "ones": torch.ones_like(x)}
 
 
