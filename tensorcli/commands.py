@@ -546,8 +546,8 @@ def as_elsewhere(text: str) -> str | None:
     """What to write instead of a text that is no Python of this session's, where another shell would know it."""
     match = re.match(r"\s*(\w+)", text)
     name = match[1] if match else ""
-    if f"%{name}" in COMMANDS:
-        return f"commands begin with %: %{' '.join(text.split())}"
+    if f"%{name}" in COMMANDS and re.fullmatch(r"\s*\w+([ \t]+[\w'\"-][^\n]*)?\s*", text):
+        return f"commands begin with %: %{text.strip()}"
     if re.fullmatch(r"_[1-9]\d*", name):
         return f"Out[{name[1:]}] is what input {name[1:]} gave"
     return "%history shows what was typed, Out what it gave" if name == "In" else None

@@ -1,8 +1,9 @@
 """Text to checked syntax tree: what may be written, and where each piece stands in the text.
 
 The language is Python. Without `trust`, a line may hold the nodes of `ALLOWED` and no name that begins with an
-underscore, and the tree is rewritten so that attribute lookups, imports and the few operators that can explode pass
-through guard functions. Their names begin with a dot: no source text can spell or shadow them.
+underscore (but `_`, `_1`, `__version__` and, to read, `__name__`), and the tree is rewritten so that attribute lookups,
+imports and the few operators that can explode pass through guard functions. Their names begin with a dot: no source
+text can spell or shadow them.
 """
 
 import ast

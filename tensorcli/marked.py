@@ -10,7 +10,7 @@ import zlib
 from tensorcli import units
 
 _MARK = re.compile(
-    r"^# (%(?:load|precision) [^\n]+) in plain Python, ([0-9]{1,3}) lines? \(([0-9a-f]{8})\):$", re.MULTILINE
+    r"^# (%(?:load|precision) [^\n]+) in plain Python, ([0-9]{1,3}) lines? \(([0-9a-f]{8})\):\r?$", re.MULTILINE
 )
 
 
@@ -22,10 +22,13 @@ def written(command: str, lines: list[str]) -> str:
 
 
 def as_commands(text: str) -> str:
-    """A text with the commands in the place of their lines, each of which is left empty; what was changed stays."""
+    """A text with the commands in the place of their lines, each of which is left empty; what was changed stays.
+
+    A mark and its lines are taken for one within a string too.
+    """
     if not _MARK.search(text):
         return text
-    lines, at = text.split("\n"), 0
+    lines, at = [line.removesuffix("\r") for line in text.split("\n")], 0
     while at < len(lines):
         found = _MARK.match(lines[at])
         after = at + 1 + int(found[2]) if found else at + 1

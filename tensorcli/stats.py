@@ -141,12 +141,13 @@ def ratio(
 
     if len(pairs) >= FEWEST_SAMPLES:
         ratios = np.asarray([a / b for a, b in pairs])
-        value, drawn = float(np.median(ratios)), medians(ratios)
+        value, drawn, count = float(np.median(ratios)), medians(ratios), len(pairs)
     else:
         value, drawn = median(above) / median(below), medians(np.asarray(above)) / medians(np.asarray(below))
+        count = min(len(above), len(below))
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    wider = _wider(round(min(len(above), len(below), len(pairs) or len(above)) ** 0.5))
+    wider = _wider(round(count**0.5))
     return Quotient(value, value * (low / value) ** wider, value * (high / value) ** wider)
 
 

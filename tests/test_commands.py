@@ -373,6 +373,9 @@ def test_a_diagnosis_stops_the_rest_unless_it_should_go_on() -> None:
         ("_2 + 1", "Out[2] is what input 2 gave"),
         ("x = whos", None),
         ("whoso", None),
+        ("time.perf_counter()", None),
+        ("time = 5 5", None),
+        ("plot(torch.ones(3))", None),
         ("x2", None),
     ],
 )

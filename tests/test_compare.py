@@ -716,6 +716,12 @@ def forever():
     assert (first.status, third.status, third.agrees.ok) == ("measured", "measured", True)
 
 
+def test_an_error_of_the_codes_own_is_not_taken_for_ours():
+    problem, answer = asked("f()", "x + 1", setup="x = torch.ones(3)\ndef f(): raise TimeoutError")
+    assert [each.status for each in answer.cases[0].variants] == ["failed", "measured"]
+    assert "may never end" not in answer.cases[0].variants[0].reason + problem.title
+
+
 def test_a_call_that_never_ends_when_it_is_sampled_is_stopped(monkeypatch):
     monkeypatch.setattr("tensorcli.engine.bench.LEAST_PATIENCE", 0.1)
     setup = "x = torch.ones(3)\nl = []\ndef f():\n    l.append(1)\n    while len(l) > 2:\n        pass"

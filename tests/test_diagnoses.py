@@ -97,6 +97,10 @@ def test_without_a_code_all_are_listed_and_an_unknown_one_is_a_diagnosis():
     assert {line.split("  ")[0] for line in said[0].text.split("\n")} >= {entry.code for entry in ENTRIES if entry.rule}
     pages.explain("matmul-iner-sizes", said.append)
     assert said[-1].title == ("there is no kind of mistake called matmul-iner-sizes: did you mean matmul-inner-sizes?")
+    pages.explain("zero-division-error", said.append)
+    assert said[-1].title == (
+        "zero-division-error is an error of Python's own, ZeroDivisionError: its page is that of Python's documentation"
+    )
 
 
 def test_a_word_finds_the_kinds_of_mistakes_that_have_it():
@@ -409,6 +413,12 @@ def test_calls_of_one_place_are_one_line_and_of_many_the_ends_are_shown():
     found = raised("def k(n): return l(n - 1) if n else [][1]\ndef l(n): return k(n)\nk(20)")
     assert [(call.text, call.times) for call in found.calls][3:6] == [("l(n - 1)", 1), ("", 33), ("l(n - 1)", 1)]
     assert len(found.calls) == 9
+
+
+def test_what_is_raised_again_is_no_call():
+    session = Session(seed=0, trust=True)
+    text = "def f():\n    try:\n        raise ValueError\n    except ValueError as e:\n        raise e\nf()"
+    assert [call.text for call in ask(session, text)[-1].calls] == ["f()"]
 
 
 def test_a_comprehension_is_no_call():

@@ -206,6 +206,17 @@ def test_flops_bytes_and_peak_are_those_of_the_real_run():
 # The session.
 
 
+def test_nothing_is_waited_for(monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    session = Session(seed=0)
+    session.ask(report.Evaluate(text="import time; s = time.sleep"), print)
+    assert trace("s(20)", session=session).root.result.text == "None"
+    assert slept == [0]
+    session.ask(report.Evaluate(text="s(20)"), print)
+    assert slept[1:] == [20]
+
+
 def test_the_session_stays_as_it_is():
     session = Session(seed=0)
     session.ask(

@@ -173,6 +173,7 @@ def test_only_what_was_written_for_a_load_stands_for_it() -> None:
     assert text.splitlines()[1:] == lines
     assert marked.as_commands(f"a = 1\n{text}\nx + 1\n") == "a = 1\n%load a.csv as x\n\n\nx + 1\n"
     assert marked.as_commands(f"{text}\n{text}") == "%load a.csv as x\n\n\n%load a.csv as x\n\n"
+    assert marked.as_commands(text.replace("\n", "\r\n")) == "%load a.csv as x\n\n"
     for changed in (
         text.replace("open('a.csv')", "open('b.csv')"),
         text.replace("as x", "as y"),

@@ -222,6 +222,17 @@ def test_what_was_flushed_comes_at_once_but_not_each_of_many():
     assert len(said) < 10_000
 
 
+def test_text_without_a_line_is_not_held_without_end():
+    said = []
+    sink = Sink(said.append, source="s", statement=1)
+    for _ in range(1_000):
+        sink.write("x" * 20)
+        sink.overdue()
+    assert len(said) == 2
+    sink.finish()
+    assert "".join(each.text for each in said) == "x" * 20_000
+
+
 def test_who_writes_hears_that_nobody_reads():
     heard = threading.Event()
 

@@ -82,6 +82,14 @@ def test_ratio_interval_covers_the_truth_about_as_often_as_it_says():
     assert sum(covers() for _ in range(60)) >= 54
 
 
+def test_ratio_of_few_pairs_among_many_samples_is_as_wide_as_that_of_the_samples():
+    draw = random.Random(4)
+    above, below = ([draw.gauss(2.0, 0.1) for _ in range(40)] for _ in range(2))
+    apart = stats.ratio(above, below)
+    pairs = list(zip(above, below, strict=True))
+    assert [stats.ratio(above, below, pairs=pairs[:count]) for count in range(1, 6)] == [apart] * 5
+
+
 def test_ratio_of_few_samples_is_twice_as_wide_as_they_allow():
     assert stats.ratio([4.0, 6.0], [1.0, 2.0, 3.0]) == stats.Quotient(2.5, 4 / 3 / 2, 12.0)
     assert not stats.ratio([1.2], [1.0]).differs

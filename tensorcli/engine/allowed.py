@@ -238,7 +238,7 @@ def python_tables() -> dict[str, Table]:
     return {
         "math": {name: value for name, value in functions.items() if name not in _MATH_UNBOUNDED},
         "random": where(random, lambda value: inspect.ismethod(value) or inspect.isbuiltin(value)),
-        "time": pick(time, "time perf_counter perf_counter_ns process_time monotonic sleep"),
+        "time": pick(time, "time perf_counter perf_counter_ns process_time monotonic"),
         "timeit": {"default_timer": time.perf_counter},
     }
 

@@ -194,10 +194,6 @@ def _bad_times(request: report.Measuring) -> Iterator[report.Diagnosis]:
     yield from sense.threads_problems(request.threads)
 
 
-class _Endless(TimeoutError):
-    """A call went on for too long."""
-
-
 @dataclass(frozen=True)
 class _Trial:
     """A candidate after its first run, with the work of a call.
@@ -329,7 +325,7 @@ class _Case:
 
     def _failed(self, trial: _Trial, error: BaseException) -> _Trial:
         why = _first_line(error)
-        if isinstance(error, _Endless):
+        if isinstance(error, interrupts.Passed):
             self.stopped.append(f'"{trial.name}" was {why}')
         return replace(trial, status="failed", reason=why, task=None, gives_nothing=False)
 
@@ -340,7 +336,7 @@ class _Case:
 
     @contextmanager
     def _patient(self, count: int = 1) -> Iterator[None]:
-        """Within it what goes on for far longer than `count` variants may is stopped: it raises TimeoutError."""
+        """Within it what goes on for far longer than `count` variants may is stopped: it raises interrupts.Passed."""
         limit = self._patience(count)
         if limit is None:
             yield
@@ -348,11 +344,9 @@ class _Case:
         try:
             with interrupts.deadline(limit), interrupts.may_raise():
                 yield
-        except TimeoutError as error:
-            if error.args:  # the code's own
-                raise
+        except interrupts.Passed:
             why = f"stopped after {limit:,.3g} s, for it may never end: raise --max-time, or --full lets it run"
-            raise _Endless(why) from None
+            raise interrupts.Passed(why) from None
 
     def _counts(self, candidate: Candidate) -> report.Counts | None:
         """What it makes torch do, where that is asked for; says of what cannot be looked into that it cannot."""

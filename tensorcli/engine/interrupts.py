@@ -24,6 +24,10 @@ class Late(BaseException):
     """The deadline has passed. No `except Exception` of the code that is cut short keeps it."""
 
 
+class Passed(TimeoutError):
+    """A deadline of ours has passed, and not one that the code itself keeps."""
+
+
 class _State:
     """What the handlers decide by. Only the main thread writes it, but for `wanted` and `presses`."""
 
@@ -91,7 +95,7 @@ def _deliver() -> None:
 
 @contextmanager
 def deadline(seconds: float, *, gently: bool = False) -> Iterator[None]:
-    """Around what may be given up: `may_raise` within it raises TimeoutError after `seconds`.
+    """Around what may be given up: `may_raise` within it raises `Passed` after `seconds`.
 
     One within another ends no later than that. `gently` cuts short only code that was typed, and what calls
     `may_stop`: what torch does in Python keeps states of its own, of which an exception at any moment may leave half.
@@ -125,7 +129,7 @@ def has_timer() -> bool:
 def may_raise() -> Iterator[None]:
     """Around user code that a deadline may cut short, and Ctrl-C too."""
     if _State.late:
-        raise TimeoutError
+        raise Passed
     was = _State.timed
     try:
         _State.timed = True
@@ -135,7 +139,7 @@ def may_raise() -> Iterator[None]:
         finally:
             _State.timed = was
     except Late:
-        raise TimeoutError from None
+        raise Passed from None
 
 
 def may_stop(*, at_once: bool = False) -> None:

@@ -5,8 +5,10 @@ import importlib.util
 import math
 import string
 import sys
+import time
 import types
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -81,6 +83,7 @@ def name_of(namespace: Namespace) -> str:
 def _namespaces() -> dict[str, Namespace]:
     tables = allowed.python_tables()
     tables["math"] |= MATH
+    tables["time"] |= {"sleep": sleep}
     tables |= {"torch": allowed.torch_table(), "numpy": allowed.numpy_table() | {"ndarray": stand_in(np.ndarray)}}
     spaces = {name: Namespace(name, table) for name, table in tables.items()}
     for name in ("torch", "numpy"):
@@ -294,6 +297,14 @@ MATH = {
     "perm": _bounded_bits(math.perm, lambda n, k=None: (n if k is None else k) * n.bit_length()),
     "prod": _prod,
 }
+
+
+IS_PREDICTED = ContextVar("IS_PREDICTED", default=False)  # nothing is computed: shapes alone are known
+
+
+def sleep(seconds: float, /) -> None:
+    """time.sleep, which where nothing is computed waits for nothing either."""
+    time.sleep(0 * seconds if IS_PREDICTED.get() else seconds)
 
 
 _BOUNDED_TEXT = set(allowed.TEXT_OUT.split()) - {"format", "format_map"}

@@ -60,7 +60,9 @@ def calls(traceback: TracebackType | None, sources: Mapping[str, Statement]) -> 
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename in sources:
             last = places[-1] if places else None
-            if last and _is_same(last[0], traceback):
+            if last and last[0].tb_frame is traceback.tb_frame:  # raised again: told where it was at first
+                places[-1] = traceback, last[1]
+            elif last and _is_same(last[0], traceback):
                 places[-1] = last[0], last[1] + 1
             elif last and traceback.tb_frame.f_code.co_name in _COMPREHENSIONS:  # a call only for Python
                 places[-1] = traceback, 1

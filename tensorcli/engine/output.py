@@ -26,7 +26,7 @@ class Sink(io.TextIOBase):
         self._length = 0
         self._since = self._emitted = 0.0
         self._is_flushed = False
-        self._problem: OSError | None = None
+        self._problem: Exception | None = None
         self._lock = threading.Lock()
 
     def writable(self) -> bool:
@@ -73,9 +73,10 @@ class Sink(io.TextIOBase):
             end = len(text) if flushed else text.rfind("\n") + 1
             if rest := text[end:]:
                 self._held.appendleft(rest)
+                self._length += len(rest)
             try:
                 self._emit_held(text[:end])
-            except OSError as error:  # nobody can be told; who writes is stopped
+            except Exception as error:  # whoever writes is told; the thread goes on for others
                 self._problem = error
 
     def _taken(self) -> list[str]:

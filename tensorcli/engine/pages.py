@@ -1,10 +1,18 @@
 """The pages of `explain`: a kind of mistake, its rule, and its example made anew while the page is shown."""
 
+import builtins
 import difflib
 from collections.abc import Callable
 
 from tensorcli import diagnoses, report
+from tensorcli.diagnoses.general import kebab
 from tensorcli.engine import apart, environment, pretend
+
+PYTHONS = {
+    kebab(name): name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
 
 
 def explain(code: str, emit: Callable[[report.AnyReport], None]) -> None:
@@ -35,6 +43,9 @@ def listing(word: str = "") -> str:
 
 
 def _unknown(code: str) -> report.Diagnosis:
+    if own := PYTHONS.get(code):
+        title = f"{code} is an error of Python's own, {own}: its page is that of Python's documentation"
+        return report.Diagnosis(code="unknown-code", category="name", title=title, source=code)
     near = difflib.get_close_matches(code, {entry.code for entry in diagnoses.entries()}, n=1)
     advice = f"did you mean {near[0]}?" if near else "explain without a code lists them"
     title = f"there is no kind of mistake called {code[:40]}: {advice}"

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
-from tensorcli.engine import apart, describe, interrupts, pretend
+from tensorcli.engine import apart, describe, interrupts, namespace, pretend
 
 if TYPE_CHECKING:
     from tensorcli.engine.formulas import Condition
@@ -97,12 +97,14 @@ def predicting(fake: Any) -> Iterator[dict[str, None]]:
     """
     truth = _Truth(fake)
     swap = torch.utils.swap_tensors
+    token = namespace.IS_PREDICTED.set(True)
     torch.utils.swap_tensors = _set_data  # of a module that is moved: what fake tensors refuse, and real ones do not do
     try:
         with fake, truth:
             yield truth.fails_for_values
     finally:
         torch.utils.swap_tensors = swap
+        namespace.IS_PREDICTED.reset(token)
 
 
 def _set_data(parameter: torch.Tensor, moved: torch.Tensor) -> None:
