@@ -87,15 +87,20 @@ class Journal:
         self.input = self.past.latest  # the number of the input that requests are of
         self._read()
         self._number = self._tried = 0
+        self._copies = itertools.count()  # each number once: the engine that asks for a copy may make none
 
     @property
     def folder(self) -> Path:
-        """Where its files are. A temporary one is made for the first of them, and those left by killed processes go."""
+        """Where its files are. A temporary one is made for the first of them, and those left by killed processes go.
+
+        Raises OSError where none can be made.
+        """
         if self._folder is None:
             _sweep()
-            self._folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-            self._lock = _locked(self._folder)
-            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+            fresh = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+            atexit.register(shutil.rmtree, fresh, ignore_errors=True)
+            self._lock = _locked(fresh)
+            self._folder = fresh  # from here on `close` in another thread removes it
         return self._folder
 
     def next_input(self) -> int:
@@ -114,18 +119,28 @@ class Journal:
         if isinstance(again, Evaluate) and statement:
             again, failed = replace(again, until=statement - 1), False
         known = isinstance(request, Evaluate | Time | Configure | Load)  # others fail of more than is asked again
-        copied = isinstance(request, Load) and request.copy and Path(request.copy).is_file()
-        if isinstance(request, Reset | Load) and not copied:  # little is left to keep; a file may be gone by then
+        if isinstance(again, Load) and not (again.copy and Path(again.copy).is_file()):  # none was made
+            again = replace(again, copy=None, copy_nbytes=0)
+        copied = isinstance(again, Load) and again.copy
+        if isinstance(again, Reset | Load) and not copied:  # little is left to keep; a file may be gone by then
             seconds = max(seconds, AGAIN_SECONDS)
         self._add(again, seconds, doubtful=doubtful, failed=failed if known else None)
 
     def with_copy(self, request: AnyRequest) -> AnyRequest:
-        """A request as it is asked: what it loads is copied here at once, for the file may change or go."""
+        """A request as it is asked: what it loads is copied here at once, for the file may change or go.
+
+        Where nothing can be written, it is loaded all the same.
+        """
         if not isinstance(request, Load):
             return request
-        there = {path.name: path.stat().st_size for path in self.folder.glob(f"{COPY}*")}
-        name = next(f"{COPY}{number}" for number in itertools.count() if f"{COPY}{number}" not in there)
-        return replace(request, copy=str(self.folder / name), copy_nbytes=max(0, MAX_NBYTES - sum(there.values())))
+        try:
+            there = {str(path): path.stat().st_size for path in self.folder.glob(f"{COPY}*")}
+        except OSError:
+            return request
+        used = {*there, *self._copied()}
+        paths = (str(self.folder / f"{COPY}{number}") for number in self._copies)
+        path = next(path for path in paths if path not in used)
+        return replace(request, copy=path, copy_nbytes=max(0, MAX_NBYTES - sum(there.values())))
 
     def died(self, request: AnyRequest, statement: int, *, seconds: float) -> None:
         """Take down a request in a statement of which the engine died: what stands before it ran."""
@@ -167,12 +182,15 @@ class Journal:
         return self._files[-1][1] if self._files else 0
 
     def to_keep(self) -> tuple[Keep, int] | None:
-        """A request that keeps the session in a file, where that is worth while, and its number for `kept`."""
+        """A request that keeps the session in a file, where that is worth while and possible, and its number."""
         if not self.worth_keeping:
             return None
         self._tried = self._number
         used = {file.path for file, _ in self._files}
-        paths = (str(self.folder / f"session{number}") for number in range(FILES + 1))
+        try:
+            paths = [str(self.folder / f"session{number}") for number in range(FILES + 1)]
+        except OSError:
+            return None
         return Keep(path=next(path for path in paths if path not in used), max_nbytes=MAX_NBYTES), self._number
 
     def kept(self, request: Keep, number: int) -> None:
@@ -241,9 +259,13 @@ class Journal:
         if self._folder and (self._temporary or not self._all):
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _copied(self) -> Collection[str]:
+        """The copies that requests are answered from."""
+        return {each.request.copy for each in self._all if isinstance(each.request, Load) and each.request.copy}
+
     def _drop_copies(self) -> None:
         """Those of files whose loading is forgotten go."""
-        used = {entry.request.copy for entry in self._all if isinstance(entry.request, Load)}
+        used = self._copied()
         for path in self._folder.glob(f"{COPY}*") if self._folder else ():
             if str(path) not in used:
                 with suppress(OSError):

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from tensorcli import journal
-from tensorcli.report import Complete, Configure, Draw, Evaluate, GoOn, Inspect, ListNames, Reset, Time, TimeIt
+from tensorcli.report import Complete, Configure, Draw, Evaluate, GoOn, Inspect, ListNames, Load, Reset, Time, TimeIt
 
 START = Configure(seed=5)
 
@@ -167,4 +167,51 @@ def test_a_file_in_use_is_never_written_to() -> None:
     assert other is not None
     assert third is not None
     assert other.path == third.path != keep.path
+    found.close()
+
+
+def load(found: journal.Journal, *, makes_copy: bool) -> Load:
+    """A load as it is asked, once it has been answered."""
+    request = found.with_copy(Load(path="/x.npy"))
+    assert isinstance(request, Load)
+    assert request.copy
+    if makes_copy:
+        Path(request.copy).write_bytes(b"copy")
+    found.answered(request, seconds=0.0)
+    return request
+
+
+def test_a_copy_has_a_name_of_its_own_and_is_written_down_where_it_was_made(tmp_path: Path) -> None:
+    first = journal.begun(tmp_path, START)
+    asked = [load(first, makes_copy=made) for made in (False, True, False)]
+    assert first.again() == [START, Load(path="/x.npy"), asked[1], Load(path="/x.npy")]
+    assert len({each.copy for each in asked}) == 3
+    first.close()
+    assert asked[1].copy
+    Path(asked[1].copy).unlink()
+    again = journal.latest(tmp_path)
+    assert again is not None
+    names = [load(again, makes_copy=False).copy for _ in range(3)]
+    assert asked[1].copy not in names
+    again.close()
+
+
+def test_where_no_folder_can_be_made_or_locked_nothing_is_copied_or_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, request = noted(journal.Journal(), Evaluate(text="a"), seconds=journal.AGAIN_SECONDS), Load(path="/x.npy")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert found.with_copy(request) == request
+    assert found.worth_keeping
+    assert found.to_keep() is None
+
+    def full(_: Path) -> FileLock:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with monkeypatch.context() as while_full:
+        while_full.setattr(journal, "_locked", full)
+        assert found.with_copy(request) == request
+    noted(found, Evaluate(text="b"))
+    assert found.to_keep() is not None
     found.close()

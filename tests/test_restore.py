@@ -224,3 +224,12 @@ def test_what_takes_more_than_may_be_copied_is_read_from_its_file(
     assert not list(pipe._journal.folder.glob("loaded*"))
     killed(pipe)
     assert getattr(asked(pipe, "int(x.sum())")[-1], "text", None) == "499500"
+
+
+def test_two_loads_of_which_one_is_copied_are_told_apart(pipe: Pipe, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_NBYTES", 4000)
+    for name, size in (("big", 1000), ("small", 10)):
+        np.save(tmp_path / f"{name}.npy", np.arange(float(size), dtype="float32"))
+        pipe.ask(keeping.load(str(tmp_path / f"{name}.npy")), lambda _: None)
+    killed(pipe)
+    assert getattr(asked(pipe, "[len(big), len(small)]")[-1], "text", None) == "[1000, 10]"
