@@ -156,3 +156,40 @@ def test_the_prompt_says_so_and_goes_on_with_what_is_typed(begun: str, then: str
     shown = played(begun, then)
     assert shown.count(ENDED) == shown.count(BACK) == 1
     assert shown.index(ENDED) < shown.index(BACK) < shown.index("42")
+
+
+def test_an_editor_that_is_open_keeps_what_is_written_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, done, editor = tmp_path / "opened", tmp_path / "done", tmp_path / "editor"
+    os.mkfifo(done)
+    editor.write_text(f'#!/bin/sh\ntouch {opened}\ncat {done} > "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    out, pipe = io.StringIO(), Pipe(command=fake_engine.COMMAND)
+
+    def edit() -> None:
+        try:
+            until(lambda: "None" in out.getvalue() and session.app)
+            keyboard.send_text("\x18\x05")
+            until(opened.exists)
+            os.kill(number(pipe), signal.SIGKILL)
+            until(lambda: pipe.goes_on and pipe.settings)
+            assert session.app
+            assert session.app.loop
+            turned = threading.Event()
+            session.app.loop.call_soon_threadsafe(turned.set)  # behind what the hello has the prompt do
+            assert turned.wait(PATIENCE)
+            done.write_text("x + 1\n")
+            until(lambda: session.app and session.app.current_buffer.text == "x + 1")
+            keyboard.send_text("\r")
+        finally:
+            keyboard.send_text("\x04")
+
+    thread = threading.Thread(target=edit)
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()) as session:
+        keyboard.send_text("x = 41\r")
+        thread.start()
+        screen = Screen(stdout=out, stderr=out, color=False, width=200)
+        assert run(lambda: pipe, lambda: screen, seed=7, color=None, history=Path(os.devnull)) == 0
+    thread.join()
+    assert out.getvalue().endswith("42\n")

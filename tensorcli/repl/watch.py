@@ -57,6 +57,8 @@ class Watch:
 
     def _leave(self) -> None:
         app = self._prompt.app
+        if app._running_in_terminal:  # an editor, whose text would be lost: the next input brings the session back
+            return
         if self._client.goes_on and app.layout.has_focus(DEFAULT_BUFFER) and not self._prompt.default_buffer.text:
             app.erase_when_done = True
             app.exit(exception=BringBack())
