@@ -100,9 +100,22 @@ class _Undying:
     ended = False
     goes_on = False
 
+    def __init__(self) -> None:
+        self.past = Past()
+        self.input = 0
+
     def take_news(self) -> Notice | None:
         """There are none."""
         return None
+
+    def next_input(self) -> int:
+        """They are counted."""
+        self.input += 1
+        return self.input
+
+    def is_lasting(self) -> bool:
+        """It is not."""
+        return False
 
 
 class Canned(_Undying):
@@ -114,13 +127,12 @@ class Canned(_Undying):
         *,
         settings: Settings | None = None,
     ) -> None:
+        super().__init__()
         self._answers = answers
         self.settings = settings
         self.start = Configure(seed=settings.seed) if settings else Configure(seed=0)
         self.asked: list[AnyRequest] = []
         self.closed = False
-        self.past = Past()
-        self.input = 0
 
     def ask(self, request: AnyRequest, emit: Emit) -> None:
         """Give the answer prepared for this request, or none."""
@@ -128,15 +140,6 @@ class Canned(_Undying):
         found = self._answers(request) if callable(self._answers) else self._answers.get(request, ())
         for report in found:
             emit(report)
-
-    def next_input(self) -> int:
-        """They are counted."""
-        self.input += 1
-        return self.input
-
-    def is_lasting(self) -> bool:
-        """It is not."""
-        return False
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -157,6 +160,7 @@ class Here(_Undying):
         warn: bool = False,
         max_memory: int | None = None,
     ) -> None:
+        super().__init__()
         self._options: dict[str, Any] = {
             "seed": seed, "device": device, "dtype": dtype, "trust": trust, "pretend": pretend, "warn": warn,
             "max_memory": max_memory,
@@ -164,8 +168,6 @@ class Here(_Undying):
         self.start = Configure(seed=seed, device=device, dtype=dtype)
         self._session: Session | None = None
         self._numbers = itertools.count(1)
-        self.past = Past()
-        self.input = 0
 
     @property
     def settings(self) -> Settings | None:
@@ -181,15 +183,6 @@ class Here(_Undying):
 
         with interrupts.from_keyboard(), interrupts.answering(next(self._numbers)):
             session.ask(request, emit, typed=self.input or None)
-
-    def next_input(self) -> int:
-        """They are counted."""
-        self.input += 1
-        return self.input
-
-    def is_lasting(self) -> bool:
-        """It is not."""
-        return False
 
     def close(self) -> None:
         """Forget the session and all it holds."""
@@ -215,7 +208,8 @@ class Pipe:
     """An engine in a child process, started at once and not waited for; a fresh one follows one that died.
 
     Without `command` the child is this Python's own engine; "ssh HOST tensorcli engine" would do as well.
-    Threads may ask at the same time. With a `journal` of an earlier session the first request finds that one.
+    Threads may ask at the same time, but only one of them anything else than what is asked while somebody types
+    (`_is_aside`). With a `journal` of an earlier session the first request finds that one.
     """
 
     def __init__(

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from tensorcli.cells import Cell
 from tensorcli.inputs import submit
-from tensorcli.past import Past
 
 if TYPE_CHECKING:
     from tensorcli.client import Client
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: bool, max_values: int = 1000) -> int:
     """Run the cells as one session, stop at the first diagnosis unless `keep_going`; the exit code."""
-    history = Past()
     for cell in found:
         problem = submit(
             cell.text,
@@ -24,7 +22,7 @@ def play(found: list[Cell], engine: "Client", screen: "Screen", *, keep_going: b
             first_line=cell.first_line,
             width=screen.width,
             max_values=max_values,
-            history=history,
+            history=engine.past,
             start=engine.start,
             number=engine.next_input(),
             keep_going=keep_going,

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, BinaryIO
 
 from tensorcli.inputs import submit
-from tensorcli.past import Past
 from tensorcli.pieces import cells, statements
 from tensorcli.report import Diagnosis
 
@@ -22,7 +21,6 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
         title = f"byte {error.start:,} (0x{data[error.start]:02x}, on line {line:,}) is not UTF-8 text: nothing was run"
         screen.show(Diagnosis(code="not-utf8", category="syntax", title=title, notes=("save the input as UTF-8",)))
         return screen.exit_code
-    history = Past()
     found = [(first + line - 1, each) for first, cell, _ in cells(text) for line, each in statements(cell)]
     for line, statement in found:
         problem = submit(
@@ -33,7 +31,7 @@ def run(client: "Client", screen: "Screen", stream: BinaryIO | None, *, max_valu
             first_line=line,
             width=screen.width,
             max_values=max_values,
-            history=history,
+            history=client.past,
             start=client.start,
             number=client.next_input(),
         )
