@@ -94,6 +94,7 @@ class _Submission:
             self.emit(report)
 
         if isinstance(answer, list):
+            self.history.answered(self.given, part)
             self._play_file(answer, piece.argument)
             return
         if isinstance(answer, Notice | Diagnosis):

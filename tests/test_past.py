@@ -101,6 +101,18 @@ def test_who_goes_on_with_a_session_has_all_that_was_typed(tmp_path: Path, monke
     third.close()
 
 
+def test_a_file_that_was_run_stands_in_the_file_as_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("y = 1\n%who\n")
+    first = Pipe(seed=3, journal=journal.begun(tmp_path / "s", Configure(seed=3)))
+    typed(first, f"x = 1\n%run {tmp_path / 'f.py'}\nz = 1")
+    (given,) = first.past.inputs
+    assert [part.source for part in given.parts] == ["x = 1", f"%run {tmp_path / 'f.py'}", "y = 1", "%who", "z = 1"]
+    first.close()
+    again = resumed(tmp_path / "s")
+    assert [part.source for part in again.past.inputs[0].parts] == [part.source for part in given.parts]
+    again.close()
+
+
 def test_a_line_that_was_cut_off_is_left_out_and_nothing_after_it(tmp_path: Path) -> None:
     file = tmp_path / "typed.jsonl"
     past, first, second = Past(file), Input("x = '\ud800'", 1), Input("y", 4)
