@@ -28,19 +28,20 @@ def submit(
     number: int = 0,
     preferences: config.Preferences | None = None,
     keep_going: bool = False,
+    emit_in_file: Emit | None = None,
 ) -> Diagnosis | None:
     """Run one input: each of its pieces is asked for in turn, and a diagnosis stops the rest unless `keep_going`.
 
     It is added to the `history`, with what becomes of it, under the client's `number`, else the next one.
     Gives the diagnosis that came, if any: an interruption before others, else the last. Statements are numbered
-    through the whole input, commands among them.
+    through the whole input, commands among them. What comes of files that it runs goes to `emit_in_file`.
     """
     past = history if history is not None else Past()
     given = Input(text.strip("\n"), number or past.latest + 1)
     if text.strip():
         past.begun(given)
     begun = start or Configure(seed=0)
-    running = _Submission(ask, emit, given, past, begun, preferences, width, max_values, keep_going)
+    running = _Submission(ask, emit, given, past, begun, preferences, width, max_values, keep_going, emit_in_file)
     running.play(Cell(text, filename, first_line, echo))
     return running.problem
 
@@ -58,6 +59,7 @@ class _Submission:
     width: int
     max_values: int
     keep_going: bool
+    emit_in_file: Emit | None
     asked: int = 0  # statements
     problem: Diagnosis | None = None
     running: tuple[str, ...] = ()  # files
@@ -91,7 +93,7 @@ class _Submission:
                 report = _hinted(report)
             report = _placed(report, piece, before, filename=cell.filename, line=line)
             latest = max(latest, report.statement or 0)
-            self.emit(report)
+            (self.emit_in_file if self.emit_in_file and self.running else self.emit)(report)
 
         if isinstance(answer, list):
             self.history.answered(self.given, part)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fake_engine
 import pytest
 from msgspec.structs import replace
 from prompt_toolkit.application import create_app_session
@@ -16,7 +17,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from tensorcli import report
-from tensorcli.client import Canned
+from tensorcli.client import Canned, Pipe
 from tensorcli.config import Config, Preferences
 from tensorcli.repl import batch, history
 from tensorcli.repl.answer import Answers
@@ -27,7 +28,7 @@ from tensorcli.repl.keys import enter
 from tensorcli.repl.loop import run
 from tensorcli.repl.toolbar import AWAY, ENDED, banner, toolbar
 from tensorcli.repl.typeahead import Waiting
-from tensorcli.report import AnyReport, AnyRequest, Configure, Diagnosis, Evaluate, Settings, Suggestion, Value
+from tensorcli.report import AnyReport, AnyRequest, Configure, Diagnosis, Evaluate, Notice, Settings, Suggestion, Value
 from tensorcli.show import Screen
 
 SETTINGS = Settings(
@@ -399,6 +400,35 @@ def test_a_refreshed_toolbar_costs_no_answer() -> None:
     assert out.getvalue().count("x") == 1
     assert answers.seconds == 1.0
     assert client.asked[-1] == Configure()
+
+
+def test_only_what_a_file_that_is_run_answers_is_not_paged(tmp_path: Path) -> None:
+    class Paging(Screen):
+        def show(self, report: AnyReport, *, paged: bool = False) -> None:
+            shown.append(paged)
+
+    (tmp_path / "f.py").write_text("x\n%who\n")
+    shown: list[bool] = []
+    client = Canned(lambda request: [] if request == Configure() else [Notice(text="n")])
+    Answers().answer(f"%who\n%run {tmp_path / 'f.py'}\n%who", client, Paging(), Waiting(DummyOutput()))
+    assert shown == [True, False, False, True]
+
+
+def test_an_engine_that_ends_before_the_toolbar_asks_is_told_of() -> None:
+    class Ending(Pipe):
+        def ask(self, request: AnyRequest, emit: Callable[[AnyReport], None]) -> None:
+            if request == Configure():
+                assert self._engine._process
+                self._engine._process.kill()
+                while not self._engine.ended:
+                    pass
+            super().ask(request, emit)
+
+    client, (shown, out, _) = Ending(command=fake_engine.COMMAND), screen()
+    Answers().answer("x = 41", client, shown, Waiting(DummyOutput()))
+    client.close()
+    assert "a fresh\nengine takes its place, and your session is brought back\n" in out.getvalue()
+    assert out.getvalue().endswith("; 1 of its inputs were run again\n")
 
 
 # Fed from a pipe.

@@ -1,11 +1,11 @@
 """One input from the prompt: submitted, its answers shown, and what the next prompt needs of them kept."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tensorcli.config import Preferences
 from tensorcli.inputs import submit
-from tensorcli.pieces import cells, split
 from tensorcli.repl.keys import keys_waiting
 from tensorcli.report import AnyReport, Configure, Diagnosis, Progress, Settings, Tensor, Value
 
@@ -27,22 +27,20 @@ class Answers:
         """Submit one input and show what it gives. The number of a suggestion is that one, and what was not run."""
         text = self._taken(text) or text
         self.suggested = ()
-        runs_files = "%run" in text and any(
-            piece.command == "%run" for _, part, _ in cells(text) for piece in split(part)
-        )  # a pager for each of their answers would have to be left
 
-        def show(report: AnyReport) -> None:
+        def show(report: AnyReport, *, paged: bool = True) -> None:
             if report.seconds is not None:
                 self.seconds = report.seconds
             if isinstance(report, Diagnosis):
                 rest = [report.not_run] if report.not_run else []
                 self.suggested = tuple("\n".join([each.source, *rest]) for each in report.suggestions)
-            self._show(report, screen, waiting, paged=not runs_files)
+            self._show(report, screen, waiting, paged=paged)
 
         submit(
             text,
             client.ask,
             show,
+            emit_in_file=partial(show, paged=False),  # a pager for each of these answers would have to be left
             width=screen.width,
             history=client.past,
             start=client.start,
@@ -52,10 +50,13 @@ class Answers:
         with waiting.aside():
             screen.end_line()
         if client.settings:
-            client.ask(Configure(), lambda _: None)  # what the toolbar shows of them may have changed
+            self.look(client, screen, waiting)
 
-    def bring_back(self, client: "Client", screen: "Screen", waiting: "Waiting") -> None:
-        """Have the client bring an earlier session back, as it does before the first thing it is asked."""
+    def look(self, client: "Client", screen: "Screen", waiting: "Waiting") -> None:
+        """Ask for the settings, which the toolbar shows, and show what comes before them.
+
+        As before all it is asked, the client says what became of the engine and brings an earlier session back.
+        """
 
         def show(report: AnyReport) -> None:
             if not isinstance(report, Settings):

@@ -208,7 +208,7 @@ def _answer(text: str | None, furnished: "Future[_Room]", waiting: Waiting) -> N
             waiting.show(STARTING)
         room = furnished.result()
         if text is None:
-            room.answers.bring_back(room.client, room.screen, waiting)
+            room.answers.look(room.client, room.screen, waiting)
         else:
             room.answers.answer(text.strip("\n"), room.client, room.screen, waiting)
     finally:
