@@ -358,7 +358,7 @@ def latest(root: Path) -> Journal | None:
 
 
 def _locked(folder: Path) -> FileLock:
-    lock = FileLock(folder / "lock", blocking=False)
+    lock = FileLock(folder / "lock", blocking=False, thread_local=False)  # one thread takes it, another may let it go
     lock.acquire()
     return lock
 
