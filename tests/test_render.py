@@ -247,6 +247,10 @@ def test_a_span_in_an_earlier_function_is_aligned_under_tabs_and_wide_characters
     assert lines(WITHIN) == [
         "error: there is no name wieght: did you mean weight?                name-unknown",
         "",
+        "  line 3: train( model)",
+        "  ... 1,200 more calls",
+        "  in train, line 7: model(x), 3 times",
+        "  in call: forward(x)",
         "  train.py:17: in Net.forward, line 3",
         "    def forward(x):",
         "        y = x @ weight",
@@ -254,6 +258,8 @@ def test_a_span_in_an_earlier_function_is_aligned_under_tabs_and_wide_characters
         "                       ^^^^^^^^",
         "            y)",
         "            ^",
+        "    y  float32 [2, 3] cpu",
+        "    n                      int 3",
     ]
 
 

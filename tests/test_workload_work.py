@@ -148,7 +148,8 @@ def test_progress_names_a_variant_before_it_is_tried(monkeypatch):
 
     bench(report.Bench(workload="dot", sizes=(2,), min_seconds=TICK), emit, clock=Ticking())
     # each is called once to be checked, and once to have its operators counted
-    assert named[:6] == ["dot n = 2 cpu: trying one", "one", "one", "dot n = 2 cpu: trying two", "two", "two"]
+    trying = [f"dot n = 2 cpu: trying {name} (at most 100 s, then the others)" for name in ("one", "two")]
+    assert named[:6] == [trying[0], "one", "one", trying[1], "two", "two"]
 
 
 # What a request asks for is what is done.
