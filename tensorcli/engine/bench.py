@@ -20,6 +20,7 @@ from tensorcli.engine.measure import Clock, Interleaved, Progress, Samples, Task
 Emit = Callable[[report.AnyReport], None]
 
 READ_SECONDS = 0.1
+WORTH = 20  # times as long as limits take a run has to be for them to be measured at its end too
 SURE = 0.05  # of the work, after which the time that is left can be said
 PATIENCE = 10  # times --max-time; what takes longer is stopped, for it may never end
 LEAST_PATIENCE = 5.0  # seconds
@@ -74,12 +75,13 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
     if pretend.active():
         noted.append("a device is pretended, and every operator pays for that: measure without --pretend")
     cases: list[_Case] = []
-    ceilings: dict[tuple[str, str, int], report.Ceiling] = {}
+    limits_of: dict[tuple[str, str, int], _Limit] = {}
     flush = cache(environment.cache_flush)  # which keeps its memory: once for each device, until the end
 
     def tell(complete: bool) -> None:
         for case in cases:
-            ceilings[case.job.place] = case.raised(ceilings[case.job.place])
+            limit = limits_of[case.job.place]
+            limit.found = case.raised(limit.found)
         ran = [case.job for case in cases]
         tf32 = [job.dtype == candidates.TF32 for job in ran if job.device.startswith("cuda")]
         left = [_Case(job, request, time.perf_counter, flush) for job in jobs[len(cases) :]]
@@ -91,7 +93,10 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                 asked=request if isinstance(request, report.Bench | report.Compare) else None,
                 environment=environment.environment(devices, threads=[job.threads for job in ran], tf32=tf32),
                 cases=(
-                    *(case.so_far(ceilings[case.job.place], told) for case, told in zip(cases, own, strict=True)),
+                    *(
+                        case.so_far(limits_of[case.job.place].found, told)
+                        for case, told in zip(cases, own, strict=True)
+                    ),
                     *(case.so_far(report.Ceiling()) for case in left),
                 ),
                 complete=complete,
@@ -105,8 +110,8 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
             for number, job in enumerate(jobs):
                 own = clock or job.clock_of(job.device)
                 with _threads(job.threads), candidates.precision(job.dtype), job.around():
-                    if job.place not in ceilings:
-                        ceilings[job.place] = _limit(job, own, request.min_seconds)
+                    if job.place not in limits_of:
+                        limits_of[job.place] = _Limit(job, own, request.min_seconds)
                     cases.append(_Case(job, request, own, flush))
                     progress = _progress(emit, job, number, len(jobs), began)
                     try:
@@ -114,8 +119,7 @@ def measure(jobs: Sequence[Job], request: report.Measuring, emit: Emit, *, name:
                     finally:
                         slowing.look()
                     if job.place not in {later.place for later in jobs[number + 1 :]}:
-                        again = _limit(job, own, request.min_seconds)
-                        ceilings[job.place] = ceiling.both(ceilings[job.place], again)
+                        limits_of[job.place].again()
                     progress(1, 1, "done")
     except KeyboardInterrupt:
         tell(complete=False)
@@ -143,12 +147,26 @@ def _wrong(trials: "Sequence[_Trial]") -> Iterator[report.Diagnosis]:
         yield report.Diagnosis(code="gives-nothing", category="value", title=title)
 
 
-def _limit(job: Job, clock: Clock, min_seconds: float) -> report.Ceiling:
-    """What the device can do; nothing is known where it has no product of matrices in this dtype."""
-    try:
-        return ceiling.of(job.device, job.dtype, clock=clock, min_seconds=min_seconds)
-    except Exception:
-        return report.Ceiling()
+class _Limit:
+    """What the device of a job can do; nothing is known where it has no product of matrices in this dtype."""
+
+    def __init__(self, job: Job, clock: Clock, min_seconds: float) -> None:
+        self._job, self._clock, self._min_seconds = job, clock, min_seconds
+        began = time.perf_counter()
+        self.found = self._measured()
+        self._since = time.perf_counter()
+        self._took = self._since - began
+
+    def again(self) -> None:
+        """Measure it once more, where that takes little of the time that has passed since."""
+        if time.perf_counter() - self._since > WORTH * self._took:
+            self.found = ceiling.both(self.found, self._measured())
+
+    def _measured(self) -> report.Ceiling:
+        try:
+            return ceiling.of(self._job.device, self._job.dtype, clock=self._clock, min_seconds=self._min_seconds)
+        except Exception:
+            return report.Ceiling()
 
 
 @contextmanager

@@ -10,9 +10,10 @@ import torch
 from tensorcli import report, stats
 from tensorcli.engine import environment, timed
 from tensorcli.engine.candidates import dtype_of
-from tensorcli.engine.measure import Clock, Interleaved, Task
+from tensorcli.engine.measure import Clock, Interleaved, Samples, Task
 
-SECONDS = 0.02  # on each of the three, at most
+SECONDS = 0.02  # on products and on copies, at most
+CALL_SECONDS = 0.002  # on what takes about a microsecond
 FEW = 4.0  # times the fixed cost of its operators: what takes no longer is bounded by that
 GAIN = 10.0  # times as fast as memory: about the most that caches are
 SURE = 1 << 26  # bytes: more than most caches hold, where nobody says how much this one does
@@ -42,7 +43,10 @@ def of(device: str, dtype: str, *, clock: Clock, min_seconds: float) -> report.C
     names = {"torch": torch, "a": a, "b": b, "x": x, "y": torch.zeros_like(x), "one": a[0, :1].clone()}
     texts = {"arithmetic": "a @ b", "memory": "y.copy_(x)", "call": "one + one"}
     tasks = {name: Task(timed.plain(text, names)) for name, text in texts.items()}
-    found = Interleaved(tasks, clock=clock, min_seconds=min(SECONDS, min_seconds), max_seconds=SECONDS).run()
+    calls = {"call": tasks.pop("call")}
+    found: dict[str, Samples] = {}
+    for some, seconds in ((tasks, SECONDS), (calls, CALL_SECONDS)):
+        found |= Interleaved(some, clock=clock, min_seconds=min(seconds, min_seconds), max_seconds=seconds).run()
     (product, longer), (copy, slower), (call, high) = (stats.quartiles(found[name].seconds) for name in texts)
     cached, work = environment.cache_nbytes(device), 2 * rows**3 / 1e9
     return report.Ceiling(
