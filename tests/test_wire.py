@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tensorcli import child, report, wire
+from tensorcli.engine import interrupts
 
 SETTINGS = report.Settings(version="0", torch="2", device="cpu", dtype="float32", seed=1, threads=2)
 
@@ -189,6 +190,27 @@ def test_an_interrupt_ends_a_system_call_that_waits(far: Far) -> None:
     assert shown(far.hear().report) == "on"  # type: ignore[union-attr]
     far.send(wire.Interrupt(number=1))
     assert shown(far.answer(1)) == "interrupted"
+
+
+def test_an_interrupt_whose_signal_is_lost_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    tell = interrupts._tell
+
+    def lose_the_first() -> None:
+        told.append(True)
+        if len(told) > 1:
+            tell()
+
+    monkeypatch.setattr(interrupts, "_tell", lose_the_first)
+    before = signal.getsignal(signal.SIGINT)
+    interrupts.from_wire()
+    try:
+        with interrupts.answering(1), pytest.raises(KeyboardInterrupt), interrupts.interruptible():
+            for _ in iter(lambda: interrupts.interrupt(1) if not told else None, 1):
+                pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(told) > 1
 
 
 def test_an_interrupt_of_an_answered_request_means_nothing(far: Far) -> None:

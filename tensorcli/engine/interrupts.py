@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 INSIST_SECONDS = 0.05
+INSISTENCE = 20  # times
 TYPED = ("<input ", "<apart ")  # how the filenames begin of code that a user typed
 
 
@@ -247,6 +248,21 @@ def _on_wire(_signum: int, frame: FrameType | None) -> None:
 def interrupt(number: int) -> None:
     """Interrupt request `number`, from any thread: one still to begin ends at once, one answered is left alone."""
     _State.wanted = number
+    _tell()
+    if _State.current == number:
+        threading.Thread(target=_insist, args=(number,), daemon=True).start()
+
+
+def _insist(number: int) -> None:
+    """Tell it again: a signal that comes just before a system call that waits does not end that wait."""
+    for _ in range(INSISTENCE):
+        time.sleep(INSIST_SECONDS)
+        if not number == _State.wanted == _State.current:
+            return
+        _tell()
+
+
+def _tell() -> None:
     if sys.platform == "win32":
         _thread.interrupt_main()
     else:  # it also ends a wait of the main thread's
