@@ -11,7 +11,8 @@ from pathlib import Path
 import fake_engine
 import pytest
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.application.current import AppSession
+from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from tensorcli.client import Pipe
@@ -122,18 +123,26 @@ def test_one_that_cannot_start_is_not_started_again(tmp_path: Path) -> None:
     assert (pipe.ended, again.read_text()) == (True, "\n")
 
 
+def at_the_prompt(pipe: Pipe, out: io.StringIO, types: Callable[[PipeInput, AppSession], None]) -> None:
+    """Run a prompt whose first input is `x = 41`, and beside it what types the others and leaves it."""
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()) as session:
+        thread = threading.Thread(target=types, args=(keyboard, session))
+        keyboard.send_text("x = 41\r")
+        thread.start()
+        screen = Screen(stdout=out, stderr=out, color=False, width=200)
+        assert run(lambda: pipe, lambda: screen, seed=7, color=None, history=Path(os.devnull)) == 0
+    thread.join()
+
+
 def played(begun: str, then: str) -> str:
     """What is shown where the engine is killed behind keys at the second prompt, before others and Enter."""
     out, pipe = io.StringIO(), Pipe(command=fake_engine.COMMAND)
 
-    def has_typed() -> bool:
-        return bool(session.app and session.app.is_running and session.app.current_buffer.text == begun)
-
-    def type_on() -> None:
+    def type_on(keyboard: PipeInput, session: AppSession) -> None:
         try:
             until(lambda: "None" in out.getvalue() and session.app)
             keyboard.send_text(begun)
-            until(has_typed)
+            until(lambda: session.app and session.app.is_running and session.app.current_buffer.text == begun)
             os.kill(number(pipe), signal.SIGKILL)
             until(lambda: ENDED in out.getvalue() and pipe.settings)
             until(lambda: begun or BACK in out.getvalue())
@@ -141,13 +150,7 @@ def played(begun: str, then: str) -> str:
         finally:
             keyboard.send_text("\x04")
 
-    thread = threading.Thread(target=type_on)
-    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()) as session:
-        keyboard.send_text("x = 41\r")
-        thread.start()
-        screen = Screen(stdout=out, stderr=out, color=False, width=200)
-        assert run(lambda: pipe, lambda: screen, seed=7, color=None, history=Path(os.devnull)) == 0
-    thread.join()
+    at_the_prompt(pipe, out, type_on)
     return out.getvalue()
 
 
@@ -167,7 +170,7 @@ def test_an_editor_that_is_open_keeps_what_is_written_in_it(tmp_path: Path, monk
     monkeypatch.delenv("VISUAL", raising=False)
     out, pipe = io.StringIO(), Pipe(command=fake_engine.COMMAND)
 
-    def edit() -> None:
+    def edit(keyboard: PipeInput, session: AppSession) -> None:
         try:
             until(lambda: "None" in out.getvalue() and session.app)
             keyboard.send_text("\x18\x05")
@@ -185,11 +188,5 @@ def test_an_editor_that_is_open_keeps_what_is_written_in_it(tmp_path: Path, monk
         finally:
             keyboard.send_text("\x04")
 
-    thread = threading.Thread(target=edit)
-    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()) as session:
-        keyboard.send_text("x = 41\r")
-        thread.start()
-        screen = Screen(stdout=out, stderr=out, color=False, width=200)
-        assert run(lambda: pipe, lambda: screen, seed=7, color=None, history=Path(os.devnull)) == 0
-    thread.join()
+    at_the_prompt(pipe, out, edit)
     assert out.getvalue().endswith("42\n")
